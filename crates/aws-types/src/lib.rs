@@ -1,0 +1,4 @@
+//! The AWS vocabulary: request and response shapes, ARNs, identifiers, instance types, prices and address limits.
+//!
+//! **Invariant:** no behaviour: a table or a value, nothing that decides.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! Time, randomness and identifiers as things that are handed in.
+//!
+//! **Invariant:** the only crate that reads the wall clock or the system's randomness.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! Every controller: object and world in, plan out. One file per controller.
+//!
+//! **Invariant:** no async, no clock, no store in its dependency tree.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The kubelet's work: pod workers, probes, volumes, node status, and the node's own HTTPS port.
+//!
+//! **Invariant:** reaches containers through CRI only.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The streaming protocols of exec, attach and port-forward: WebSocket channels and SPDY frames.
+//!
+//! **Invariant:** knows streams, not containers.
+#![forbid(unsafe_code)]
