@@ -2,3 +2,5 @@
 //!
 //! **Invariant:** an operation that is not in the table answers as AWS does for an unknown one.
 #![forbid(unsafe_code)]
+
+pub mod host;

@@ -2,3 +2,9 @@
 //!
 //! **Invariant:** no behaviour: a table or a value, nothing that decides.
 #![forbid(unsafe_code)]
+
+pub mod id;
+
+pub use id::{
+    AccountId, ClusterName, EniId, IdError, InstanceId, NodegroupName, RegionName, SubnetId, VpcId, ZoneName,
+};
