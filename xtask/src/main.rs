@@ -1,2 +1,43 @@
-//! What developers and CI run.
-fn main() {}
+mod command;
+mod test;
+mod test_images;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The developer's commands of Ondol.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Every test: format, lints, unit tests, and end to end with real clients and containers.
+    Test(test::Options),
+    /// Installs the real kubectl, helm, aws and boto3 that tests use below `target/tools`.
+    Tools,
+    /// Builds the container images that tests use from Debian packages below `target/test-images`.
+    TestImages,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Task::Test(options) => test::run(&options),
+        Task::Tools => tools::install().map(|tools| println!("{}", tools.bin.display())),
+        Task::TestImages => {
+            test_images::build_all().map(|built| built.iter().for_each(|image| println!("{}", image.display())))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

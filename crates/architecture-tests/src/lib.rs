@@ -18,7 +18,10 @@ pub fn metadata(dependencies: bool) -> io::Result<serde_json::Value> {
     if !dependencies {
         arguments.push("--no-deps");
     }
-    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output()?;
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(root())
+        .output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
@@ -50,5 +53,7 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
 /// Is this file a test: `tests.rs`, or below a `tests` or `benches` folder?
 pub fn is_test(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "tests.rs")
-        || path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches")))
+        || path
+            .components()
+            .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches")))
 }

@@ -19,9 +19,14 @@ fn files_stay_small_and_open_with_their_purpose() {
         }
         let lines = text.lines().count();
         if !is_test(&path) && lines > MOST_LINES {
-            violations.push(format!("{shown}: {lines} lines, {MOST_LINES} are the limit; split it by idea"));
+            violations.push(format!(
+                "{shown}: {lines} lines, {MOST_LINES} are the limit; split it by idea"
+            ));
         }
-        if ["utils.rs", "util.rs", "common.rs", "helpers.rs"].iter().any(|name| path.ends_with(name)) {
+        if ["utils.rs", "util.rs", "common.rs", "helpers.rs"]
+            .iter()
+            .any(|name| path.ends_with(name))
+        {
             violations.push(format!("{shown}: name it by what it holds"));
         }
     }
@@ -31,8 +36,10 @@ fn files_stay_small_and_open_with_their_purpose() {
 #[test]
 fn architecture_names_every_crate_and_no_other() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
-    let described: BTreeSet<String> =
-        text.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`').map(str::to_owned)).collect();
+    let described: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`').map(str::to_owned))
+        .collect();
     let metadata = metadata(false).expect("cargo metadata answers");
     let existing: BTreeSet<String> = metadata["packages"]
         .as_array()
@@ -44,6 +51,9 @@ fn architecture_names_every_crate_and_no_other() {
     let sections = text.split("### `").skip(1);
     for section in sections {
         let crate_name = section.split('`').next().unwrap_or_default();
-        assert!(section.contains("**Invariant"), "`{crate_name}` has no bold invariant in ARCHITECTURE.md");
+        assert!(
+            section.contains("**Invariant"),
+            "`{crate_name}` has no bold invariant in ARCHITECTURE.md"
+        );
     }
 }

@@ -10,7 +10,13 @@ const ROWS: &[(&str, &[&str])] = &[
     ("rules of the vocabulary", &["plan"]),
     (
         "rules",
-        &["object-rules", "object-merge", "access-rules", "scheduling", "service-routing"],
+        &[
+            "object-rules",
+            "object-merge",
+            "access-rules",
+            "scheduling",
+            "service-routing",
+        ],
     ),
     ("planners", &["controllers", "pod-lifecycle", "cluster-lifecycle"]),
     ("supervision", &["supervision"]),
@@ -68,7 +74,10 @@ fn dependencies_point_down() {
             violations.push(format!("`{}` is in no row", name(package)));
             continue;
         };
-        for dependency in package["dependencies"].as_array().expect("a package lists dependencies") {
+        for dependency in package["dependencies"]
+            .as_array()
+            .expect("a package lists dependencies")
+        {
             let upward = rows.get(name(dependency)).is_some_and(|theirs| own <= theirs);
             if dependency["kind"].is_null() && upward {
                 violations.push(format!("`{}` must not depend on `{}`", name(package), name(dependency)));
@@ -93,7 +102,10 @@ fn pure_rows_have_no_async_runtime_below_them() {
         for pure in *crates {
             let start = by_id.iter().find(|(_, package)| *package == pure).map(|(id, _)| *id);
             let start = start.unwrap_or_else(|| panic!("`{pure}` is a package of the workspace"));
-            if reachable(start, &edges).iter().any(|id| by_id.get(id) == Some(&"tokio")) {
+            if reachable(start, &edges)
+                .iter()
+                .any(|id| by_id.get(id) == Some(&"tokio"))
+            {
                 violations.push(format!("`{pure}` reaches tokio"));
             }
         }
@@ -108,7 +120,11 @@ fn normal_edges(metadata: &serde_json::Value) -> BTreeMap<&str, Vec<&str>> {
         .map(|node| {
             let targets = node["deps"].as_array().expect("a node lists deps").iter();
             let normal = targets
-                .filter(|dep| dep["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null())))
+                .filter(|dep| {
+                    dep["dep_kinds"]
+                        .as_array()
+                        .is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
+                })
                 .filter_map(|dep| dep["pkg"].as_str())
                 .collect();
             (node["id"].as_str().expect("a node has an id"), normal)

@@ -18,7 +18,8 @@ fn listed(text: &str, array: &str) -> BTreeSet<String> {
 /// Can the SPDX expression be met with allowed licences alone?
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let flat = expression.replace('/', " OR ").replace(['(', ')'], " ");
-    flat.split(" AND ").all(|all| all.split(" OR ").any(|one| allowed.contains(one.trim())))
+    flat.split(" AND ")
+        .all(|all| all.split(" OR ").any(|one| allowed.contains(one.trim())))
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! Every test of the project, in the order in which a failure is cheapest to find.
+
+use clap::Args;
+
+use crate::command::{TaskError, cargo, run};
+use crate::{test_images, tools};
+
+/// What of the whole test to run.
+#[derive(Args)]
+pub struct Options {
+    /// Only the tests that need no real client and no container image.
+    #[arg(long)]
+    without_clients: bool,
+}
+
+/// Format and lints, then every test; end to end ones find their clients and images by environment variable.
+pub fn run(options: &Options) -> Result<(), TaskError> {
+    run_step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    run_step("lints", || {
+        run(cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    if !options.without_clients {
+        match run_step("clients and images", prepare) {
+            Ok((bin, images)) => {
+                tests.env("ONDOL_TEST_TOOLS", bin).env("ONDOL_TEST_IMAGES", images);
+            }
+            Err(error) if std::env::var_os("CI").is_some() => return Err(error),
+            Err(error) => println!("end to end tests will be skipped: {error}"),
+        }
+    }
+    run_step("tests", || run(&mut tests))
+}
+
+fn prepare() -> Result<(std::path::PathBuf, std::path::PathBuf), TaskError> {
+    let tools = tools::install()?;
+    let images = test_images::build_all()?;
+    let directory = images
+        .first()
+        .and_then(|image| image.parent())
+        .map(std::path::Path::to_path_buf)
+        .unwrap_or_default();
+    Ok((tools.bin, directory))
+}
+
+fn run_step<T>(name: &str, step: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
+    println!("== {name}");
+    step()
+}
