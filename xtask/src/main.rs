@@ -1,3 +1,5 @@
+//! What developers and CI run: the demo, the whole test, real clients, test images, and fact tables.
+
 mod command;
 mod test;
 mod test_images;

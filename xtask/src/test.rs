@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::command::{TaskError, cargo, run};
+use crate::command::{self, TaskError, cargo};
 use crate::{test_images, tools};
 
 /// What of the whole test to run.
@@ -15,9 +15,9 @@ pub struct Options {
 
 /// Format and lints, then every test; end to end ones find their clients and images by environment variable.
 pub fn run(options: &Options) -> Result<(), TaskError> {
-    run_step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    run_step("format", || command::run(cargo().args(["fmt", "--all", "--check"])))?;
     run_step("lints", || {
-        run(cargo().args([
+        command::run(cargo().args([
             "clippy",
             "--workspace",
             "--all-targets",
@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<(), TaskError> {
             Err(error) => println!("end to end tests will be skipped: {error}"),
         }
     }
-    run_step("tests", || run(&mut tests))
+    run_step("tests", || command::run(&mut tests))
 }
 
 fn prepare() -> Result<(std::path::PathBuf, std::path::PathBuf), TaskError> {
