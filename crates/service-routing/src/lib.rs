@@ -2,3 +2,8 @@
 //!
 //! **Invariant:** knows no kernel: it says which rules, never how they are set.
 #![forbid(unsafe_code)]
+
+pub mod load_balancer_name;
+pub mod subnets;
+
+pub use load_balancer_name::{LOAD_BALANCER_DOMAIN, load_balancer_hostname, load_balancer_name};
