@@ -2,3 +2,7 @@
 //!
 //! **Invariant:** reaches containers through CRI only.
 #![forbid(unsafe_code)]
+
+mod config;
+
+pub use config::{Capacity, Config, Instance, Limits, Serving};

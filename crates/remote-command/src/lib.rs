@@ -2,3 +2,9 @@
 //!
 //! **Invariant:** knows streams, not containers.
 #![forbid(unsafe_code)]
+
+mod streams;
+
+pub use streams::{
+    CommandIo, CommandTarget, Duplex, ExitOutcome, PortTarget, Size, StreamReader, StreamSelection, StreamWriter,
+};
