@@ -2,3 +2,5 @@
 //!
 //! **Invariant:** a state changes only through `step`.
 #![forbid(unsafe_code)]
+
+pub mod system_pods;
