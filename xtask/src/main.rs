@@ -1,5 +1,6 @@
 //! What developers and CI run: the demo, the whole test, real clients, test images, and fact tables.
 
+mod aws_shapes;
 mod command;
 mod test;
 mod test_images;
@@ -23,6 +24,8 @@ enum Task {
     Test(test::Options),
     /// Installs the real kubectl, helm, aws and boto3 that tests use below `target/tools`.
     Tools,
+    /// Rewrites the AWS shape tables of `aws-types` from the published service models.
+    AwsShapes,
     /// Builds the container images that tests use from Debian packages below `target/test-images`.
     TestImages,
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Task::Test(options) => test::run(&options),
         Task::Tools => tools::install().map(|tools| println!("{}", tools.bin.display())),
+        Task::AwsShapes => aws_shapes::extract(),
         Task::TestImages => {
             test_images::build_all().map(|built| built.iter().for_each(|image| println!("{}", image.display())))
         }

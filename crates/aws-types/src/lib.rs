@@ -3,7 +3,12 @@
 //! **Invariant:** no behaviour: a table or a value, nothing that decides.
 #![forbid(unsafe_code)]
 
+pub mod arn;
+pub mod eks_version;
 pub mod id;
+pub mod instance_type;
+pub mod region;
+pub mod shapes;
 
 pub use id::{
     AccountId, ClusterName, EniId, IdError, InstanceId, NodegroupName, RegionName, SubnetId, VpcId, ZoneName,
