@@ -1,0 +1,52 @@
+//! Where an Ondol keeps what it must not lose: the state directory and the places in it.
+
+use std::path::{Path, PathBuf};
+
+use aws_types::InstanceId;
+use aws_types::VpcId;
+
+/// The state directory. One Ondol has one; two with different directories do not see each other.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The state directory at `path`, which need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The region's own store, log and process id.
+    pub fn region(&self) -> PathBuf {
+        self.0.join("region")
+    }
+
+    /// Images, shared by all machines.
+    pub fn images(&self) -> PathBuf {
+        self.0.join("images")
+    }
+
+    /// One cluster's store and keys.
+    pub fn cluster(&self, region: &str, name: &str) -> PathBuf {
+        self.0.join("clusters").join(region).join(name)
+    }
+
+    /// What is known of one VPC's fabric.
+    pub fn vpc(&self, vpc: &VpcId) -> PathBuf {
+        self.0.join("vpcs").join(vpc.as_str())
+    }
+
+    /// All machines. Short, because sockets below it may have paths of 107 bytes only.
+    pub fn machines(&self) -> PathBuf {
+        self.0.join("m")
+    }
+
+    /// One machine's configuration, sockets, pods and logs.
+    pub fn machine(&self, instance: &InstanceId) -> PathBuf {
+        self.machines().join(instance.as_str())
+    }
+}
