@@ -1,0 +1,191 @@
+//! An Ondol of a test's own, driven through its binary and other people's clients.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How long a state may take to come about on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a program printed, and whether it succeeded.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The standard output of a program that must succeed.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// The standard error of a program that must fail.
+    #[track_caller]
+    pub fn refused(self) -> String {
+        assert_ne!(self.code, Some(0), "it succeeded:\n{}", self.stdout);
+        self.stderr
+    }
+}
+
+/// The real clients and test images, which `cargo xtask test` prepares.
+pub struct Provisions {
+    tools: PathBuf,
+    images: PathBuf,
+}
+
+/// The provisions; `None` on a user's machine without them, after saying so. In CI their absence is a failure.
+pub fn provisions() -> Option<Provisions> {
+    let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    match (path("ONDOL_TEST_TOOLS"), path("ONDOL_TEST_IMAGES")) {
+        (Some(tools), Some(images)) => Some(Provisions { tools, images }),
+        _ => {
+            assert!(std::env::var_os("CI").is_none(), "ONDOL_TEST_TOOLS and ONDOL_TEST_IMAGES are not set: run `cargo xtask test`");
+            println!("skipped: the real clients are prepared by `cargo xtask test`");
+            None
+        }
+    }
+}
+
+/// One Ondol, with a state directory and ports of its own.
+pub struct Ondol {
+    home: TempDir,
+    provisions: Provisions,
+    is_up: bool,
+}
+
+impl Ondol {
+    /// Starts a region on free ports.
+    pub fn up(provisions: Provisions) -> Self {
+        let home = tempfile::Builder::new().prefix("o").tempdir().expect("a temporary directory can be made");
+        let mut ondol = Self { home, provisions, is_up: false };
+        ondol.start().ok();
+        ondol
+    }
+
+    /// Starts the region process, as a user does after it was killed.
+    pub fn start(&mut self) -> Said {
+        let said = self.run(["up", "--port", "0", "--load-balancer-port", "0"]);
+        self.is_up = said.code == Some(0);
+        said
+    }
+
+    /// The state directory.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The kubeconfig that this Ondol's clusters are written to.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.home().join("kubeconfig")
+    }
+
+    /// Runs `ondol`.
+    pub fn run<const N: usize>(&self, arguments: [&str; N]) -> Said {
+        self.command(Path::new(env!("CARGO_BIN_EXE_ondol")), arguments)
+    }
+
+    /// Runs the real kubectl as the user that `create cluster` wrote down.
+    pub fn kubectl<const N: usize>(&self, arguments: [&str; N]) -> Said {
+        self.command(&self.provisions.tools.join("kubectl"), arguments)
+    }
+
+    /// Runs the real AWS CLI against this region.
+    pub fn aws<const N: usize>(&self, arguments: [&str; N]) -> Said {
+        self.command(&self.provisions.tools.join("aws"), arguments)
+    }
+
+    /// Loads a test image.
+    pub fn load_image(&self, name: &str) {
+        let archive = self.provisions.images.join(format!("{name}.tar"));
+        self.run(["image", "load", &archive.to_string_lossy()]).ok();
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = S>) -> Said {
+        let mut command = Command::new(program);
+        command.args(arguments).envs(self.environment());
+        Said::of(command.output().unwrap_or_else(|error| panic!("{} starts: {error}", program.display())))
+    }
+
+    /// What `ondol env` tells a shell, and a PATH with the real clients.
+    fn environment(&self) -> Vec<(String, String)> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let binary = Path::new(env!("CARGO_BIN_EXE_ondol")).parent().unwrap_or(Path::new("/")).display().to_string();
+        let mut environment = vec![
+            ("PATH".to_owned(), format!("{}:{binary}:{path}", self.provisions.tools.display())),
+            ("ONDOL_HOME".to_owned(), self.home().display().to_string()),
+            ("KUBECONFIG".to_owned(), self.kubeconfig().display().to_string()),
+            ("HOME".to_owned(), self.home().display().to_string()),
+        ];
+        if self.is_up {
+            let said = Command::new(env!("CARGO_BIN_EXE_ondol")).arg("env").env("ONDOL_HOME", self.home()).output();
+            let said = Said::of(said.expect("ondol starts")).ok();
+            let exports = said.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+            environment.extend(exports.map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())));
+        }
+        environment
+    }
+
+    /// Ends everything and checks that nothing of it is left on the machine.
+    pub fn down(mut self) {
+        self.run(["down", "--purge"]).ok();
+        self.is_up = false;
+        assert_eq!(self.left_behind(), Vec::<String>::new(), "left after `ondol down`");
+    }
+
+    /// Processes, mounts and control groups that name this Ondol's state directory.
+    fn left_behind(&self) -> Vec<String> {
+        let home = self.home().display().to_string();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mut left: Vec<String> = mounts.lines().filter(|line| line.contains(&home)).map(|line| format!("mount {line}")).collect();
+        for entry in std::fs::read_dir("/proc").expect("/proc can be listed").flatten() {
+            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            if command.contains(&home) {
+                left.push(format!("process {}: {command}", entry.file_name().to_string_lossy()));
+            }
+        }
+        left
+    }
+}
+
+impl Drop for Ondol {
+    fn drop(&mut self) {
+        if !self.is_up {
+            return;
+        }
+        let log = std::fs::read_to_string(self.home().join("region/log")).unwrap_or_default();
+        let tail: Vec<&str> = log.lines().rev().take(60).collect();
+        println!("the region's log ended with:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        let said = self.run(["down", "--purge"]);
+        if said.code != Some(0) {
+            println!("ondol down failed: {}", said.stderr);
+        }
+    }
+}
+
+/// Fetches a page by HTTP/1.1 from `address`, asking for it under `host`. The status line and the body, or why not.
+pub fn fetch(address: &str, host: &str) -> Result<(String, String), String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(|error| error.to_string())?;
+    write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|error| format!("{address}: {error}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {answer:?}"))?;
+    Ok((head.lines().next().unwrap_or_default().to_owned(), body.to_owned()))
+}
