@@ -3,10 +3,12 @@
 //! **Invariant:** no I/O, and `serde_json::Value` is written down nowhere but here.
 #![forbid(unsafe_code)]
 
+pub mod decode;
 pub mod dynamic;
 pub mod int_or_string;
 mod keys;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 
 pub use k8s_openapi;

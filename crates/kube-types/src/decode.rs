@@ -1,0 +1,181 @@
+//! JSON and YAML text to untyped values, noticing keys that occur twice.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::dynamic::{Map, Value};
+
+/// Why a text could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON.
+    #[error("{0}")]
+    Json(#[source] serde_json::Error),
+    /// Not YAML.
+    #[error("error converting YAML to JSON: {0}")]
+    Yaml(String),
+}
+
+/// A value and the paths of the fields that were given more than once; the last one counts.
+#[derive(Debug, Default, PartialEq)]
+pub struct Decoded {
+    /// The value.
+    pub value: Value,
+    /// Dotted paths, as `spec.containers[0].name`.
+    pub duplicates: Vec<String>,
+}
+
+/// Reads one JSON value.
+///
+/// # Errors
+/// When the text is not exactly one JSON value.
+pub fn json(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let duplicates = RefCell::new(Vec::new());
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = Seed(&duplicates)
+        .deserialize(&mut deserializer)
+        .map_err(DecodeError::Json)?;
+    deserializer.end().map_err(DecodeError::Json)?;
+    Ok(finish(value, duplicates))
+}
+
+/// Reads one YAML document.
+///
+/// # Errors
+/// When the text is not one YAML document.
+pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| DecodeError::Yaml(error.to_string()))?;
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| DecodeError::Yaml(error.to_string()))?;
+    Ok(Decoded {
+        value,
+        duplicates: Vec::new(),
+    })
+}
+
+fn finish(value: Value, duplicates: RefCell<Vec<String>>) -> Decoded {
+    let duplicates = duplicates
+        .into_inner()
+        .into_iter()
+        .map(|path| path.trim_start_matches('.').to_owned())
+        .collect();
+    Decoded { value, duplicates }
+}
+
+/// Paths are put together on the way out, and only when something was found, so that sound input costs nothing.
+struct Seed<'a>(&'a RefCell<Vec<String>>);
+
+impl Seed<'_> {
+    fn prefix_since(&self, before: usize, prefix: &dyn Fn() -> String) {
+        let mut found = self.0.borrow_mut();
+        if found.len() > before {
+            let prefix = prefix();
+            for path in &mut found[before..] {
+                path.insert_str(0, &prefix);
+            }
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0).min(1024));
+        loop {
+            let before = self.0.borrow().len();
+            let Some(item) = items.next_element_seed(Seed(self.0))? else {
+                break;
+            };
+            self.prefix_since(before, &|| format!("[{}]", list.len()));
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let before = self.0.borrow().len();
+            let value = entries.next_value_seed(Seed(self.0))?;
+            self.prefix_since(before, &|| format!(".{key}"));
+            if map.contains_key(&key) {
+                self.0.borrow_mut().push(format!(".{key}"));
+            }
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_given_twice_are_named_and_the_last_counts() {
+        let text = br#"{"a":1,"a":2,"s":[{"x":1},{"x":1,"x":3}],"m":{"n":{"o":1,"o":2}}}"#;
+        let decoded = json(text).unwrap();
+        assert_eq!(decoded.duplicates, ["a", "s[1].x", "m.n.o"]);
+        assert_eq!(decoded.value["a"], 2);
+        assert_eq!(decoded.value["s"][1]["x"], 3);
+    }
+
+    #[test]
+    fn more_than_one_value_is_refused() {
+        assert!(json(b"{} {}").is_err());
+        assert!(json(b"{").is_err());
+    }
+
+    #[test]
+    fn yaml_becomes_the_same_values() {
+        let decoded = yaml(b"a: 1\nb: [x, \"2\", true]\n").unwrap();
+        assert_eq!(decoded.value, crate::dynamic::json!({"a": 1, "b": ["x", "2", true]}));
+        assert!(yaml(b"a: [").is_err());
+    }
+}
