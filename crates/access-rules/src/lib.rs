@@ -3,7 +3,9 @@
 //! **Invariant:** decides from what it is given; fetches nothing.
 #![forbid(unsafe_code)]
 
+pub mod eks_token;
 pub mod identity;
 pub mod rbac;
+pub mod sigv4;
 
 pub use identity::{Attributes, Decision, ResourceAttributes, User};
