@@ -1,4 +1,6 @@
 //! Which node for this pod: filter and score plugins over a snapshot.
 //!
-//! **Invariant:** a plugin sees a snapshot and a pod, nothing else.
+//! **Invariant:** deciding changes nothing; the same snapshot and pod always give the same answer.
 #![forbid(unsafe_code)]
+
+pub mod taints;
