@@ -3,4 +3,11 @@
 //! **Invariant:** a state changes only through `step`.
 #![forbid(unsafe_code)]
 
-pub mod system_pods;
+pub mod cluster;
+pub mod cluster_config;
+pub mod nodegroup;
+pub mod refusal;
+pub mod request;
+pub mod update;
+
+pub use refusal::Refusal;
