@@ -21,12 +21,17 @@ pub fn load_balancer_name(service_uid: &str) -> String {
 #[must_use]
 pub fn load_balancer_hostname(service_uid: &str, region: &str) -> String {
     let suffix = 1_000_000_000 + fnv1a(service_uid.as_bytes()) % 1_000_000_000;
-    format!("{}-{suffix}.{region}.{LOAD_BALANCER_DOMAIN}", load_balancer_name(service_uid))
+    format!(
+        "{}-{suffix}.{region}.{LOAD_BALANCER_DOMAIN}",
+        load_balancer_name(service_uid)
+    )
 }
 
 /// FNV-1a, 64 bits: a stable hash (the standard library's is not promised to stay the same between releases).
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

@@ -54,18 +54,28 @@ pub fn plan_subnets(vpc: Ipv4Net, zones: &[String]) -> Result<Vec<ZoneSubnets>, 
         return Err(SubnetPlanError::PrefixOutOfRange { cidr: vpc });
     }
     if vpc.trunc() != vpc {
-        return Err(SubnetPlanError::HostBits { cidr: vpc, network: vpc.trunc() });
+        return Err(SubnetPlanError::HostBits {
+            cidr: vpc,
+            network: vpc.trunc(),
+        });
     }
     if zones.is_empty() || zones.len() > 8 {
         return Err(SubnetPlanError::ZoneCount { zones: zones.len() });
     }
     let extra_bits = if zones.len() * 2 > 8 { 4 } else { 3 };
-    let parts: Vec<Ipv4Net> = vpc.subnets(vpc.prefix_len() + extra_bits).map(Iterator::collect).unwrap_or_default();
+    let parts: Vec<Ipv4Net> = vpc
+        .subnets(vpc.prefix_len() + extra_bits)
+        .map(Iterator::collect)
+        .unwrap_or_default();
     let halves = parts.iter().zip(parts.iter().skip(zones.len()));
     Ok(zones
         .iter()
         .zip(halves)
-        .map(|(zone, (public, private))| ZoneSubnets { zone: zone.clone(), public: *public, private: *private })
+        .map(|(zone, (public, private))| ZoneSubnets {
+            zone: zone.clone(),
+            public: *public,
+            private: *private,
+        })
         .collect())
 }
 
@@ -121,8 +131,15 @@ impl SubnetAddresses {
     /// A subnet whose addresses in `taken` are in use already; others than the subnet's are ignored.
     #[must_use]
     pub fn new(subnet: Ipv4Net, taken: impl IntoIterator<Item = Ipv4Addr>) -> Self {
-        let taken = taken.into_iter().filter(|address| subnet.contains(address)).map(u32::from).collect();
-        Self { subnet: subnet.trunc(), taken }
+        let taken = taken
+            .into_iter()
+            .filter(|address| subnet.contains(address))
+            .map(u32::from)
+            .collect();
+        Self {
+            subnet: subnet.trunc(),
+            taken,
+        }
     }
 
     /// How many addresses are free (EC2's `AvailableIpAddressCount`).
@@ -137,7 +154,11 @@ impl SubnetAddresses {
     /// # Errors
     /// [`AddressError::InsufficientFreeAddresses`] when fewer are free; nothing is taken then.
     pub fn take(&mut self, count: usize) -> Result<Vec<Ipv4Addr>, AddressError> {
-        let found: Vec<u32> = self.usable().filter(|address| !self.taken.contains(address)).take(count).collect();
+        let found: Vec<u32> = self
+            .usable()
+            .filter(|address| !self.taken.contains(address))
+            .take(count)
+            .collect();
         if found.len() < count {
             return Err(AddressError::InsufficientFreeAddresses {
                 subnet: self.subnet,
@@ -155,7 +176,10 @@ impl SubnetAddresses {
     /// When it is not usable in this subnet or taken.
     pub fn take_exactly(&mut self, address: Ipv4Addr) -> Result<(), AddressError> {
         if !self.is_usable(address.into()) {
-            return Err(AddressError::NotUsable { subnet: self.subnet, address });
+            return Err(AddressError::NotUsable {
+                subnet: self.subnet,
+                address,
+            });
         }
         if !self.taken.insert(address.into()) {
             return Err(AddressError::InUse { address });

@@ -2,7 +2,10 @@
 use super::*;
 
 fn zones(count: usize) -> Vec<String> {
-    ('a'..).take(count).map(|letter| format!("ap-northeast-2{letter}")).collect()
+    ('a'..)
+        .take(count)
+        .map(|letter| format!("ap-northeast-2{letter}"))
+        .collect()
 }
 
 fn cidr(text: &str) -> Ipv4Net {
@@ -12,7 +15,10 @@ fn cidr(text: &str) -> Ipv4Net {
 #[test]
 fn three_zones_of_a_16() {
     let plan = plan_subnets(cidr("10.0.0.0/16"), &zones(3)).unwrap();
-    let shown: Vec<String> = plan.iter().map(|zone| format!("{} {} {}", zone.zone, zone.public, zone.private)).collect();
+    let shown: Vec<String> = plan
+        .iter()
+        .map(|zone| format!("{} {} {}", zone.zone, zone.public, zone.private))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -33,9 +39,18 @@ fn five_zones_are_cut_into_sixteen_parts() {
 #[test]
 fn bad_ranges_are_refused() {
     let shown = |text: &str, count| plan_subnets(cidr(text), &zones(count)).unwrap_err().to_string();
-    assert_eq!(shown("10.0.0.0/8", 3), "VPC CIDR 10.0.0.0/8: prefix must be between /16 and /24");
-    assert_eq!(shown("10.0.0.0/25", 3), "VPC CIDR 10.0.0.0/25: prefix must be between /16 and /24");
-    assert_eq!(shown("10.0.3.0/16", 3), "VPC CIDR 10.0.3.0/16 has host bits set, the network is 10.0.0.0/16");
+    assert_eq!(
+        shown("10.0.0.0/8", 3),
+        "VPC CIDR 10.0.0.0/8: prefix must be between /16 and /24"
+    );
+    assert_eq!(
+        shown("10.0.0.0/25", 3),
+        "VPC CIDR 10.0.0.0/25: prefix must be between /16 and /24"
+    );
+    assert_eq!(
+        shown("10.0.3.0/16", 3),
+        "VPC CIDR 10.0.3.0/16 has host bits set, the network is 10.0.0.0/16"
+    );
     assert_eq!(shown("10.0.0.0/16", 0), "0 availability zones: must be between 1 and 8");
 }
 
@@ -44,7 +59,10 @@ fn first_four_and_last_address_are_reserved() {
     let mut subnet = SubnetAddresses::new(cidr("10.0.0.0/28"), []);
     assert_eq!(subnet.free(), 11);
     let all = subnet.take(11).unwrap();
-    assert_eq!((all[0].to_string(), all[10].to_string()), ("10.0.0.4".into(), "10.0.0.14".into()));
+    assert_eq!(
+        (all[0].to_string(), all[10].to_string()),
+        ("10.0.0.4".into(), "10.0.0.14".into())
+    );
     assert_eq!(
         subnet.take(1).unwrap_err().to_string(),
         "subnet 10.0.0.0/28 has insufficient free addresses: 1 wanted, 0 free"
@@ -55,11 +73,20 @@ fn first_four_and_last_address_are_reserved() {
 
 #[test]
 fn particular_addresses() {
-    let mut subnet = SubnetAddresses::new(cidr("10.0.0.0/24"), ["10.0.0.5".parse().unwrap(), "10.9.0.1".parse().unwrap()]);
+    let mut subnet = SubnetAddresses::new(
+        cidr("10.0.0.0/24"),
+        ["10.0.0.5".parse().unwrap(), "10.9.0.1".parse().unwrap()],
+    );
     assert_eq!(subnet.free(), 250);
     let taken = subnet.take_exactly("10.0.0.5".parse().unwrap()).unwrap_err();
     assert_eq!(taken.to_string(), "address 10.0.0.5 is in use");
     let reserved = subnet.take_exactly("10.0.0.3".parse().unwrap()).unwrap_err();
-    assert_eq!(reserved.to_string(), "address 10.0.0.3 is not usable in subnet 10.0.0.0/24");
-    assert_eq!(subnet.take(2).unwrap(), ["10.0.0.4".parse::<Ipv4Addr>().unwrap(), "10.0.0.6".parse().unwrap()]);
+    assert_eq!(
+        reserved.to_string(),
+        "address 10.0.0.3 is not usable in subnet 10.0.0.0/24"
+    );
+    assert_eq!(
+        subnet.take(2).unwrap(),
+        ["10.0.0.4".parse::<Ipv4Addr>().unwrap(), "10.0.0.6".parse().unwrap()]
+    );
 }
