@@ -2,3 +2,8 @@
 //!
 //! **Invariant:** no route is written for a kind.
 #![forbid(unsafe_code)]
+
+pub mod pki;
+pub mod request_info;
+
+pub use pki::{CertificatePair, ClusterPki, PkiError, ServerNames};
