@@ -8,6 +8,7 @@ pub mod eks_version;
 pub mod id;
 pub mod instance_type;
 pub mod region;
+pub mod region_files;
 pub mod shapes;
 
 pub use id::{

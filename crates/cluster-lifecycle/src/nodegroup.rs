@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::cluster::Issue;
-pub use lifecycle::{ConfigChange, Input, JOIN_LIMIT, Observation};
+pub use lifecycle::{ConfigChange, FinishedUpdate, Input, JOIN_LIMIT, Observation};
 
 /// A node group as the region remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

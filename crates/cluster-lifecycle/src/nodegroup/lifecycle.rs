@@ -14,6 +14,9 @@ use crate::Refusal;
 /// How long an instance may take to join before EKS says `NodeCreationFailure`.
 pub const JOIN_LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// The id of an update's record, and EKS's error code and message if it failed.
+pub type FinishedUpdate = (String, Result<(), (String, String)>);
+
 /// What happens to a node group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
@@ -127,8 +130,8 @@ impl Nodegroup {
         Ok((!self.instances.is_empty()).then_some(self))
     }
 
-    /// Takes the update whose outcome is decided: its id, and EKS's error code and message if it failed.
-    pub fn take_finished_update(&mut self) -> Option<(String, Result<(), (String, String)>)> {
+    /// Takes the update whose outcome is decided.
+    pub fn take_finished_update(&mut self) -> Option<FinishedUpdate> {
         let outcome = match self.status {
             NodegroupStatus::Active => Ok(()),
             NodegroupStatus::Updating => return None,
