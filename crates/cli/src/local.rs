@@ -57,7 +57,7 @@ pub fn image(hooks: &dyn Hooks, home: &Path, command: &Image) -> Done {
         Image::List => {
             let mut table = comfy_table::Table::new();
             table
-                .load_preset(comfy_table::presets::NOTHING)
+                .load_style(comfy_table::presets::NOTHING)
                 .set_header(["IMAGE", "DIGEST", "SIZE"]);
             for image in hooks.image_list(home)? {
                 let digest: String = image.digest.chars().take(19).collect();
