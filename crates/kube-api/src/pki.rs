@@ -195,6 +195,10 @@ impl ClusterPki {
     /// # Errors
     /// When no key can be generated, or there are more groups than a certificate can carry here.
     pub fn issue_client(&self, common_name: &str, organizations: &[&str]) -> Result<CertificatePair, PkiError> {
+        if organizations.len() > 2 {
+            let (what, problem) = (format!("groups of {common_name}"), "more than two".to_owned());
+            return Err(PkiError::Damaged { what, problem });
+        }
         let names = ServerNames::default();
         self.issue(
             common_name,
@@ -335,11 +339,14 @@ fn service_account_key(dir: &Path) -> Result<TokenKey, PkiError> {
     })
 }
 
+/// rcgen keeps one value per attribute type, so the second organization goes in under the attribute's bare identifier.
 fn distinguished_name(common_name: &str, organizations: &[&str]) -> DistinguishedName {
+    const ORGANIZATION: [u64; 4] = [2, 5, 4, 10];
+    let kinds = [DnType::OrganizationName, DnType::CustomDnType(ORGANIZATION.to_vec())];
     let mut name = DistinguishedName::new();
-    organizations
-        .iter()
-        .for_each(|organization| name.push(DnType::OrganizationName, *organization));
+    for (organization, kind) in organizations.iter().zip(kinds) {
+        name.push(kind, *organization);
+    }
     name.push(DnType::CommonName, common_name);
     name
 }

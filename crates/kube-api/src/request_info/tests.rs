@@ -13,137 +13,46 @@ fn read(line: &str) -> RequestInfo {
     RequestInfo::read(&method.parse().unwrap(), path, &query)
 }
 
+/// Request line | verb group namespace resource name subresource rest, with `-` for what is absent.
+const RESOURCES: &[&str] = &[
+    "GET /api/v1/pods | list - - pods - - -",
+    "GET /api/v1/pods?watch=true | watch - - pods - - -",
+    "GET /api/v1/pods?watch=0 | list - - pods - - -",
+    "GET /api/v1/watch/namespaces/a/pods | watch - a pods - - -",
+    "GET /api/v1/watch/namespaces/a/pods/p | watch - a pods p - -",
+    "GET /api/v1/namespaces | list - - namespaces - - -",
+    "GET /api/v1/namespaces/a | get - a namespaces a - -",
+    "PUT /api/v1/namespaces/a/finalize | update - a namespaces a finalize -",
+    "PATCH /api/v1/namespaces/a/status | patch - a namespaces a status -",
+    "DELETE /api/v1/namespaces/a/pods | deletecollection - a pods - - -",
+    "DELETE /api/v1/namespaces/a/pods/p | delete - a pods p - -",
+    "POST /apis/apps/v1/namespaces/a/deployments | create apps a deployments - - -",
+    "GET /apis/apps/v1/namespaces/a/deployments/d/scale | get apps a deployments d scale -",
+    "GET /api/v1/namespaces/a/pods/p:80/proxy/x/y/ | get - a pods p:80 proxy /x/y/",
+    "GET /api/v1/nodes/n/proxy/ | get - - nodes n proxy /",
+    "GET /api/v1/pods?fieldSelector=metadata.name=x | list - - pods x - -",
+    "GET /api/v1/namespaces/a/services/https:s:web/proxy | get - a services https:s:web proxy -",
+];
+
 #[test]
 fn paths_are_read_as_upstream_reads_them() {
-    for (line, verb, group, namespace, resource, name, sub, rest) in [
-        ("GET /api/v1/pods", "list", "", "", "pods", "", "", ""),
-        ("GET /api/v1/pods?watch=true", "watch", "", "", "pods", "", "", ""),
-        ("GET /api/v1/pods?watch=0", "list", "", "", "pods", "", "", ""),
-        (
-            "GET /api/v1/watch/namespaces/a/pods",
-            "watch",
-            "",
-            "a",
-            "pods",
-            "",
-            "",
-            "",
-        ),
-        (
-            "GET /api/v1/watch/namespaces/a/pods/p",
-            "watch",
-            "",
-            "a",
-            "pods",
-            "p",
-            "",
-            "",
-        ),
-        ("GET /api/v1/namespaces", "list", "", "", "namespaces", "", "", ""),
-        ("GET /api/v1/namespaces/a", "get", "", "a", "namespaces", "a", "", ""),
-        (
-            "PUT /api/v1/namespaces/a/finalize",
-            "update",
-            "",
-            "a",
-            "namespaces",
-            "a",
-            "finalize",
-            "",
-        ),
-        (
-            "PATCH /api/v1/namespaces/a/status",
-            "patch",
-            "",
-            "a",
-            "namespaces",
-            "a",
-            "status",
-            "",
-        ),
-        (
-            "DELETE /api/v1/namespaces/a/pods",
-            "deletecollection",
-            "",
-            "a",
-            "pods",
-            "",
-            "",
-            "",
-        ),
-        (
-            "DELETE /api/v1/namespaces/a/pods/p",
-            "delete",
-            "",
-            "a",
-            "pods",
-            "p",
-            "",
-            "",
-        ),
-        (
-            "POST /apis/apps/v1/namespaces/a/deployments",
-            "create",
-            "apps",
-            "a",
-            "deployments",
-            "",
-            "",
-            "",
-        ),
-        (
-            "GET /apis/apps/v1/namespaces/a/deployments/d/scale",
-            "get",
-            "apps",
-            "a",
-            "deployments",
-            "d",
-            "scale",
-            "",
-        ),
-        (
-            "GET /api/v1/namespaces/a/pods/p:80/proxy/x/y/",
-            "get",
-            "",
-            "a",
-            "pods",
-            "p:80",
-            "proxy",
-            "/x/y/",
-        ),
-        ("GET /api/v1/nodes/n/proxy/", "get", "", "", "nodes", "n", "proxy", "/"),
-        (
-            "GET /api/v1/pods?fieldSelector=metadata.name=x",
-            "list",
-            "",
-            "",
-            "pods",
-            "x",
-            "",
-            "",
-        ),
-        (
-            "GET /api/v1/namespaces/a/services/https:s:web/proxy",
-            "get",
-            "",
-            "a",
-            "services",
-            "https:s:web",
-            "proxy",
-            "",
-        ),
-    ] {
+    for row in RESOURCES {
+        let (line, wanted) = row.split_once(" | ").unwrap();
         let info = read(line);
-        let seen = (
-            info.verb.as_str(),
-            info.group.as_str(),
-            info.namespace.as_str(),
-            info.resource.as_str(),
-            info.name.as_str(),
-            info.subresource.as_str(),
-            info.rest.as_str(),
-        );
-        assert_eq!(seen, (verb, group, namespace, resource, name, sub, rest), "{line}");
+        let parts = [
+            &info.verb,
+            &info.group,
+            &info.namespace,
+            &info.resource,
+            &info.name,
+            &info.subresource,
+            &info.rest,
+        ];
+        let seen: Vec<&str> = parts
+            .iter()
+            .map(|part| if part.is_empty() { "-" } else { part.as_str() })
+            .collect();
+        assert_eq!(seen.join(" "), wanted, "{line}");
         assert!(info.is_resource, "{line}");
     }
 }
