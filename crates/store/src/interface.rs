@@ -299,7 +299,7 @@ pub enum WatchBatch {
     Events {
         /// The transaction's revision.
         revision: Revision,
-        /// At least one event. Shared with the other watchers of the same range where the engine can.
+        /// At least one event.
         events: Vec<Event>,
     },
     /// All events up to and including `revision` have been delivered.
@@ -309,7 +309,8 @@ pub enum WatchBatch {
     },
 }
 
-/// The events of a watch, in the order of revisions, without gaps. Ends after an error.
+/// The events of a watch, in the order of revisions, without gaps. Ends after an error: a watcher so slow that the
+/// events it needs next are compacted is cut off with `Compacted` and must list again; nothing is ever skipped.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchBatch, StoreError>> + Send>>;
 
 /// What can go wrong. Only `Unavailable` is worth trying again as it is.
@@ -334,12 +335,6 @@ pub enum StoreError {
     /// There is no such lease, or it has ended.
     #[error("lease {0} not found")]
     LeaseNotFound(LeaseId),
-    /// The watcher took so long that the events it needs next are not kept for it any more. It must list again.
-    #[error("watcher too slow: it has come to revision {delivered}")]
-    SlowWatcher {
-        /// The last revision delivered in full.
-        delivered: Revision,
-    },
     /// A request that no store could carry out.
     #[error("invalid request: {0}")]
     Invalid(String),

@@ -7,8 +7,10 @@
 //! is not compacted, watches from a revision, and leases whose end deletes their keys.
 #![forbid(unsafe_code)]
 
+mod embedded;
 mod interface;
 
+pub use embedded::{EmbeddedStore, Options, open};
 pub use interface::{
     Event, EventKind, Expectation, KeyValue, LeaseId, Outcome, RangeRequest, RangeResponse, Revision, Store,
     StoreError, Transaction, WatchBatch, WatchRequest, WatchStream, Write, prefix_end,

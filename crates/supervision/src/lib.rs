@@ -17,4 +17,4 @@ pub use logging::{LogFormat, LogOptions, LoggingError, init_logging};
 pub use restart::Restart;
 pub use supervisor::{DrainReport, Metrics, Supervisor, TaskHandle};
 pub use tokio_util::sync::CancellationToken;
-pub use wait::{TimedOut, sleep, wait_until};
+pub use wait::{BlockingFailed, TimedOut, blocking, sleep, wait_until};

@@ -14,6 +14,34 @@ pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// Work on a thread of its own ended without a result.
+#[derive(Debug, thiserror::Error)]
+#[error("blocking work {what} did not finish")]
+pub struct BlockingFailed {
+    /// What was done.
+    pub what: String,
+    /// The panic or the shutdown that ended it.
+    #[source]
+    pub source: tokio::task::JoinError,
+}
+
+/// Runs `work`, which may block (disk, long computation), on a thread where it holds up no task.
+///
+/// # Errors
+/// When `work` panics or the runtime is shutting down.
+pub async fn blocking<T, F>(what: &str, work: F) -> Result<T, BlockingFailed>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|source| BlockingFailed {
+            what: what.to_owned(),
+            source,
+        })
+}
+
 /// A state did not come in time.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} did not happen within {limit:?}; last seen: {last_seen}")]
@@ -96,6 +124,14 @@ mod tests {
             waited.await.unwrap_err().to_string(),
             "pod Running did not happen within 5s; last seen: Pending"
         );
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_blocking_work_is_an_error() {
+        assert_eq!(blocking("sum", || 1 + 1).await.unwrap(), 2);
+        let failed = blocking("sum", || -> u32 { panic!("a defect") }).await.unwrap_err();
+        assert_eq!(failed.to_string(), "blocking work sum did not finish");
+        assert!(failed.source.is_panic());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,302 @@
+//! The embedded engine: one file, one writer thread, readers beside it.
+
+mod apply;
+mod compaction;
+mod feed;
+mod leases;
+mod reader;
+mod record;
+mod tables;
+mod watch;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use clock::{Clock, SystemClock};
+use futures::future::{BoxFuture, FutureExt};
+use redb::Database;
+use supervision::Supervisor;
+use tokio::sync::oneshot;
+
+use self::apply::Tables;
+use self::feed::Feed;
+use self::leases::Leases;
+use self::reader::Snapshot;
+use self::tables::{FORMAT, FORMAT_NOW, failed};
+use self::watch::Watch;
+use self::writer::{Job, Reply, Writer, closed};
+use crate::{
+    LeaseId, Outcome, RangeRequest, RangeResponse, Revision, Store, StoreError, Transaction, WatchRequest, WatchStream,
+};
+
+/// The database's name in the store's directory.
+const FILE: &str = "store.redb";
+
+/// Keys visited by a read before it moves to a thread where it holds up no task.
+const INLINE_EFFORT: u64 = 512;
+
+/// How the engine is set up.
+#[derive(Clone)]
+pub struct Options {
+    /// Tells when leases end.
+    pub clock: Arc<dyn Clock>,
+    /// Bytes of pages kept in memory. Default 16 MiB; the kernel caches the file besides.
+    pub cache_bytes: usize,
+    /// Bytes of recent events kept in memory for watchers. Default 4 MiB; older ones are read from disk.
+    pub recent_bytes: usize,
+    /// Bytes of keys and values that one transaction may write. Default 3 MiB, which is what the API server accepts
+    /// as a request.
+    pub transaction_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            cache_bytes: 16 << 20,
+            recent_bytes: 4 << 20,
+            transaction_bytes: 3 << 20,
+        }
+    }
+}
+
+/// The store in a directory of this machine.
+pub struct EmbeddedStore {
+    database: Arc<Database>,
+    path: PathBuf,
+    feed: Arc<Feed>,
+    jobs: Sender<Job>,
+    transaction_bytes: usize,
+}
+
+/// Opens the store in `dir`, or makes it. Ends writes and watches when `supervisor` is cancelled, so that should be
+/// one that is drained after those who write.
+///
+/// # Errors
+/// `Unavailable` when the directory cannot be used or another process has the store open, `Corrupt` when what is there
+/// is not a store of this version.
+pub fn open(dir: &Path, options: Options, supervisor: &Supervisor) -> Result<Arc<EmbeddedStore>, StoreError> {
+    let path = dir.join(FILE);
+    let database = open_database(dir, &path, options.cache_bytes)?;
+    let (revision, leases, scrub) = recover(&database, options.clock.as_ref())?;
+    let database = Arc::new(database);
+    let feed = Arc::new(Feed::new(revision, options.recent_bytes));
+    let (jobs, queue) = mpsc::channel();
+    let writer = Writer {
+        database: Arc::clone(&database),
+        path: path.clone(),
+        feed: Arc::clone(&feed),
+        clock: options.clock,
+        jobs: queue,
+        leases,
+        scrub,
+        broken: None,
+    };
+    let (gone, writer_gone) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || {
+            writer.run();
+            drop(gone);
+        })
+        .map_err(|error| unavailable("cannot start the store's writer", error))?;
+    let store = Arc::new(EmbeddedStore {
+        database,
+        path,
+        feed,
+        jobs,
+        transaction_bytes: options.transaction_bytes,
+    });
+    close_when_cancelled(Arc::downgrade(&store), writer_gone, supervisor);
+    Ok(store)
+}
+
+fn unavailable(what: &str, error: std::io::Error) -> StoreError {
+    StoreError::Unavailable(what.to_owned(), Some(Arc::new(error)))
+}
+
+fn open_database(dir: &Path, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let io = |what: &str, error| unavailable(&format!("cannot {what} {}", dir.display()), error);
+    fs::create_dir_all(dir).map_err(|error| io("make directory", error))?;
+    let database = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create(path)
+        .map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => {
+                StoreError::Unavailable(format!("{} is open in another process", path.display()), None)
+            }
+            error => StoreError::Unavailable(format!("cannot open {}", path.display()), Some(Arc::new(error))),
+        })?;
+    // A file that was just made survives a crash only once its directory is synced.
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| io("sync directory", error))?;
+    Ok(database)
+}
+
+/// Makes the tables of a new store, checks those of an old one, and reads what the writer begins with.
+fn recover(
+    database: &Database,
+    clock: &dyn Clock,
+) -> Result<(Revision, Leases, Option<Option<record::Place>>), StoreError> {
+    let transaction = database.begin_write().map_err(failed("begin a write"))?;
+    let mut tables = Tables::open(&transaction)?;
+    match tables::meta(&tables.meta, FORMAT)? {
+        FORMAT_NOW => {}
+        0 => {
+            tables
+                .meta
+                .insert(FORMAT, FORMAT_NOW)
+                .map_err(failed("mark the format"))?;
+        }
+        other => {
+            return Err(StoreError::Corrupt(format!(
+                "written in format {other}, this version reads {FORMAT_NOW}"
+            )));
+        }
+    }
+    let mut leases = Leases::default();
+    for (lease, seconds) in tables.all_leases()? {
+        leases.start(lease, seconds, clock.now());
+    }
+    let (revision, scrub) = (tables.revision, tables.needs_scrub()?.then_some(None));
+    drop(tables);
+    transaction.commit().map_err(failed("commit"))?;
+    Ok((revision, leases, scrub))
+}
+
+/// Closes the store with its supervisor, without keeping it alive.
+fn close_when_cancelled(store: Weak<EmbeddedStore>, writer_gone: oneshot::Receiver<()>, supervisor: &Supervisor) {
+    let cancelled = supervisor.cancelled();
+    supervisor.spawn("store", async move {
+        let mut writer_gone = writer_gone;
+        tokio::select! {
+            () = cancelled => {
+                if let Some(store) = store.upgrade() {
+                    store.close();
+                }
+                // An error means the same: the writer has ended.
+                drop(writer_gone.await);
+            }
+            _ended = &mut writer_gone => {}
+        }
+    });
+}
+
+impl EmbeddedStore {
+    /// Ends writes and watches after those already asked for. Reads go on.
+    pub fn close(&self) {
+        // The writer is gone only if it was closed before.
+        drop(self.jobs.send(Job::Close));
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).map_err(|_gone| closed())?;
+        answer.await.unwrap_or_else(|_gone| Err(closed()))
+    }
+
+    fn check(&self, transaction: &Transaction) -> Result<(), StoreError> {
+        let mut keys = BTreeSet::new();
+        let mut size = 0;
+        for write in &transaction.writes {
+            if write.key().is_empty() {
+                return Err(StoreError::Invalid("a key must not be empty".to_owned()));
+            }
+            if !keys.insert(write.key()) {
+                let key = String::from_utf8_lossy(write.key());
+                return Err(StoreError::Invalid(format!("key {key} is written twice")));
+            }
+            size += write.key().len();
+            if let crate::Write::Put { value, .. } = write {
+                size += value.len();
+            }
+        }
+        let limit = self.transaction_bytes;
+        if size > limit {
+            Err(StoreError::TooLarge { size, limit })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn range(&self, request: RangeRequest) -> BoxFuture<'_, Result<RangeResponse, StoreError>> {
+        async move {
+            if let Some(response) = Snapshot::take(&self.database)?.range(&request, INLINE_EFFORT)? {
+                return Ok(response);
+            }
+            let database = Arc::clone(&self.database);
+            let read = supervision::blocking("range", move || Snapshot::take(&database)?.range(&request, u64::MAX));
+            let response = read
+                .await
+                .map_err(|error| StoreError::Unavailable("cannot read a range".to_owned(), Some(Arc::new(error))))??;
+            response.ok_or_else(|| StoreError::Invalid("a range too large to count".to_owned()))
+        }
+        .boxed()
+    }
+
+    fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Outcome, StoreError>> {
+        async move {
+            self.check(&transaction)?;
+            self.ask(|reply| Job::Commit(transaction, reply)).await
+        }
+        .boxed()
+    }
+
+    fn watch(&self, request: WatchRequest) -> BoxFuture<'_, Result<WatchStream, StoreError>> {
+        async move {
+            let watch = Watch::start(Arc::clone(&self.database), Arc::clone(&self.feed), request)?;
+            Ok(Box::pin(watch) as WatchStream)
+        }
+        .boxed()
+    }
+
+    fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(move |reply| Job::Compact(revision, reply)).boxed()
+    }
+
+    fn grant(&self, ttl: Duration) -> BoxFuture<'_, Result<LeaseId, StoreError>> {
+        // Whole seconds, as etcd's; less than one would be over before it could be used.
+        let seconds = ttl.as_secs().max(1);
+        self.ask(move |reply| Job::Grant(seconds, reply)).boxed()
+    }
+
+    fn keep_alive(&self, lease: LeaseId) -> BoxFuture<'_, Result<Duration, StoreError>> {
+        self.ask(move |reply| Job::KeepAlive(lease, reply)).boxed()
+    }
+
+    fn revoke(&self, lease: LeaseId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.ask(move |reply| Job::Revoke(lease, reply)).boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        async move { Ok(Snapshot::take(&self.database)?.revision) }.boxed()
+    }
+
+    fn compacted(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        async move { Ok(Snapshot::take(&self.database)?.compacted) }.boxed()
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let metadata = fs::metadata(&self.path);
+            Ok(metadata
+                .map_err(|error| unavailable("cannot see the store's size", error))?
+                .len())
+        }
+        .boxed()
+    }
+}
