@@ -5,7 +5,9 @@
 
 pub mod eks_token;
 pub mod identity;
+pub mod node;
 pub mod rbac;
+pub mod service_account;
 pub mod sigv4;
 
 pub use identity::{Attributes, Decision, ResourceAttributes, User};
