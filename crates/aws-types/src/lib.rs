@@ -4,12 +4,15 @@
 #![forbid(unsafe_code)]
 
 pub mod arn;
+pub mod ec2;
+pub mod eks;
 pub mod eks_version;
 pub mod id;
 pub mod instance_type;
 pub mod region;
 pub mod region_files;
 pub mod shapes;
+pub mod time;
 
 pub use id::{
     AccountId, ClusterName, EniId, IdError, InstanceId, NodegroupName, RegionName, SubnetId, VpcId, ZoneName,

@@ -1,0 +1,138 @@
+//! Requests, answers and structures of EKS, for the operations that Ondol serves and calls. Names are AWS's own; a test
+//! compares them with the published model.
+#![allow(missing_docs, reason = "the members are AWS's own, and documented by AWS")]
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Time;
+
+type Map = BTreeMap<String, String>;
+
+macro_rules! structures {
+    ($($name:ident { $($field:ident: $kind:ty),* $(,)? })*) => {
+        $(
+            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+            #[serde(rename_all = "camelCase", default)]
+            pub struct $name {
+                $(#[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$kind>,)*
+            }
+        )*
+
+        /// Every structure here with the members that it has on the wire, for the comparison with the model.
+        #[cfg(test)]
+        fn declared() -> Vec<(&'static str, Vec<&'static str>)> {
+            vec![$((stringify!($name), vec![$(stringify!($field)),*])),*]
+        }
+    };
+}
+
+structures! {
+    CreateClusterRequest {
+        name: String, version: String, role_arn: String, resources_vpc_config: VpcConfigRequest,
+        kubernetes_network_config: KubernetesNetworkConfigRequest, logging: Logging, client_request_token: String,
+        tags: Map, encryption_config: Vec<EncryptionConfig>, access_config: CreateAccessConfigRequest,
+        bootstrap_self_managed_addons: bool, upgrade_policy: UpgradePolicyRequest, deletion_protection: bool,
+    }
+    CreateClusterResponse { cluster: Cluster }
+    DescribeClusterRequest { name: String }
+    DescribeClusterResponse { cluster: Cluster }
+    DeleteClusterRequest { name: String }
+    DeleteClusterResponse { cluster: Cluster }
+    ListClustersRequest { max_results: i64, next_token: String, include: Vec<String> }
+    ListClustersResponse { clusters: Vec<String>, next_token: String }
+    CreateNodegroupRequest {
+        cluster_name: String, nodegroup_name: String, scaling_config: NodegroupScalingConfig, disk_size: i64,
+        subnets: Vec<String>, instance_types: Vec<String>, ami_type: String, remote_access: RemoteAccessConfig,
+        node_role: String, labels: Map, taints: Vec<Taint>, tags: Map, client_request_token: String,
+        launch_template: LaunchTemplateSpecification, update_config: NodegroupUpdateConfig, capacity_type: String,
+        version: String, release_version: String,
+    }
+    CreateNodegroupResponse { nodegroup: Nodegroup }
+    DescribeNodegroupRequest { cluster_name: String, nodegroup_name: String }
+    DescribeNodegroupResponse { nodegroup: Nodegroup }
+    DeleteNodegroupRequest { cluster_name: String, nodegroup_name: String }
+    DeleteNodegroupResponse { nodegroup: Nodegroup }
+    ListNodegroupsRequest { cluster_name: String, max_results: i64, next_token: String }
+    ListNodegroupsResponse { nodegroups: Vec<String>, next_token: String }
+    UpdateNodegroupConfigRequest {
+        cluster_name: String, nodegroup_name: String, labels: UpdateLabelsPayload, taints: UpdateTaintsPayload,
+        scaling_config: NodegroupScalingConfig, update_config: NodegroupUpdateConfig, client_request_token: String,
+    }
+    UpdateNodegroupConfigResponse { update: Update }
+    DescribeUpdateRequest { name: String, update_id: String, nodegroup_name: String, addon_name: String }
+    DescribeUpdateResponse { update: Update }
+    ListUpdatesRequest { name: String, nodegroup_name: String, addon_name: String, next_token: String, max_results: i64 }
+    ListUpdatesResponse { update_ids: Vec<String>, next_token: String }
+    DescribeClusterVersionsRequest {
+        cluster_type: String, max_results: i64, next_token: String, default_only: bool, include_all: bool,
+        cluster_versions: Vec<String>, status: String, version_status: String,
+    }
+    DescribeClusterVersionsResponse { next_token: String, cluster_versions: Vec<ClusterVersionInformation> }
+    TagResourceRequest { resource_arn: String, tags: Map }
+    TagResourceResponse {}
+    UntagResourceRequest { resource_arn: String, tag_keys: Vec<String> }
+    UntagResourceResponse {}
+    ListTagsForResourceRequest { resource_arn: String }
+    ListTagsForResourceResponse { tags: Map }
+
+    Cluster {
+        name: String, arn: String, created_at: Time, version: String, endpoint: String, role_arn: String,
+        resources_vpc_config: VpcConfigResponse, kubernetes_network_config: KubernetesNetworkConfigResponse,
+        logging: Logging, identity: Identity, status: String, certificate_authority: Certificate,
+        client_request_token: String, platform_version: String, tags: Map, health: ClusterHealth,
+        access_config: AccessConfigResponse, upgrade_policy: UpgradePolicyResponse, deletion_protection: bool,
+    }
+    VpcConfigRequest {
+        subnet_ids: Vec<String>, security_group_ids: Vec<String>, endpoint_public_access: bool,
+        endpoint_private_access: bool, public_access_cidrs: Vec<String>,
+    }
+    VpcConfigResponse {
+        subnet_ids: Vec<String>, security_group_ids: Vec<String>, cluster_security_group_id: String, vpc_id: String,
+        endpoint_public_access: bool, endpoint_private_access: bool, public_access_cidrs: Vec<String>,
+    }
+    KubernetesNetworkConfigRequest { service_ipv4_cidr: String, ip_family: String }
+    KubernetesNetworkConfigResponse { service_ipv4_cidr: String, ip_family: String }
+    Logging { cluster_logging: Vec<LogSetup> }
+    LogSetup { types: Vec<String>, enabled: bool }
+    Identity { oidc: Oidc }
+    Oidc { issuer: String }
+    Certificate { data: String }
+    ClusterHealth { issues: Vec<ClusterIssue> }
+    ClusterIssue { code: String, message: String, resource_ids: Vec<String> }
+    CreateAccessConfigRequest { bootstrap_cluster_creator_admin_permissions: bool, authentication_mode: String }
+    AccessConfigResponse { bootstrap_cluster_creator_admin_permissions: bool, authentication_mode: String }
+    UpgradePolicyRequest { support_type: String }
+    UpgradePolicyResponse { support_type: String }
+    EncryptionConfig { resources: Vec<String> }
+    Nodegroup {
+        nodegroup_name: String, nodegroup_arn: String, cluster_name: String, version: String, release_version: String,
+        created_at: Time, modified_at: Time, status: String, capacity_type: String,
+        scaling_config: NodegroupScalingConfig, instance_types: Vec<String>, subnets: Vec<String>, ami_type: String,
+        node_role: String, labels: Map, taints: Vec<Taint>, resources: NodegroupResources, disk_size: i64,
+        health: NodegroupHealth, update_config: NodegroupUpdateConfig, tags: Map,
+    }
+    NodegroupScalingConfig { min_size: i64, max_size: i64, desired_size: i64 }
+    NodegroupUpdateConfig { max_unavailable: i64, max_unavailable_percentage: i64 }
+    NodegroupResources { auto_scaling_groups: Vec<AutoScalingGroup> }
+    AutoScalingGroup { name: String }
+    NodegroupHealth { issues: Vec<Issue> }
+    Issue { code: String, message: String, resource_ids: Vec<String> }
+    Taint { key: String, value: String, effect: String }
+    RemoteAccessConfig { ec2_ssh_key: String, source_security_groups: Vec<String> }
+    LaunchTemplateSpecification { name: String, version: String, id: String }
+    UpdateLabelsPayload { add_or_update_labels: Map, remove_labels: Vec<String> }
+    UpdateTaintsPayload { add_or_update_taints: Vec<Taint>, remove_taints: Vec<Taint> }
+    Update { id: String, status: String, r#type: String, params: Vec<UpdateParam>, created_at: Time, errors: Vec<ErrorDetail> }
+    UpdateParam { r#type: String, value: String }
+    ErrorDetail { error_code: String, error_message: String, resource_ids: Vec<String> }
+    ClusterVersionInformation {
+        cluster_version: String, cluster_type: String, default_platform_version: String, default_version: bool,
+        release_date: Time, end_of_standard_support_date: Time, end_of_extended_support_date: Time, status: String,
+        version_status: String, kubernetes_patch_version: String,
+    }
+}
+
+#[cfg(test)]
+mod tests;
