@@ -2,3 +2,13 @@
 //!
 //! **Invariant:** the only way a component reaches the API server.
 #![forbid(unsafe_code)]
+
+mod connector;
+mod credentials;
+mod https;
+mod in_process;
+
+pub use credentials::Credentials;
+pub use https::{ClientError, https};
+pub use in_process::in_process;
+pub use kube;
