@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod field;
+pub mod metadata;
 mod rules;
 
 pub use rules::{Grace, Rules, rules};

@@ -42,6 +42,10 @@ pub struct Rules {
     pub unconditional_update: bool,
     /// A PUT of a missing object creates it.
     pub create_on_update: bool,
+    /// Something besides finalizers in the metadata holds a deleting object (a namespace's `spec.finalizers`).
+    pub held: fn(&Object) -> bool,
+    /// What else a deletion writes into an object that stays for now (a namespace's phase).
+    pub mark_deleting: fn(&mut Object),
     /// How a deletion begins; the grace asked for is given.
     pub grace: fn(&Object, Option<i64>) -> Grace,
     /// A deletion answers with the object instead of a `Status`.
@@ -66,6 +70,8 @@ impl Rules {
         status: false,
         unconditional_update: true,
         create_on_update: false,
+        held: |_| false,
+        mark_deleting: |_| {},
         grace: |_, _| Grace::Immediate,
         returns_deleted: false,
         orphan_by_default: false,

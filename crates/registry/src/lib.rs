@@ -2,3 +2,28 @@
 //!
 //! **Invariant:** no handler of one kind and verb.
 #![forbid(unsafe_code)]
+
+mod access;
+mod admission;
+mod bootstrap;
+mod cache;
+pub mod columns;
+mod convert;
+pub mod kinds;
+pub mod options;
+mod pipeline;
+mod registry;
+mod render;
+pub mod request;
+mod reviews;
+mod services;
+pub mod status;
+mod subresources;
+
+pub use access_rules::{Attributes, Decision, User};
+pub use kinds::{KindTable, ResourceKind};
+pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};
+pub use registry::{IssuedToken, Options, Registry, RegistryError, TokenClaims, TokenError, TokenIssuer};
+pub use request::{Body, Context, Form, IncludeObject, MediaType, Reply, RequestBody, Target, Warnings};
+pub use request::{WatchEvent, WatchEventKind, WatchReply};
+pub use status::{StatusError, Subject};

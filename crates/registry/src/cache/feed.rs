@@ -1,0 +1,227 @@
+//! The one watch on the store that feeds every cache.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clock::Clock;
+use futures::StreamExt;
+use store::{Event, EventKind, RangeRequest, Revision, Store, StoreError, WatchBatch, WatchRequest};
+use tokio::sync::watch;
+
+use super::{Extract, Item, ResourceCache};
+use crate::kinds::KindTable;
+use crate::registry::RegistryError;
+
+/// Everything the registry keeps lies below this.
+const ROOT: &str = "/registry/";
+
+/// How long a read waits for a revision before it gives up; upstream's limit.
+const WAIT_LIMIT: Duration = Duration::from_secs(3);
+
+/// The caches of all resources.
+pub(crate) struct Caches {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// Sorted by prefix; no prefix begins another.
+    resources: Vec<(String, Arc<ResourceCache>)>,
+    /// All caches have seen everything up to this revision.
+    progress: watch::Sender<Revision>,
+    /// Held while a batch is applied, so that a reader sees all of a revision or nothing of it.
+    applying: RwLock<()>,
+    /// What writers know about values that the feed is about to deliver, so that it need not read them again.
+    expected: Mutex<HashMap<Bytes, (Bytes, Arc<Extract>)>>,
+}
+
+/// A revision did not arrive in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotReached {
+    pub wanted: Revision,
+    pub current: Revision,
+}
+
+impl Caches {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: &KindTable) -> Self {
+        let mut resources: Vec<(String, Arc<ResourceCache>)> = kinds
+            .stored_kinds()
+            .filter_map(|kind| {
+                let prefix = kind.storage.as_ref()?.prefix.to_string();
+                Some((prefix, Arc::new(ResourceCache::new(kind.clone()))))
+            })
+            .collect();
+        resources.sort_by(|a, b| a.0.cmp(&b.0));
+        Self {
+            store,
+            clock,
+            resources,
+            progress: watch::Sender::new(0),
+            applying: RwLock::default(),
+            expected: Mutex::default(),
+        }
+    }
+
+    /// The cache of the resource stored under a prefix.
+    pub fn by_prefix(&self, prefix: &str) -> Option<&Arc<ResourceCache>> {
+        let index = self
+            .resources
+            .binary_search_by(|(candidate, _)| candidate.as_str().cmp(prefix))
+            .ok()?;
+        Some(&self.resources[index].1)
+    }
+
+    /// Every cache with its prefix.
+    pub fn iter(&self) -> impl Iterator<Item = &(String, Arc<ResourceCache>)> {
+        self.resources.iter()
+    }
+
+    fn locate<'a>(&self, key: &'a str) -> Option<(&Arc<ResourceCache>, &'a str)> {
+        let index = self
+            .resources
+            .partition_point(|(prefix, _)| prefix.as_str() <= key)
+            .checked_sub(1)?;
+        let (prefix, cache) = &self.resources[index];
+        Some((cache, key.strip_prefix(prefix.as_str())?))
+    }
+
+    /// Reads everything from the store; answers the revision that was read.
+    pub async fn load(&self) -> Result<Revision, RegistryError> {
+        let all = self.store.range(RangeRequest::prefix(ROOT)).await?;
+        let mut loaded: Vec<BTreeMap<Box<str>, Arc<Item>>> = self.resources.iter().map(|_| BTreeMap::new()).collect();
+        for entry in &all.items {
+            let key = String::from_utf8_lossy(&entry.key);
+            let index = self.resources.partition_point(|(prefix, _)| prefix.as_str() <= &*key);
+            let Some((prefix, cache)) = index.checked_sub(1).map(|index| &self.resources[index]) else {
+                continue;
+            };
+            let Some(rest) = key.strip_prefix(prefix.as_str()) else {
+                continue;
+            };
+            let item = Item::stored(&cache.kind, &entry.value, entry.mod_revision).map_err(|source| {
+                RegistryError::Decode {
+                    key: key.to_string(),
+                    source,
+                }
+            })?;
+            loaded[index - 1].insert(rest.into(), Arc::new(item));
+        }
+        let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+        for ((_, cache), items) in self.resources.iter().zip(loaded) {
+            cache.replace(items, all.revision);
+        }
+        self.progress.send_replace(all.revision);
+        Ok(all.revision)
+    }
+
+    /// Follows the store until it fails. Where history is missing, everything is loaded anew.
+    pub async fn follow(&self) -> Result<(), RegistryError> {
+        while self.follow_history().await? {
+            self.load().await?;
+        }
+        Ok(())
+    }
+
+    /// Follows the store from where the caches are; true when the history after that is gone.
+    async fn follow_history(&self) -> Result<bool, RegistryError> {
+        let from = *self.progress.borrow() + 1;
+        let request = WatchRequest::prefix(ROOT).from_revision(from).with_progress();
+        let mut batches = match self.store.watch(request).await {
+            Err(StoreError::Compacted { .. }) => return Ok(true),
+            other => other?,
+        };
+        while let Some(batch) = batches.next().await {
+            match batch {
+                Ok(WatchBatch::Events { revision, events }) => {
+                    let now = self.clock.now();
+                    let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+                    for event in &events {
+                        self.apply(event, now);
+                    }
+                    self.progress.send_replace(revision);
+                }
+                Ok(WatchBatch::Progress { revision }) => {
+                    self.progress.send_if_modified(|reached| {
+                        let further = *reached < revision;
+                        *reached = revision.max(*reached);
+                        further
+                    });
+                }
+                Err(error @ (StoreError::Unavailable(..) | StoreError::Corrupt(_))) => return Err(error.into()),
+                // Compacted, or this watcher was too slow for the history that is kept for watchers.
+                Err(error) => {
+                    tracing::info!(%error, "caches are loaded anew");
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn apply(&self, event: &Event, now: jiff::Timestamp) {
+        let Ok(key) = std::str::from_utf8(&event.item.key) else {
+            return;
+        };
+        let Some((cache, rest)) = self.locate(key) else { return };
+        match event.kind {
+            EventKind::Delete => cache.delete(rest, event.item.mod_revision, now),
+            EventKind::Put => match self.item(cache, event) {
+                Ok(item) => cache.put(rest, Arc::new(item), now),
+                Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
+            },
+        }
+    }
+
+    fn item(&self, cache: &ResourceCache, event: &Event) -> Result<Item, serde_json::Error> {
+        let known = self
+            .expected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&event.item.key);
+        match known {
+            Some((value, extract)) if value == event.item.value => {
+                Ok(Item::assemble(extract, &event.item.value, event.item.mod_revision))
+            }
+            _ => Item::stored(&cache.kind, &event.item.value, event.item.mod_revision),
+        }
+    }
+
+    /// Tells the feed what a value that is about to be written holds.
+    pub fn expect(&self, key: &Bytes, value: &Bytes, extract: Arc<Extract>) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected.insert(key.clone(), (value.clone(), extract));
+    }
+
+    /// Takes back [`Caches::expect`] after a write that did not happen.
+    pub fn forget(&self, key: &Bytes) {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// How far the caches have come.
+    pub fn reached(&self) -> Revision {
+        *self.progress.borrow()
+    }
+
+    /// Reads at one revision: nothing is applied while `read` runs.
+    pub fn snapshot<T>(&self, read: impl FnOnce(Revision) -> T) -> T {
+        let _applying = self.applying.read().unwrap_or_else(PoisonError::into_inner);
+        read(self.reached())
+    }
+
+    /// A receiver of the caches' progress.
+    pub fn subscribe(&self) -> watch::Receiver<Revision> {
+        self.progress.subscribe()
+    }
+
+    /// Waits until the caches have seen a revision.
+    pub async fn reach(&self, wanted: Revision) -> Result<(), NotReached> {
+        let mut progress = self.progress.subscribe();
+        match tokio::time::timeout(WAIT_LIMIT, progress.wait_for(|reached| *reached >= wanted)).await {
+            Ok(Ok(_reached)) => Ok(()),
+            // Too late, or the registry is closing: either way the revision has not come.
+            _ => Err(NotReached {
+                wanted,
+                current: self.reached(),
+            }),
+        }
+    }
+}

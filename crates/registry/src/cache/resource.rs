@@ -1,0 +1,220 @@
+//! The objects of one resource and its recent changes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use store::Revision;
+use tokio::sync::watch;
+
+use super::Item;
+use crate::kinds::ResourceKind;
+
+/// Changes are kept at least this many …
+const FEWEST: usize = 100;
+/// … and at most this many, …
+const MOST: usize = 20_000;
+/// … and between the two as long as they are younger than this: upstream's freshness of its event cache.
+const FRESH_SECONDS: i64 = 75;
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    Put,
+    Delete,
+}
+
+/// One change.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub kind: ChangeKind,
+    /// The object after the change; for deletions the last state with the deletion's revision.
+    pub item: Arc<Item>,
+    pub previous: Option<Arc<Item>>,
+    at: Timestamp,
+}
+
+/// The objects and changes of one resource, in its stored version.
+pub(crate) struct ResourceCache {
+    pub kind: Arc<ResourceKind>,
+    state: RwLock<State>,
+    /// Revision of the last change; tells watchers that there is something to read.
+    changed: watch::Sender<Revision>,
+}
+
+struct State {
+    /// By `namespace/name` or `name`: the order of the store's keys.
+    items: BTreeMap<Box<str>, Arc<Item>>,
+    changes: VecDeque<Arc<Change>>,
+    /// All changes after this revision are in `changes`.
+    complete_after: Revision,
+    /// Revision of the last change.
+    last: Revision,
+}
+
+/// Changes after a revision.
+pub(crate) enum Since {
+    /// These, possibly none.
+    Changes(Vec<Arc<Change>>),
+    /// Some are not kept any more.
+    TooOld {
+        /// The oldest revision that can be continued from.
+        oldest: Revision,
+    },
+}
+
+impl ResourceCache {
+    pub fn new(kind: Arc<ResourceKind>) -> Self {
+        let state = State {
+            items: BTreeMap::new(),
+            changes: VecDeque::new(),
+            complete_after: 0,
+            last: 0,
+        };
+        Self {
+            kind,
+            state: RwLock::new(state),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    /// Replaces everything by what the store holds at a revision. Watchers from before must list again.
+    pub fn replace(&self, items: BTreeMap<Box<str>, Arc<Item>>, revision: Revision) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.last = items.values().map(|item| item.revision).max().unwrap_or(0);
+        *state = State {
+            items,
+            changes: VecDeque::new(),
+            complete_after: revision,
+            last: state.last,
+        };
+        drop(state);
+        self.changed.send_replace(revision);
+    }
+
+    pub fn put(&self, key: &str, item: Arc<Item>, now: Timestamp) {
+        let revision = item.revision;
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let previous = state.items.insert(key.into(), item.clone());
+            state.record(Change {
+                kind: ChangeKind::Put,
+                item,
+                previous,
+                at: now,
+            });
+        }
+        self.changed.send_replace(revision);
+    }
+
+    pub fn delete(&self, key: &str, revision: Revision, now: Timestamp) {
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(previous) = state.items.remove(key) else {
+                return;
+            };
+            let item = Arc::new(previous.at_revision(revision));
+            state.record(Change {
+                kind: ChangeKind::Delete,
+                item,
+                previous: Some(previous),
+                at: now,
+            });
+        }
+        self.changed.send_replace(revision);
+    }
+
+    pub fn get(&self, key: &str) -> Option<Arc<Item>> {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .items
+            .get(key)
+            .cloned()
+    }
+
+    /// Items whose keys begin with `prefix` (a namespace and a slash, or nothing), after the key `after` if given.
+    pub fn select(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        mut keep: impl FnMut(&Item) -> bool,
+        limit: usize,
+    ) -> (Vec<Arc<Item>>, usize) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let start: Bound<&str> = match after {
+            Some(after) => Bound::Included(after),
+            None => Bound::Included(prefix),
+        };
+        let mut found = Vec::new();
+        let mut rest = 0;
+        for (key, item) in state.items.range::<str, _>((start, Bound::Unbounded)) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if keep(item) {
+                if found.len() < limit {
+                    found.push(item.clone())
+                } else {
+                    rest += 1
+                }
+            }
+        }
+        (found, rest)
+    }
+
+    /// Revision of the last change of this resource.
+    pub fn last(&self) -> Revision {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).last
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).items.len()
+    }
+
+    /// A receiver that wakes when the resource changes.
+    pub fn subscribe(&self) -> watch::Receiver<Revision> {
+        self.changed.subscribe()
+    }
+
+    /// Changes after a revision, about `limit` of them: those of one revision stay together.
+    pub fn since(&self, revision: Revision, limit: usize) -> Since {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if revision < state.complete_after {
+            return Since::TooOld {
+                oldest: state.complete_after,
+            };
+        }
+        let start = state.changes.partition_point(|change| change.item.revision <= revision);
+        let mut changes: Vec<Arc<Change>> = Vec::new();
+        for change in state.changes.range(start..) {
+            let another = changes
+                .last()
+                .is_none_or(|last| last.item.revision != change.item.revision);
+            if changes.len() >= limit && another {
+                break;
+            }
+            changes.push(change.clone());
+        }
+        Since::Changes(changes)
+    }
+}
+
+impl State {
+    fn record(&mut self, change: Change) {
+        self.last = change.item.revision;
+        let now = change.at;
+        self.changes.push_back(Arc::new(change));
+        while self.changes.len() > FEWEST {
+            let Some(oldest) = self.changes.front() else { break };
+            let fresh = now.as_second() - oldest.at.as_second() < FRESH_SECONDS;
+            if fresh && self.changes.len() <= MOST {
+                break;
+            }
+            self.complete_after = oldest.item.revision;
+            self.changes.pop_front();
+        }
+    }
+}

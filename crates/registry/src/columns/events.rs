@@ -1,0 +1,7 @@
+//! Columns of events.
+use super::Printer;
+/// Columns.
+pub static EVENTS: Printer = Printer {
+    columns: super::AGE_ONLY.columns,
+    cells: |o, n| vec![super::name(o), super::age(o, n)],
+};

@@ -1,0 +1,428 @@
+//! Replacing and patching objects, whole or through a subresource.
+
+use std::sync::Arc;
+
+use kube_types::GroupVersionKind;
+use kube_types::dynamic::{Object, Value};
+use object_merge::PatchKind;
+use object_rules::field::Errors;
+
+use super::decode::{check_name, check_namespace, conform};
+use super::{Commit, Created, Resource, metadata};
+use crate::admission::{Operation, Request};
+use crate::cache::Item;
+use crate::kinds::{Handler, ScalePaths, Verb};
+use crate::options::WriteOptions;
+use crate::registry::Registry;
+use crate::request::{Context, MediaType, Reply, RequestBody, Target};
+use crate::status::{StatusError, Subject};
+use crate::subresources::{approval, ephemeral_containers, finalize, resize, scale};
+
+/// How often a change is made anew on a newer object before the client hears of the conflict.
+const ATTEMPTS: usize = 32;
+
+/// Media types of patches that are read.
+const PATCHES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
+/// Which part of an object a request may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but status.
+    Whole,
+    Status,
+    Scale(&'static ScalePaths),
+    Finalize,
+    Approval,
+    EphemeralContainers,
+    Resize,
+    /// The node of a pod; only the registry itself asks for this.
+    Binding,
+}
+
+/// Where the new state comes from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// A whole object (or scale) that replaces the old one.
+    Body(Object),
+    Patch {
+        kind: PatchKind,
+        patch: bytes::Bytes,
+    },
+    /// A change that the registry makes itself.
+    Edit(Arc<dyn Fn(&mut Object) -> Result<(), StatusError> + Send + Sync>),
+}
+
+impl Registry {
+    /// Replaces an object or a subresource of it.
+    ///
+    /// # Errors
+    /// The `Status` to send.
+    pub async fn update(
+        &self,
+        context: &Context,
+        target: &Target,
+        body: RequestBody,
+        options: WriteOptions,
+    ) -> Result<Reply, StatusError> {
+        let (resource, part) = self.part(target, Verb::Update)?;
+        let gvk = part.gvk(&resource);
+        let mut object = self.decode(context, &gvk, &body, options.field_validation)?;
+        check_namespace(&resource.kind, target, &mut object)?;
+        check_name(target, &mut object)?;
+        let missing = object.clone();
+        match self
+            .change(context, &resource, target, part, Source::Body(object), &options)
+            .await
+        {
+            Err(error) if error.is_not_found() && part == Part::Whole && resource.stored().rules.create_on_update => {
+                let created = self.create_object(context, &resource, missing, options.dry_run).await?;
+                let reply = self.render_written(context, &resource, created)?;
+                Ok(Reply { code: 201, ..reply })
+            }
+            changed => self.render_part(context, &resource, part, changed?),
+        }
+    }
+
+    /// Changes parts of an object or a subresource of it; the body's media type says how.
+    ///
+    /// # Errors
+    /// The `Status` to send.
+    pub async fn patch(
+        &self,
+        context: &Context,
+        target: &Target,
+        body: RequestBody,
+        options: WriteOptions,
+    ) -> Result<Reply, StatusError> {
+        let (resource, part) = self.part(target, Verb::Patch)?;
+        let kind = match body.media_type {
+            MediaType::JsonPatch => PatchKind::Json,
+            MediaType::MergePatch => PatchKind::Merge,
+            MediaType::StrategicMergePatch => PatchKind::Strategic,
+            // Server-side apply comes with the Kubernetes API issue.
+            _ => return Err(StatusError::unsupported_media_type(PATCHES)),
+        };
+        let source = Source::Patch {
+            kind,
+            patch: body.bytes,
+        };
+        let changed = self.change(context, &resource, target, part, source, &options).await?;
+        self.render_part(context, &resource, part, changed)
+    }
+
+    fn part(&self, target: &Target, verb: Verb) -> Result<(Resource, Part), StatusError> {
+        let Some(name) = &target.subresource else {
+            return Ok((self.resource(target, verb)?, Part::Whole));
+        };
+        let kind = self.kind(target)?;
+        let part = match self.subresource(&kind, name, verb)?.handler {
+            Handler::Status => Part::Status,
+            Handler::Scale(paths) => Part::Scale(paths),
+            Handler::Finalize => Part::Finalize,
+            Handler::Approval => Part::Approval,
+            Handler::EphemeralContainers => Part::EphemeralContainers,
+            Handler::Resize => Part::Resize,
+            Handler::Binding | Handler::Eviction | Handler::Token | Handler::Connect => {
+                return Err(StatusError::method_not_allowed(
+                    &Subject::resource(&kind),
+                    verb.as_str(),
+                ));
+            }
+        };
+        Ok((self.resource_of(kind)?, part))
+    }
+
+    /// Reads, changes and writes an object until nobody else was faster.
+    pub(crate) async fn change(
+        &self,
+        context: &Context,
+        resource: &Resource,
+        target: &Target,
+        part: Part,
+        source: Source,
+        options: &WriteOptions,
+    ) -> Result<Created, StatusError> {
+        let name = target.name.as_deref().unwrap_or_default();
+        for _ in 0..ATTEMPTS {
+            let Some(item) = self.newest(resource, target.namespace.as_deref(), name).await? else {
+                return Err(resource.not_found(name));
+            };
+            let attempt = Attempt {
+                registry: self,
+                context,
+                resource,
+                part,
+                options,
+                item: &item,
+                old: item.object(),
+            };
+            match attempt.run(&source).await? {
+                Some(Commit::Done(item)) => return Ok(Created::Stored(item)),
+                Some(Commit::Moved | Commit::Taken) => {}
+                None => {
+                    let new = attempt.dry_run(&source).await?;
+                    return Ok(Created::DryRun(new));
+                }
+            }
+        }
+        Err(StatusError::modified(&resource.subject(), name))
+    }
+
+    fn render_part(
+        &self,
+        context: &Context,
+        resource: &Resource,
+        part: Part,
+        changed: Created,
+    ) -> Result<Reply, StatusError> {
+        match part {
+            Part::Scale(paths) => {
+                let object = match changed {
+                    Created::Stored(item) => item.object(),
+                    Created::DryRun(object) => object,
+                };
+                scale::render(&scale::view(paths, &object))
+            }
+            _ => self.render_written(context, resource, changed),
+        }
+    }
+}
+
+impl Part {
+    /// Kind of the bodies.
+    fn gvk(self, resource: &Resource) -> GroupVersionKind {
+        match self {
+            Self::Scale(_) => GroupVersionKind::new("autoscaling", "v1", "Scale"),
+            _ => resource.kind.gvk(),
+        }
+    }
+
+    /// Name of the subresource.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::Status => Some("status"),
+            Self::Scale(_) => Some("scale"),
+            Self::Finalize => Some("finalize"),
+            Self::Approval => Some("approval"),
+            Self::EphemeralContainers => Some("ephemeralcontainers"),
+            Self::Resize => Some("resize"),
+            Self::Binding => Some("binding"),
+        }
+    }
+}
+
+/// One try of a change on one state of the object.
+struct Attempt<'a> {
+    registry: &'a Registry,
+    context: &'a Context,
+    resource: &'a Resource,
+    part: Part,
+    options: &'a WriteOptions,
+    item: &'a Arc<Item>,
+    /// The object in the stored version.
+    old: Object,
+}
+
+impl Attempt<'_> {
+    /// Answers what became of the write, or `None` in a dry run.
+    async fn run(&self, source: &Source) -> Result<Option<Commit>, StatusError> {
+        let (registry, resource) = (self.registry, self.resource);
+        let mut new = self.desired(source)?;
+        let allocation = self.prepare(&mut new).await?;
+        if self.options.dry_run {
+            return Ok(None);
+        }
+        if metadata::may_go(resource.stored(), &new) && self.part != Part::Status {
+            let allocation = registry.allocate(resource, None, Some(&self.old)).await?;
+            let removed = registry.remove(resource, self.item, allocation).await?;
+            // The client sees the object as it wrote it last.
+            return Ok(Some(match removed {
+                Commit::Done(_) => Commit::Done(self.item.clone()),
+                lost => lost,
+            }));
+        }
+        if metadata::same(&new, &self.old) {
+            return Ok(Some(Commit::Done(self.item.clone())));
+        }
+        registry
+            .put(resource, &new, self.item.revision, allocation)
+            .await
+            .map(Some)
+    }
+
+    async fn dry_run(&self, source: &Source) -> Result<Object, StatusError> {
+        let mut new = self.desired(source)?;
+        self.prepare(&mut new).await?;
+        new.metadata_mut()
+            .insert("resourceVersion".to_owned(), self.item.revision.to_string().into());
+        Ok(new)
+    }
+
+    /// The object as the client wants it, in the stored version, defaults filled in.
+    fn desired(&self, source: &Source) -> Result<Object, StatusError> {
+        match source {
+            Source::Body(object) => match self.part {
+                Part::Scale(paths) => self.scaled(paths, object.clone()),
+                _ => {
+                    let object = self.resource.to_stored(object.clone());
+                    self.check_preconditions(&object, true)?;
+                    Ok(object)
+                }
+            },
+            Source::Patch { kind, patch } => {
+                let gvk = self.part.gvk(self.resource);
+                let current = match self.part {
+                    Part::Scale(paths) => scale::view(paths, &self.old),
+                    _ => self.resource.from_stored(self.old.clone()),
+                };
+                let patched = object_merge::apply_patch(*kind, &gvk, &Value::Object(current.0), patch)
+                    .map_err(|error| patch_error(&error))?;
+                let mut object =
+                    Object::from_value(patched).map_err(|error| StatusError::bad_request(error.to_string()))?;
+                conform(
+                    self.context,
+                    &gvk,
+                    &mut object,
+                    Vec::new(),
+                    self.options.field_validation,
+                )?;
+                if let Part::Scale(paths) = self.part {
+                    return self.scaled(paths, object);
+                }
+                let object = self.resource.to_stored(object);
+                self.check_preconditions(&object, false)?;
+                Ok(object)
+            }
+            Source::Edit(edit) => {
+                let mut object = self.old.clone();
+                edit(&mut object)?;
+                Ok(object)
+            }
+        }
+    }
+
+    fn scaled(&self, paths: &'static ScalePaths, scale: Object) -> Result<Object, StatusError> {
+        self.check_preconditions(&scale, false)?;
+        let mut object = self.old.clone();
+        scale::apply(paths, &scale, &mut object)?;
+        Ok(object)
+    }
+
+    /// The uid and resourceVersion that the client gives must be those of the object.
+    fn check_preconditions(&self, new: &Object, replace: bool) -> Result<(), StatusError> {
+        let resource = self.resource;
+        let name = self.old.name().unwrap_or_default();
+        let uid = self.old.uid().unwrap_or_default();
+        if let Some(given) = new.uid().filter(|given| *given != uid) {
+            let problem = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {uid}");
+            return Err(StatusError::conflict(&resource.subject(), name, &problem));
+        }
+        match new.resource_version().filter(|given| *given != "0") {
+            None if replace && !resource.stored().rules.unconditional_update => {
+                let mut errors = Errors::new();
+                errors.invalid("metadata.resourceVersion", 0, "must be specified for an update");
+                resource.check(name, &errors)
+            }
+            Some(given) if given.parse::<u64>().is_err() => {
+                let mut errors = Errors::new();
+                let detail = format!("strconv.ParseUint: parsing \"{given}\": invalid syntax");
+                errors.invalid("resourceVersion", given, detail);
+                resource.check(name, &errors)
+            }
+            Some(given) if given != self.item.revision.to_string() => {
+                Err(StatusError::modified(&resource.subject(), name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The steps between the wish and the write.
+    async fn prepare(&self, new: &mut Object) -> Result<super::Allocation, StatusError> {
+        let (resource, old) = (self.resource, &self.old);
+        let rules = resource.stored().rules;
+        self.keep_other_parts(new)?;
+        metadata::restore(new, old);
+        let mut request = Request {
+            registry: self.registry,
+            context: self.context,
+            resource,
+            operation: Operation::Update,
+            subresource: self.part.name(),
+            old: Some(old),
+            dry_run: self.options.dry_run,
+        };
+        request.mutate(new).await?;
+        match self.part {
+            Part::Status => (rules.prepare_status)(new, old),
+            Part::Whole | Part::Scale(_) => (rules.prepare_update)(new, old),
+            _ => {}
+        }
+        let allocation = match self.part {
+            Part::Whole => self.registry.allocate(resource, Some(new), Some(old)).await?,
+            _ => super::Allocation::default(),
+        };
+        if rules.generation && metadata::spec_differs(new, old) {
+            metadata::bump_generation(new);
+        }
+        let mut errors = Errors::new();
+        object_rules::metadata::validate_update(new, old, &mut errors);
+        match self.part {
+            Part::Status => (rules.validate_status)(new, old, &mut errors),
+            Part::Whole | Part::Scale(_) => {
+                (rules.validate)(new, &mut errors);
+                (rules.validate_update)(new, old, &mut errors);
+            }
+            Part::EphemeralContainers | Part::Resize | Part::Approval => (rules.validate)(new, &mut errors),
+            Part::Finalize | Part::Binding => {}
+        }
+        resource.check(old.name().unwrap_or_default(), &errors)?;
+        if self.part == Part::Whole {
+            for warning in (rules.warnings)(new) {
+                self.context.warnings.add(warning);
+            }
+        }
+        request.validate(new).await?;
+        Ok(allocation)
+    }
+
+    /// Takes from the old object what this part must not change.
+    fn keep_other_parts(&self, new: &mut Object) -> Result<(), StatusError> {
+        let rules = self.resource.stored().rules;
+        match self.part {
+            Part::Whole if rules.status => keep(new, &self.old, |field| field == "status"),
+            Part::Whole | Part::Scale(_) | Part::Binding => {}
+            Part::Status => keep(new, &self.old, |field| !matches!(field, "status" | "metadata")),
+            Part::Finalize => finalize::keep_but_finalizers(new, &self.old),
+            Part::Approval => approval::keep_but_conditions(new, &self.old),
+            Part::EphemeralContainers => ephemeral_containers::keep_others(self.resource, new, &self.old)?,
+            Part::Resize => resize::keep_others(self.resource, new, &self.old)?,
+        }
+        Ok(())
+    }
+}
+
+/// Makes the top-level fields that `is_kept` names equal to the old object's.
+pub(crate) fn keep(new: &mut Object, old: &Object, is_kept: impl Fn(&str) -> bool) {
+    new.0
+        .retain(|field, _| !is_kept(field) || matches!(field.as_str(), "kind" | "apiVersion"));
+    for (field, value) in &old.0 {
+        if is_kept(field) {
+            new.0.insert(field.clone(), value.clone());
+        }
+    }
+}
+
+fn patch_error(error: &object_merge::PatchError) -> StatusError {
+    let message = error.to_string();
+    match error {
+        object_merge::PatchError::BadRequest(_) => StatusError::bad_request(message),
+        object_merge::PatchError::Unprocessable(_) => StatusError::new(422, "Invalid", message),
+        object_merge::PatchError::TooLarge(_) => StatusError::new(413, "RequestEntityTooLarge", message),
+        object_merge::PatchError::Internal(_) => StatusError::internal(message),
+    }
+}

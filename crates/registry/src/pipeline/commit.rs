@@ -1,0 +1,140 @@
+//! Writing an object at the revision that was read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kube_types::dynamic::Object;
+use store::{Expectation, LeaseId, Outcome, Revision, Transaction, Write};
+
+use super::Resource;
+use crate::cache::{Extract, Item, encode};
+use crate::registry::Registry;
+use crate::status::StatusError;
+
+/// Leases of objects that go by themselves are shared by all written within this time.
+const LEASE_SLICE_SECONDS: i64 = 60;
+
+/// What must be written together with an object: addresses and ports of services.
+#[derive(Debug, Default)]
+pub(crate) struct Allocation {
+    pub expect: Vec<Expectation>,
+    pub writes: Vec<Write>,
+}
+
+/// What became of a write.
+pub(crate) enum Commit {
+    /// Written; the object as it is now.
+    Done(Arc<Item>),
+    /// The object was not at the expected revision; nothing was written.
+    Moved,
+    /// Something of the allocation was taken meanwhile; nothing was written.
+    Taken,
+}
+
+impl Registry {
+    /// Writes an object if it is at the expected revision (0 = absent).
+    pub(crate) async fn put(
+        &self,
+        resource: &Resource,
+        object: &Object,
+        expected: Revision,
+        allocation: Allocation,
+    ) -> Result<Commit, StatusError> {
+        let kind = resource.stored();
+        let value = encode(&kind.kind, &kind.api_version(), &object.0).map_err(StatusError::internal)?;
+        let name = object.name().unwrap_or_default();
+        let key = Bytes::from(resource.store_key(object.namespace(), name));
+        let extract = Arc::new(Extract::of(kind, &object.0));
+        let lease = self.lease_for(resource).await?;
+        self.caches.expect(&key, &value, extract.clone());
+        let write = Write::Put {
+            key: key.clone(),
+            value: value.clone(),
+            lease,
+        };
+        let committed = self.commit(key.clone(), expected, write, allocation).await;
+        match committed {
+            Ok(Ok(revision)) => {
+                self.reach(revision).await?;
+                self.caches.forget(&key);
+                Ok(Commit::Done(Arc::new(Item::assemble(extract, &value, revision))))
+            }
+            Ok(Err(lost)) => {
+                self.caches.forget(&key);
+                Ok(lost)
+            }
+            Err(error) => {
+                self.caches.forget(&key);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes an object if it is at the expected revision; answers its last state.
+    pub(crate) async fn remove(
+        &self,
+        resource: &Resource,
+        item: &Arc<Item>,
+        allocation: Allocation,
+    ) -> Result<Commit, StatusError> {
+        let key = Bytes::from(resource.store_key(item.extract.namespace.as_deref(), &item.extract.name));
+        let write = Write::Delete { key: key.clone() };
+        match self.commit(key, item.revision, write, allocation).await? {
+            Ok(revision) => {
+                self.reach(revision).await?;
+                Ok(Commit::Done(Arc::new(item.at_revision(revision))))
+            }
+            Err(lost) => Ok(lost),
+        }
+    }
+
+    async fn commit(
+        &self,
+        key: Bytes,
+        expected: Revision,
+        write: Write,
+        allocation: Allocation,
+    ) -> Result<Result<Revision, Commit>, StatusError> {
+        let mut expect = vec![Expectation {
+            key,
+            mod_revision: expected,
+        }];
+        expect.extend(allocation.expect);
+        let mut writes = vec![write];
+        writes.extend(allocation.writes);
+        match self.store.commit(Transaction { expect, writes }).await {
+            Ok(Outcome::Committed { revision }) => Ok(Ok(revision)),
+            Ok(Outcome::Refused { current, .. }) => {
+                let found = current
+                    .first()
+                    .and_then(Option::as_ref)
+                    .map_or(0, |found| found.mod_revision);
+                Ok(Err(if found == expected {
+                    Commit::Taken
+                } else {
+                    Commit::Moved
+                }))
+            }
+            Err(error) => Err(self.store_error(&error)),
+        }
+    }
+
+    /// The lease of kinds whose objects go by themselves.
+    async fn lease_for(&self, resource: &Resource) -> Result<Option<LeaseId>, StatusError> {
+        let Some(seconds) = resource.kind.storage.as_ref().and_then(|storage| storage.time_to_live) else {
+            return Ok(None);
+        };
+        let slice = self.clock.now().as_second() / LEASE_SLICE_SECONDS;
+        let mut shared = self.lease.lock().await;
+        if let Some((of, lease)) = *shared
+            && of == slice
+        {
+            return Ok(Some(lease));
+        }
+        let life = Duration::from_secs(seconds + LEASE_SLICE_SECONDS.unsigned_abs());
+        let lease = self.store.grant(life).await.map_err(|error| self.store_error(&error))?;
+        *shared = Some((slice, lease));
+        Ok(Some(lease))
+    }
+}

@@ -1,0 +1,180 @@
+//! Making objects.
+
+use std::sync::Arc;
+
+use kube_types::dynamic::Object;
+use object_rules::field::Errors;
+
+use super::decode::check_namespace;
+use super::{Allocation, Commit, Resource, metadata};
+use crate::admission::{Operation, Request};
+use crate::cache::Item;
+use crate::kinds::{Handler, Verb};
+use crate::options::WriteOptions;
+use crate::registry::Registry;
+use crate::request::{Context, Reply, RequestBody, Target};
+use crate::status::{StatusError, Subject};
+
+/// How often a name is made up before the server gives up. Source: `maxNameGenerationCreateAttempts`.
+const NAME_ATTEMPTS: usize = 8;
+/// How often addresses are chosen anew when another writer took them.
+const ALLOCATION_ATTEMPTS: usize = 16;
+/// Characters appended to `generateName`, and the length that leaves for them.
+const SUFFIX_LENGTH: usize = 5;
+const LONGEST_PREFIX: usize = 63 - SUFFIX_LENGTH;
+
+/// A made object, stored or, in a dry run, as it would be.
+pub(crate) enum Created {
+    Stored(Arc<Item>),
+    DryRun(Object),
+}
+
+impl Registry {
+    /// Creates an object, or posts to a subresource (`binding`, `eviction`, `token`).
+    ///
+    /// # Errors
+    /// The `Status` to send.
+    pub async fn create(
+        &self,
+        context: &Context,
+        target: &Target,
+        body: RequestBody,
+        options: WriteOptions,
+    ) -> Result<Reply, StatusError> {
+        let kind = self.kind(target)?;
+        if let Some(name) = &target.subresource {
+            let handler = self.subresource(&kind, name, Verb::Create)?.handler;
+            return self.create_subresource(context, target, handler, body, options).await;
+        }
+        if kind.storage.is_none() {
+            return self.create_unstored(context, target, &kind, body, options).await;
+        }
+        let resource = self.resource(target, Verb::Create)?;
+        if resource.kind.namespaced && target.namespace.is_none() {
+            return Err(StatusError::method_not_allowed(&resource.subject(), "create"));
+        }
+        let mut object = self.decode(context, &kind.gvk(), &body, options.field_validation)?;
+        check_namespace(&kind, target, &mut object)?;
+        if object.resource_version().is_some() {
+            return Err(StatusError::bad_request(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        let created = self.create_object(context, &resource, object, options.dry_run).await?;
+        let reply = self.render_written(context, &resource, created)?;
+        Ok(Reply { code: 201, ..reply })
+    }
+
+    async fn create_subresource(
+        &self,
+        context: &Context,
+        target: &Target,
+        handler: Handler,
+        body: RequestBody,
+        options: WriteOptions,
+    ) -> Result<Reply, StatusError> {
+        match handler {
+            Handler::Binding => self.bind(context, target, body, options).await,
+            Handler::Eviction => self.evict(context, target, body, options).await,
+            Handler::Token => self.issue_token(context, target, body, options).await,
+            other => Err(StatusError::internal(format!(
+                "{other:?} is not served by the registry"
+            ))),
+        }
+    }
+
+    /// Takes an object in the requested version through the whole of a creation.
+    pub(crate) async fn create_object(
+        &self,
+        context: &Context,
+        resource: &Resource,
+        object: Object,
+        dry_run: bool,
+    ) -> Result<Created, StatusError> {
+        let object = resource.to_stored(object);
+        let generated = object.name().is_none();
+        let prefix = object.metadata_text("generateName").unwrap_or_default().to_owned();
+        let mut names_left = if generated && !prefix.is_empty() {
+            NAME_ATTEMPTS
+        } else {
+            1
+        };
+        let mut allocations_left = ALLOCATION_ATTEMPTS;
+        loop {
+            let mut object = object.clone();
+            if generated && !prefix.is_empty() {
+                let kept: String = prefix.chars().take(LONGEST_PREFIX).collect();
+                let name = format!("{kept}{}", self.random.name_suffix(SUFFIX_LENGTH));
+                object.metadata_mut().insert("name".to_owned(), name.into());
+            }
+            let allocation = self.prepare_create(context, resource, &mut object, dry_run).await?;
+            let name = object.name().unwrap_or_default().to_owned();
+            if dry_run {
+                let existing = self.newest(resource, object.namespace(), &name).await?;
+                return match existing {
+                    Some(existing) => Err(already_exists(resource, &name, &existing.object())),
+                    None => Ok(Created::DryRun(object)),
+                };
+            }
+            match self.put(resource, &object, 0, allocation).await? {
+                Commit::Done(item) => return Ok(Created::Stored(item)),
+                Commit::Taken if allocations_left > 0 => allocations_left -= 1,
+                Commit::Taken => return Err(StatusError::internal("no free service address could be reserved")),
+                Commit::Moved => {
+                    names_left -= 1;
+                    if names_left == 0 {
+                        let existing = self.newest(resource, object.namespace(), &name).await?;
+                        return Err(match existing {
+                            _ if generated => StatusError::generate_name_conflict(&resource.subject(), &name),
+                            Some(existing) => already_exists(resource, &name, &existing.object()),
+                            None => StatusError::already_exists(&resource.subject(), &name),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The steps between decoding and storing; each one's refusal ends the request.
+    async fn prepare_create(
+        &self,
+        context: &Context,
+        resource: &Resource,
+        object: &mut Object,
+        dry_run: bool,
+    ) -> Result<Allocation, StatusError> {
+        let rules = resource.stored().rules;
+        let mut request = Request {
+            registry: self,
+            context,
+            resource,
+            operation: Operation::Create,
+            subresource: None,
+            old: None,
+            dry_run,
+        };
+        metadata::fill(resource.stored(), object, self.random.uuid(), self.clock.now());
+        request.mutate(object).await?;
+        (rules.prepare_create)(object);
+        let allocation = self.allocate(resource, Some(object), None).await?;
+        let mut errors = Errors::new();
+        object_rules::metadata::validate(object, resource.kind.namespaced, rules.name, &mut errors);
+        (rules.validate)(object, &mut errors);
+        resource.check(object.name().unwrap_or_default(), &errors)?;
+        for warning in (rules.warnings)(object) {
+            context.warnings.add(warning);
+        }
+        request.validate(object).await?;
+        Ok(allocation)
+    }
+}
+
+fn already_exists(resource: &Resource, name: &str, existing: &Object) -> StatusError {
+    let error = StatusError::already_exists(&resource.subject(), name);
+    if !existing.is_deleting() {
+        return error;
+    }
+    let Subject { group, kind } = resource.subject();
+    let message = format!("object is being deleted: {}", error.message());
+    error.with_message(message, &Subject::new(group, kind), name)
+}

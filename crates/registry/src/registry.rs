@@ -1,0 +1,173 @@
+//! The registry of one cluster: its store, its caches and the entry points of every verb.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use clock::{Clock, Random};
+use futures::future::BoxFuture;
+use ipnet::Ipv4Net;
+use store::{LeaseId, Store};
+use supervision::{Restart, Supervisor};
+
+use crate::access::Compiled;
+use crate::cache::Caches;
+use crate::kinds::KindTable;
+use crate::status::StatusError;
+
+/// The feed and the keeper live as long as the registry; what stops them is short.
+const RESTART: Restart = Restart::always().pauses(Duration::from_millis(20), Duration::from_secs(2));
+
+/// What a registry needs.
+pub struct Options {
+    /// Where objects are kept.
+    pub store: Arc<dyn Store>,
+    /// Time of creation and deletion stamps.
+    pub clock: Arc<dyn Clock>,
+    /// Uids and name suffixes.
+    pub random: Arc<dyn Random>,
+    /// Parent of the registry's tasks.
+    pub supervisor: Supervisor,
+    /// Range of ClusterIPs, as `10.100.0.0/16`.
+    pub service_cidr: Ipv4Net,
+    /// First and last port of NodePorts; upstream's default is 30000–32767.
+    pub node_ports: (u16, u16),
+    /// Addresses and port behind the `default/kubernetes` service.
+    pub api_endpoints: (Vec<IpAddr>, u16),
+    /// Signs service-account tokens.
+    pub token_issuer: Arc<dyn TokenIssuer>,
+}
+
+/// What a service-account token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenClaims {
+    /// Namespace of the service account.
+    pub namespace: String,
+    /// Name of the service account.
+    pub service_account: String,
+    /// Uid of the service account.
+    pub service_account_uid: String,
+    /// Who the token is for; empty = the API server itself.
+    pub audiences: Vec<String>,
+    /// Seconds the token shall live.
+    pub expiration_seconds: i64,
+    /// Pod, Secret or Node that the token dies with: kind, name, uid.
+    pub bound_object: Option<(String, String, String)>,
+    /// Name and uid of the node of a bound pod.
+    pub node: Option<(String, String)>,
+}
+
+/// A signed token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// The JSON web token.
+    pub token: String,
+    /// When it ends.
+    pub expires: jiff::Timestamp,
+    /// Who it is for.
+    pub audiences: Vec<String>,
+}
+
+/// Why a token could not be signed or checked.
+#[derive(Debug, thiserror::Error)]
+#[error("service account token: {0}")]
+pub struct TokenError(pub String);
+
+/// Signs and checks service-account tokens with the cluster's key.
+pub trait TokenIssuer: Send + Sync {
+    /// Signs a token.
+    fn issue(&self, claims: TokenClaims) -> BoxFuture<'_, Result<IssuedToken, TokenError>>;
+
+    /// The user behind a bearer token and the audiences it is for, or `None` when it is not one of ours or has ended.
+    fn review<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<(access_rules::User, Vec<String>)>, TokenError>>;
+}
+
+/// Why a registry could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The store does not answer.
+    #[error("read the store")]
+    Store(#[from] store::StoreError),
+    /// A stored object cannot be read.
+    #[error("read stored object {key}")]
+    Decode {
+        /// Key in the store.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An object that every cluster has could not be made.
+    #[error("make {what}: {error}")]
+    Bootstrap {
+        /// Which object.
+        what: String,
+        /// The refusal.
+        error: StatusError,
+    },
+}
+
+/// All objects of one cluster, behind the one pipeline. Shared as an `Arc`.
+pub struct Registry {
+    pub(crate) kinds: Arc<KindTable>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) policy: ArcSwap<Compiled>,
+    pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) service_cidr: Ipv4Net,
+    pub(crate) node_ports: (u16, u16),
+    pub(crate) api_endpoints: (Vec<IpAddr>, u16),
+    /// The lease of this minute's objects that go by themselves.
+    pub(crate) lease: tokio::sync::Mutex<Option<(i64, LeaseId)>>,
+}
+
+impl Registry {
+    /// Loads the caches, starts following the store and makes the objects that every cluster has.
+    ///
+    /// # Errors
+    /// When the store does not answer or holds what cannot be read.
+    pub async fn open(options: Options) -> Result<Arc<Self>, RegistryError> {
+        let kinds = Arc::new(KindTable::built_in());
+        let caches = Arc::new(Caches::new(options.store.clone(), options.clock.clone(), &kinds));
+        caches.load().await?;
+        let feed = caches.clone();
+        options.supervisor.spawn_restarting("registry-feed", RESTART, move || {
+            let feed = feed.clone();
+            async move { feed.follow().await }
+        });
+        let registry = Arc::new(Self {
+            kinds,
+            store: options.store,
+            clock: options.clock,
+            random: options.random,
+            caches,
+            policy: ArcSwap::default(),
+            tokens: options.token_issuer,
+            service_cidr: options.service_cidr,
+            node_ports: options.node_ports,
+            api_endpoints: options.api_endpoints,
+            lease: tokio::sync::Mutex::default(),
+        });
+        registry.ensure_required().await?;
+        let keeper = registry.clone();
+        options
+            .supervisor
+            .spawn_restarting("registry-api-service", RESTART, move || {
+                let keeper = keeper.clone();
+                async move { keeper.keep_api_service().await }
+            });
+        Ok(registry)
+    }
+
+    /// Every served kind.
+    pub fn kinds(&self) -> Arc<KindTable> {
+        self.kinds.clone()
+    }
+}

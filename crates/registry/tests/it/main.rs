@@ -1,0 +1,4 @@
+//! The registry on the embedded store, driven as kube-api drives it.
+
+mod lifecycle;
+mod world;
