@@ -3,7 +3,11 @@
 //! **Invariant:** knows no kernel: it says which rules, never how they are set.
 #![forbid(unsafe_code)]
 
+pub mod endpoints;
 pub mod load_balancer_name;
+pub mod ruleset;
+pub mod service_rules;
 pub mod subnets;
+pub mod vpc_rules;
 
 pub use load_balancer_name::{LOAD_BALANCER_DOMAIN, load_balancer_hostname, load_balancer_name};

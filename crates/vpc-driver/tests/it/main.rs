@@ -1,5 +1,9 @@
 //! Real namespaces, links and packets: fabrics, instances and pods.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail as its assertions do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helpers fail as its assertions do"
+)]
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,7 +31,7 @@ fn serve(namespace: &world::Namespace, port: u16, name: &'static str) {
 async fn ask(fabric: &Fabric, address: Ipv4Addr, port: u16) -> Result<String, String> {
     let dialled = tokio::time::timeout(Duration::from_secs(3), fabric.dial(SocketAddr::from((address, port)))).await;
     let mut stream = dialled
-        .map_err(|_| "timed out".to_owned())?
+        .map_err(|elapsed| elapsed.to_string())?
         .map_err(|error| supervision::error_chain(&error))?;
     let mut answer = String::new();
     stream
