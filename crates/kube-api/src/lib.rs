@@ -3,7 +3,26 @@
 //! **Invariant:** no route is written for a kind.
 #![forbid(unsafe_code)]
 
+mod api;
+mod authentication;
+mod connect;
+mod discovery;
+mod health;
+mod metrics;
+mod negotiate;
+mod openapi;
 pub mod pki;
 pub mod request_info;
+mod resources;
+mod respond;
+mod serve;
+mod tokens;
 
+pub use api::{Caller, KubeApi, Options, ServeError};
+pub use authentication::{Anonymous, AuthenticationError, TokenAuthenticator};
+pub use connect::{AsyncReadWrite, NodeDialer};
+pub use health::VersionInfo;
 pub use pki::{CertificatePair, ClusterPki, PkiError, ServerNames};
+pub use respond::Answer;
+pub use serve::InProcess;
+pub use tokens::{DEFAULT_AUDIENCE, ServiceAccountTokens, TokenKeyError};
