@@ -207,38 +207,4 @@ impl Service<Request<Body>> for Https {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_goes_to_the_endpoint_below_its_path() {
-        let cases = [
-            ("https://127.0.0.1:6443", "/api?x=1", "https://127.0.0.1:6443/api?x=1"),
-            (
-                "https://host/k8s/clusters/a/",
-                "/version",
-                "https://host/k8s/clusters/a/version",
-            ),
-            ("https://[::1]:6443/", "/", "https://[::1]:6443/"),
-        ];
-        for (endpoint, path, expected) in cases {
-            let joined = Base::parse(endpoint).unwrap().join(&path.parse().unwrap()).unwrap();
-            assert_eq!(joined.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_refused_by_name() {
-        let endpoint = |text: &str| Base::parse(text).err().unwrap().to_string();
-        assert_eq!(
-            endpoint("http://127.0.0.1:1"),
-            "endpoint \"http://127.0.0.1:1\" is not an https URL"
-        );
-        assert_eq!(endpoint("not a url"), "endpoint \"not a url\" is not an https URL");
-        let authority = tls_config("no pem", &Credentials::Anonymous).unwrap_err();
-        assert_eq!(
-            supervision::error_chain(&authority),
-            "cannot read the cluster's certificate authority: no certificate in it"
-        );
-    }
-}
+mod tests;
