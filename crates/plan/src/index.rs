@@ -68,7 +68,7 @@ impl<K: Observed> Index<K> {
     }
 
     /// Every object, by namespace and name.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<K>> {
+    pub fn all(&self) -> impl Iterator<Item = &Arc<K>> + Clone {
         self.objects.values()
     }
 
