@@ -112,7 +112,7 @@ fn creation(set: &ReplicaSet) -> Step {
         .spec
         .as_ref()
         .and_then(|spec| spec.template.clone())
-        .unwrap_or_else(PodTemplateSpec::default);
+        .unwrap_or_default();
     let pod = pod::from_template(
         &template,
         set.metadata.namespace.as_deref(),

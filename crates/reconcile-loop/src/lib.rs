@@ -1,4 +1,19 @@
 //! The one control loop: watch, queue, plan, apply, retry.
 //!
-//! **Invariant:** the only place where a controller is run.
+//! **Invariant:** the only code that watches, queues, applies or retries on behalf of a controller; it decides nothing.
 #![forbid(unsafe_code)]
+
+mod apply;
+mod correlate;
+mod metrics;
+mod observer;
+mod queue;
+mod reconciler;
+mod recorder;
+
+pub use apply::{Applier, ApplyError, Mark};
+pub use metrics::Metrics;
+pub use observer::{Listener, NotReached, Observer};
+pub use queue::WorkQueue;
+pub use reconciler::{Explained, Options, ReconcileLoop};
+pub use recorder::Recorder;
