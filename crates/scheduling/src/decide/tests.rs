@@ -171,11 +171,7 @@ fn pods_of_a_service_are_spread_over_zones_and_nodes() {
         *counts.entry(chosen.clone()).or_insert(0) += 1;
         snapshot.put_pod(own, &chosen);
     }
-    assert!(counts.values().all(|count| *count >= 1), "{counts:?}");
-    assert_eq!(
-        counts["c"], 3,
-        "half of the pods are in the zone with one node: {counts:?}"
-    );
+    assert_eq!(counts.into_values().collect::<Vec<_>>(), [2, 2, 2]);
 }
 
 #[test]
