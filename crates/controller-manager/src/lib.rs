@@ -2,3 +2,78 @@
 //!
 //! **Invariant:** no logic of a controller.
 #![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clock::{Clock, Random};
+use controllers::{Deployments, ReplicaSets};
+use kube::Client;
+use kube_types::ObjectKey;
+use plan::{AnyController, Kind};
+use reconcile_loop::{Explained, Metrics, Observer, ReconcileLoop, Recorder};
+use supervision::Supervisor;
+
+/// What the controllers of one cluster are made of.
+pub struct Options {
+    /// Reads and writes with the controllers' identity.
+    pub client: Client,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub random: Arc<dyn Random>,
+    /// Names, watches and ends the tasks.
+    pub supervisor: Supervisor,
+    /// The certificate authority of the API server, published to every namespace.
+    pub cluster_ca_pem: String,
+    /// The region, which is part of load balancers' names.
+    pub region: String,
+}
+
+/// The running controllers of one cluster.
+pub struct ControllerManager {
+    /// The view that decisions are made from; others of the cluster may share it.
+    pub observer: Arc<Observer>,
+    /// What the work queues count.
+    pub metrics: Metrics,
+    reconcile_loop: ReconcileLoop,
+}
+
+/// Every controller, in no particular order: none knows of another.
+fn all(_options: &Options) -> Vec<Box<dyn AnyController>> {
+    vec![Box::new(Deployments), Box::new(ReplicaSets)]
+}
+
+/// Starts every control loop of a cluster. Must be called within a tokio runtime.
+pub fn start(options: Options) -> ControllerManager {
+    let scope = options.supervisor.child("controller-manager");
+    let controllers = all(&options);
+    let observer = Observer::new(options.client.clone());
+    let metrics = Metrics::default();
+    let recorder = Recorder::start(options.client.clone(), options.clock.clone(), &scope);
+    let reconcile_loop = ReconcileLoop::new(
+        controllers,
+        reconcile_loop::Options {
+            client: options.client,
+            observer: observer.clone(),
+            recorder,
+            clock: options.clock,
+            metrics: metrics.clone(),
+        },
+    );
+    let kinds: BTreeSet<Kind> = reconcile_loop.kinds();
+    reconcile_loop.start(&scope);
+    observer.start(&kinds, &scope);
+    ControllerManager {
+        observer,
+        metrics,
+        reconcile_loop,
+    }
+}
+
+impl ControllerManager {
+    /// What each controller of the kind would do for this object now.
+    pub fn explain(&self, kind: Kind, key: &ObjectKey) -> Vec<Explained> {
+        self.reconcile_loop.explain(kind, key)
+    }
+}

@@ -1,6 +1,7 @@
 //! A ReplicaSet keeps its number of pods, whoever made them, and tells how they are.
 
 use k8s_openapi::api::apps::v1::ReplicaSetSpec;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector as Selector, ObjectMeta, Time};
 
 use super::*;
