@@ -24,6 +24,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 pub use capability::{DEFAULT_CAPABILITIES, all_capabilities, capability_number};
 pub use clone::Fork;
+pub use rootfs::check_overlay_apart;
 
 use crate::layout::ContainerFiles;
 use crate::record::{Launch, PidNamespace};

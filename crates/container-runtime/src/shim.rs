@@ -8,6 +8,8 @@ mod log;
 mod output;
 mod process;
 
+pub use process::kill_cgroups;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -233,7 +235,6 @@ impl Shim {
                 (report.descriptors, descriptors) = self.running(&attach.container_id)?.attach(attach.stdin)?
             }
             Action::ReopenLog(reopen) => self.running(&reopen.container_id)?.reopen_log()?,
-            Action::CloseStdin(close) => self.running(&close.container_id)?.close_stdin(),
             Action::List(_) => report.running = self.containers.keys().cloned().collect(),
             Action::Shutdown(_) => self.shut_down(),
         }

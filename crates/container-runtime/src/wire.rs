@@ -23,7 +23,7 @@ pub struct Request {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// What to do.
-    #[prost(oneof = "Action", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Action", tags = "2, 3, 4, 5, 6, 7, 9, 10")]
     pub action: Option<Action>,
 }
 
@@ -48,9 +48,6 @@ pub enum Action {
     /// Open the log file anew.
     #[prost(message, tag = "7")]
     ReopenLog(ReopenLog),
-    /// Close the shim's own copy of a container's standard input.
-    #[prost(message, tag = "8")]
-    CloseStdin(CloseStdin),
     /// End: no container runs any more.
     #[prost(message, tag = "9")]
     Shutdown(Shutdown),
@@ -120,14 +117,6 @@ pub struct Attach {
 /// See [`Action::ReopenLog`].
 #[derive(Clone, PartialEq, Message)]
 pub struct ReopenLog {
-    /// The container.
-    #[prost(string, tag = "1")]
-    pub container_id: String,
-}
-
-/// See [`Action::CloseStdin`].
-#[derive(Clone, PartialEq, Message)]
-pub struct CloseStdin {
     /// The container.
     #[prost(string, tag = "1")]
     pub container_id: String,

@@ -239,8 +239,21 @@ fn make_dev(launch: &Launch) -> Result<(), ChildError> {
     Ok(())
 }
 
+/// Tries [`check_overlay`] in a mount namespace of its own; for a thread that ends afterwards.
+pub fn check_overlay_apart(directory: &Path, user_namespace: bool) -> io::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS | nix::sched::CloneFlags::CLONE_NEWNS)?;
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_SLAVE,
+        None::<&str>,
+    )?;
+    check_overlay(directory, user_namespace)
+}
+
 /// Whether a directory's file system can hold the writable layer of an overlay; the error says what the kernel thinks.
-pub fn check_overlay(directory: &Path, user_namespace: bool) -> io::Result<()> {
+fn check_overlay(directory: &Path, user_namespace: bool) -> io::Result<()> {
     let area = directory.join(".overlay-check");
     let [lower, upper, work, root] = ["lower", "upper", "work", "root"].map(|name| area.join(name));
     for directory in [&lower, &upper, &work, &root] {

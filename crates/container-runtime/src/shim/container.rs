@@ -137,11 +137,6 @@ impl Container {
         self.output.reopen_log(&self.launch.log_path).map_err(failed)
     }
 
-    /// Lets the program read the end of its input.
-    pub fn close_stdin(&mut self) {
-        self.stdin = None;
-    }
-
     /// Writes down how the container ended, after its last output.
     pub fn finish(mut self, code: i32) -> Result<(), ShimError> {
         if self.launch.pid_namespace() != PidNamespace::Own {
