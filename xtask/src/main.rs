@@ -2,6 +2,7 @@
 
 mod aws_shapes;
 mod command;
+mod kube_facts;
 mod test;
 mod test_images;
 mod tools;
@@ -26,6 +27,8 @@ enum Task {
     Tools,
     /// Rewrites the AWS shape tables of `aws-types` from the published service models.
     AwsShapes,
+    /// Rewrites the tables of merge keys and protobuf tags from the published Kubernetes types.
+    KubeFacts,
     /// Builds the container images that tests use from Debian packages below `target/test-images`.
     TestImages,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Tools => tools::install().map(|tools| println!("{}", tools.bin.display())),
         Task::AwsShapes => aws_shapes::extract(),
+        Task::KubeFacts => kube_facts::extract(),
         Task::TestImages => {
             test_images::build_all().map(|built| built.iter().for_each(|image| println!("{}", image.display())))
         }

@@ -1,5 +1,8 @@
 //! RFC 6902 with the behaviour and the messages of the library that upstream uses (negative indices included).
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use crate::{MAXIMUM_JSON_PATCH_OPERATIONS, PatchError};

@@ -4,11 +4,14 @@
 #![forbid(unsafe_code)]
 
 mod json_patch;
+mod merge_keys;
 mod merge_patch;
 mod strategic;
 
 use kube_types::GroupVersionKind;
 use serde_json::Value;
+
+pub use merge_keys::{FieldRule, ListType, MergeRules, merge_keys};
 
 /// How a patch's body is to be read, as its content type says. Apply comes with the Kubernetes API issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
