@@ -249,17 +249,36 @@ fn redirect_as_before(message: &mut Message, affinity: &Affinity) {
     remember_and_redirect(message, affinity);
 }
 
+/// A number that was learned and is not valid any more must go first: updating renews an element's time only.
 fn redirect_and_remember(message: &mut Message, affinity: &Affinity, numbers: &str, count: u32) {
     load_all(message, &affinity.service, REGISTER);
     load(message, Field::Random(count), REGISTER + affinity.service.len() as u32);
     look_up(message, numbers, REGISTER, Some(REGISTER));
     set_connection_mark(message);
+    load(message, Field::SourceAddress, REGISTER);
+    load_all(message, &affinity.service, REGISTER + 1);
+    let number = REGISTER + 1 + affinity.service.len() as u32;
+    load_connection_mark(message, number);
+    const DELETE: u32 = 2;
+    expression(message, "dynset", |data| {
+        // The kernel wants a datum of map elements even to remove one, and does not look at it.
+        data.text(1, &affinity.learned)
+            .number(3, DELETE)
+            .number(4, REGISTER)
+            .number(5, number);
+    });
     remember_and_redirect(message, affinity);
 }
 
+/// The endpoint of the connection's number, if it is valid, is remembered and taken.
 fn remember_and_redirect(message: &mut Message, affinity: &Affinity) {
     const UPDATE: u32 = 1;
+    // Behind all keys, since it is needed after the next one was loaded.
+    const ENDPOINT: u32 = REGISTER + 8;
     let length = affinity.service.len() as u32;
+    load_all(message, &affinity.service, REGISTER);
+    load_connection_mark(message, REGISTER + length);
+    look_up(message, &affinity.valid, REGISTER, Some(ENDPOINT));
     load(message, Field::SourceAddress, REGISTER);
     load_all(message, &affinity.service, REGISTER + 1);
     let number = REGISTER + 1 + length;
@@ -271,10 +290,7 @@ fn remember_and_redirect(message: &mut Message, affinity: &Affinity) {
             .number(5, number);
         data.long(6, u64::from(affinity.seconds) * 1000);
     });
-    load_all(message, &affinity.service, REGISTER);
-    load_connection_mark(message, REGISTER + length);
-    look_up(message, &affinity.valid, REGISTER, Some(REGISTER + length + 1));
-    redirect(message, REGISTER + length + 1);
+    redirect(message, ENDPOINT);
 }
 
 fn load_connection_mark(message: &mut Message, register: u32) {

@@ -5,6 +5,7 @@
 
 pub mod endpoints;
 pub mod load_balancer_name;
+pub mod names;
 pub mod ruleset;
 pub mod service_rules;
 pub mod subnets;

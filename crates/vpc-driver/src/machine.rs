@@ -19,7 +19,7 @@ use crate::{GATEWAY, GATEWAY_MAC};
 
 mod pool;
 
-pub use pool::{AddressPool, Allocation, PoolError, PoolStatus};
+pub use pool::{AddressPool, Allocation, PoolError, PoolRecord, PoolStatus};
 
 /// How pod links are called in a machine, as the VPC CNI calls them.
 pub const POD_LINK_PREFIX: &str = "eni";

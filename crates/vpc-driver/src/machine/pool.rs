@@ -87,18 +87,44 @@ pub struct PoolStatus {
     pub cooling: usize,
 }
 
-#[derive(Default, Serialize, Deserialize)]
-struct Record {
-    allocations: BTreeMap<String, Allocation>,
+/// What is on disk, for whoever reports on it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PoolRecord {
+    /// All addresses of the ENI but its primary one.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Who has one, by sandbox id.
+    pub allocations: BTreeMap<String, Allocation>,
     /// When an address was given back, in seconds since 1970. Kept for good: the longest free is the next.
-    released: BTreeMap<Ipv4Addr, i64>,
+    pub released: BTreeMap<Ipv4Addr, i64>,
+}
+
+impl PoolRecord {
+    /// Reads the record in a folder; an empty one when there is none yet.
+    ///
+    /// # Errors
+    /// When it is unreadable.
+    pub fn read(dir: &Path) -> Result<Self, PoolError> {
+        let path = dir.join(RECORD);
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| PoolError::Record {
+                path: path.display().to_string(),
+                source,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(PoolError::File {
+                action: "read",
+                path: path.display().to_string(),
+                source,
+            }),
+        }
+    }
 }
 
 /// The addresses of one machine.
 pub struct AddressPool {
     path: PathBuf,
-    addresses: Vec<Ipv4Addr>,
-    record: Record,
+    record: PoolRecord,
     clock: Arc<dyn Clock>,
     _lock: Flock<File>,
 }
@@ -120,22 +146,16 @@ impl AddressPool {
             path: lock_path.display().to_string(),
             source,
         })?;
-        let path = dir.join(RECORD);
-        let record = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| PoolError::Record {
-                path: path.display().to_string(),
-                source,
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Record::default(),
-            Err(error) => return Err(file_error("read", &path)(error)),
-        };
-        Ok(Self {
-            path,
-            addresses,
+        let mut record = PoolRecord::read(dir)?;
+        record.addresses = addresses;
+        let pool = Self {
+            path: dir.join(RECORD),
             record,
             clock,
             _lock: lock,
-        })
+        };
+        pool.write()?;
+        Ok(pool)
     }
 
     /// The sandbox's address: the one it has, or the one that has been free longest. An address that still rests is
@@ -148,11 +168,11 @@ impl AddressPool {
             return Ok(present.address);
         }
         let given = |address: &Ipv4Addr| self.record.allocations.values().any(|taken| taken.address == *address);
-        let free = self.addresses.iter().filter(|address| !given(address));
+        let free = self.record.addresses.iter().filter(|address| !given(address));
         let released = |address: &&Ipv4Addr| self.record.released.get(*address).copied().unwrap_or(i64::MIN);
         let Some(address) = free.min_by_key(released).copied() else {
             return Err(PoolError::NoFreeAddress {
-                total: self.addresses.len(),
+                total: self.record.addresses.len(),
             });
         };
         let allocation = Allocation {
@@ -209,9 +229,9 @@ impl AddressPool {
                     .get(*address)
                     .is_some_and(|released| *released > since)
         };
-        let cooling = self.addresses.iter().filter(resting).count();
+        let cooling = self.record.addresses.iter().filter(resting).count();
         PoolStatus {
-            total: self.addresses.len(),
+            total: self.record.addresses.len(),
             assigned: assigned.len(),
             cooling,
         }
