@@ -7,8 +7,21 @@
 //! `pkg/registry/<group>/<kind>/strategy.go`.
 #![forbid(unsafe_code)]
 
+mod access;
+mod batch;
+mod config;
+mod extensions;
 pub mod field;
 pub mod metadata;
+pub mod names;
+mod namespace;
+mod network;
+mod platform;
+mod pod;
 mod rules;
+mod service;
+pub mod tree;
+mod volume;
+mod workload;
 
-pub use rules::{Grace, Rules, rules};
+pub use rules::{Coverage, Grace, Rules, coverage, rules};

@@ -1,12 +1,14 @@
-//! May this user do this? The decision from the cluster's roles and bindings, kept compiled.
+//! May this user do this? The decision from the cluster's roles and bindings and, for nodes, from what runs on them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use access_rules::node::Graph;
 use access_rules::rbac::Policy;
 use access_rules::{Attributes, Decision};
-use kube_types::dynamic::Object;
+use kube_types::dynamic::{Object, ObjectError};
 use store::Revision;
 
+use crate::cache::{Change, ChangeKind, Item, ResourceCache, Since};
 use crate::registry::Registry;
 use crate::status::StatusError;
 
@@ -20,11 +22,44 @@ pub(crate) struct Compiled {
     policy: Arc<Policy>,
 }
 
+/// Which pods are bound to which nodes, up to a revision.
+#[derive(Default)]
+pub(crate) struct BoundPods {
+    /// Made when the first node asks.
+    known: Mutex<Option<(Revision, Graph)>>,
+}
+
 impl Registry {
-    /// May the user do this? From the roles and bindings of this cluster.
+    /// May the user do this? The Node authorizer is asked first, then the roles and bindings of this cluster.
     pub async fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        if attributes.user.node_name().is_some() {
+            let decision = self.authorize_node(attributes);
+            if decision.is_allowed() {
+                return decision;
+            }
+            return match self.authorize_by_role(attributes) {
+                Decision::NoOpinion { .. } => decision,
+                other => other,
+            };
+        }
+        self.authorize_by_role(attributes)
+    }
+
+    fn authorize_by_role(&self, attributes: &Attributes<'_>) -> Decision {
         match self.policy() {
             Ok(policy) => policy.authorize(attributes),
+            Err(error) => Decision::NoOpinion {
+                reason: error.message().to_owned(),
+            },
+        }
+    }
+
+    fn authorize_node(&self, attributes: &Attributes<'_>) -> Decision {
+        match self.built_in("", "pods") {
+            Ok(pods) => {
+                let mut known = self.bound_pods.known.lock().unwrap_or_else(PoisonError::into_inner);
+                bring_up_to_date(&mut known, &pods.cache, self.caches.reached()).authorize(attributes)
+            }
             Err(error) => Decision::NoOpinion {
                 reason: error.message().to_owned(),
             },
@@ -62,7 +97,7 @@ impl Registry {
     }
 }
 
-fn add(policy: &mut Policy, plural: &str, object: &Object) -> Result<(), kube_types::dynamic::ObjectError> {
+fn add(policy: &mut Policy, plural: &str, object: &Object) -> Result<(), ObjectError> {
     match plural {
         "clusterroles" => policy.set_cluster_role(object.to_typed()?),
         "clusterrolebindings" => policy.set_cluster_role_binding(object.to_typed()?),
@@ -70,4 +105,46 @@ fn add(policy: &mut Policy, plural: &str, object: &Object) -> Result<(), kube_ty
         _ => policy.set_role_binding(object.to_typed()?),
     }
     Ok(())
+}
+
+/// Takes in the pods that changed since the last question.
+fn bring_up_to_date<'a>(
+    known: &'a mut Option<(Revision, Graph)>,
+    pods: &ResourceCache,
+    reached: Revision,
+) -> &'a Graph {
+    let changes = known.as_ref().map(|(revision, _)| pods.since(*revision, usize::MAX));
+    let (revision, graph) = known.get_or_insert_with(|| (0, Graph::new()));
+    match changes {
+        Some(Since::Changes(changes)) => {
+            for change in &changes {
+                take_change(graph, change);
+                *revision = change.item.revision;
+            }
+        }
+        Some(Since::TooOld { .. }) | None => {
+            *graph = Graph::new();
+            let (items, _) = pods.select("", None, |_| true, usize::MAX);
+            items.iter().for_each(|item| set(graph, item));
+            *revision = reached;
+        }
+    }
+    graph
+}
+
+fn take_change(graph: &mut Graph, change: &Change) {
+    match change.kind {
+        ChangeKind::Put => set(graph, &change.item),
+        ChangeKind::Delete => {
+            let extract = &change.item.extract;
+            graph.remove_pod(extract.namespace.as_deref().unwrap_or_default(), &extract.name);
+        }
+    }
+}
+
+fn set(graph: &mut Graph, item: &Item) {
+    match item.object().to_typed() {
+        Ok(pod) => graph.set_pod(&pod),
+        Err(error) => tracing::error!(name = &*item.extract.name, %error, "pod left out of the node authorizer"),
+    }
 }

@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use store::{LeaseId, Store};
 use supervision::{Restart, Supervisor};
 
-use crate::access::Compiled;
+use crate::access::{BoundPods, Compiled};
 use crate::cache::Caches;
 use crate::kinds::KindTable;
 use crate::status::StatusError;
@@ -120,6 +120,7 @@ pub struct Registry {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) policy: ArcSwap<Compiled>,
+    pub(crate) bound_pods: BoundPods,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) service_cidr: Ipv4Net,
     pub(crate) node_ports: (u16, u16),
@@ -149,6 +150,7 @@ impl Registry {
             random: options.random,
             caches,
             policy: ArcSwap::default(),
+            bound_pods: BoundPods::default(),
             tokens: options.token_issuer,
             service_cidr: options.service_cidr,
             node_ports: options.node_ports,

@@ -70,11 +70,6 @@ impl Caches {
         Some(&self.resources[index].1)
     }
 
-    /// Every cache with its prefix.
-    pub fn iter(&self) -> impl Iterator<Item = &(String, Arc<ResourceCache>)> {
-        self.resources.iter()
-    }
-
     fn locate<'a>(&self, key: &'a str) -> Option<(&Arc<ResourceCache>, &'a str)> {
         let index = self
             .resources
@@ -205,11 +200,6 @@ impl Caches {
     pub fn snapshot<T>(&self, read: impl FnOnce(Revision) -> T) -> T {
         let _applying = self.applying.read().unwrap_or_else(PoisonError::into_inner);
         read(self.reached())
-    }
-
-    /// A receiver of the caches' progress.
-    pub fn subscribe(&self) -> watch::Receiver<Revision> {
-        self.progress.subscribe()
     }
 
     /// Waits until the caches have seen a revision.

@@ -169,11 +169,6 @@ impl ResourceCache {
         self.state.read().unwrap_or_else(PoisonError::into_inner).last
     }
 
-    /// Number of objects.
-    pub fn len(&self) -> usize {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).items.len()
-    }
-
     /// A receiver that wakes when the resource changes.
     pub fn subscribe(&self) -> watch::Receiver<Revision> {
         self.changed.subscribe()

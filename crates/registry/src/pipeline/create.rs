@@ -155,6 +155,9 @@ impl Registry {
         };
         metadata::fill(resource.stored(), object, self.random.uuid(), self.clock.now());
         request.mutate(object).await?;
+        if rules.status && !rules.status_on_create {
+            object.0.remove("status");
+        }
         (rules.prepare_create)(object);
         let allocation = self.allocate(resource, Some(object), None).await?;
         let mut errors = Errors::new();
