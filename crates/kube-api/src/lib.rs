@@ -12,6 +12,7 @@ mod metrics;
 mod negotiate;
 mod openapi;
 pub mod pki;
+mod protobuf;
 pub mod request_info;
 mod resources;
 mod respond;

@@ -17,6 +17,7 @@ use registry::{
 
 use crate::api::{Call, KubeApi};
 use crate::connect;
+use crate::protobuf;
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
 
@@ -204,6 +205,11 @@ pub(crate) async fn read_body(request: Request<Body>) -> Result<RequestBody, Sta
     let media_type = MediaType::parse(header);
     let collected = Limited::new(request.into_body(), MAXIMUM_BODY).collect().await;
     let bytes = collected.map_err(|error| unreadable(error.as_ref()))?.to_bytes();
+    if media_type == MediaType::Other(protobuf::MEDIA_TYPE.to_owned()) {
+        let object = protobuf::decode(&bytes).map_err(|error| StatusError::bad_request(error.to_string()))?;
+        let json = serde_json::to_vec(&object).map_err(StatusError::internal)?;
+        return Ok(RequestBody::json(json));
+    }
     Ok(RequestBody::new(media_type, bytes))
 }
 

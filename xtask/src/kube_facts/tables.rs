@@ -31,6 +31,9 @@ const SCALARS: &[&str] = &[
     "apiextensions/v1.Json",
 ];
 
+/// The body of a deletion, which belongs to no kind.
+const OPTIONS: &str = "meta/v1.DeleteOptions";
+
 /// For every kind, the types on the way to a list or map that merges in a particular way.
 pub fn merge_keys(model: &Model) -> String {
     let relevant = leading_to_markers(model);
@@ -75,12 +78,8 @@ fn kind_lines(model: &Model, wanted: &BTreeSet<String>) -> String {
 /// Every message below a kind, as long as `follow` agrees.
 fn reachable(model: &Model, follow: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut open: Vec<String> = model
-        .kinds
-        .values()
-        .filter(|name| !name.ends_with("List"))
-        .cloned()
-        .collect();
+    let kinds = model.kinds.values().filter(|name| !name.ends_with("List")).cloned();
+    let mut open: Vec<String> = kinds.chain([OPTIONS.to_owned()]).collect();
     while let Some(name) = open.pop() {
         if !follow(&name) || !model.messages.contains_key(&name) || !found.insert(name.clone()) {
             continue;
@@ -192,14 +191,14 @@ fn message_entry(owner: &str, field: &Field) -> String {
     format!("{}={}{letter}{of}", field.json, field.tag)
 }
 
-/// `core/v1.Pod` seen from `core/v1.PodList` is `.Pod`.
+/// `core/v1.Pod` seen from `core/v1.PodList` is `.Pod`; types without a line of their own keep their whole name.
 fn short(owner: &str, name: &str) -> String {
     let package = |name: &str| {
         name.rsplit_once('.')
             .map(|(package, _)| package.to_owned())
             .unwrap_or_default()
     };
-    if package(owner) == package(name) {
+    if package(owner) == package(name) && !SCALARS.contains(&name) {
         name[package(name).len()..].to_owned()
     } else {
         name.to_owned()
