@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clock::{Clock, Random};
-use controllers::{Deployments, ReplicaSets};
+use controllers::{
+    DaemonSets, Deployments, EndpointSlices, EndpointsObjects, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets,
+    RootCertificates, ServiceAccounts, TaintEviction,
+};
 use kube::Client;
 use kube_types::ObjectKey;
 use plan::{AnyController, Kind};
@@ -40,8 +43,26 @@ pub struct ControllerManager {
 }
 
 /// Every controller, in no particular order: none knows of another.
-fn all(_options: &Options) -> Vec<Box<dyn AnyController>> {
-    vec![Box::new(Deployments), Box::new(ReplicaSets)]
+fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
+    vec![
+        Box::new(Deployments),
+        Box::new(ReplicaSets),
+        Box::new(DaemonSets),
+        Box::new(EndpointsObjects),
+        Box::new(EndpointSlices),
+        Box::new(ServiceAccounts),
+        Box::new(RootCertificates {
+            bundle: options.cluster_ca_pem.clone(),
+        }),
+        Box::new(LoadBalancers {
+            region: options.region.clone(),
+        }),
+        Box::new(NodeLifecycle {
+            watching_since: options.clock.now(),
+        }),
+        Box::new(TaintEviction),
+        Box::new(PodGarbage),
+    ]
 }
 
 /// Starts every control loop of a cluster. Must be called within a tokio runtime.

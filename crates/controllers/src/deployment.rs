@@ -4,7 +4,6 @@ mod progress;
 mod revision;
 mod rollout;
 mod scaling;
-mod template;
 
 use std::sync::Arc;
 

@@ -4,12 +4,33 @@
 #![forbid(unsafe_code)]
 
 mod claim;
+mod daemon_set;
 mod deployment;
+mod endpoint_slice;
+mod endpoints;
+mod load_balancer;
+pub mod namespace;
+mod node_lifecycle;
 mod pod;
+mod pod_garbage;
 mod replica_set;
+mod root_ca;
+mod selected;
+mod service_account;
+mod taint_eviction;
+mod template;
 
+pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
+pub use endpoint_slice::EndpointSlices;
+pub use endpoints::EndpointsObjects;
+pub use load_balancer::{LoadBalancers, wants_balancer};
+pub use node_lifecycle::NodeLifecycle;
+pub use pod_garbage::PodGarbage;
 pub use replica_set::ReplicaSets;
+pub use root_ca::RootCertificates;
+pub use service_account::ServiceAccounts;
+pub use taint_eviction::TaintEviction;
 
 #[cfg(test)]
 mod simulation;

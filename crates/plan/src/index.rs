@@ -78,7 +78,7 @@ impl<K: Observed> Index<K> {
     }
 
     /// The objects of a namespace, by name.
-    pub fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<K>> {
+    pub fn in_namespace<'a, 'n>(&'a self, namespace: &'n str) -> impl Iterator<Item = &'a Arc<K>> + use<'a, 'n, K> {
         within(&self.objects, namespace)
     }
 
@@ -153,7 +153,10 @@ impl<K: Observed> Index<K> {
     }
 }
 
-fn within<'a, V>(map: &'a BTreeMap<ObjectKey, V>, namespace: &'a str) -> impl Iterator<Item = &'a V> {
+fn within<'a, 'n, V>(
+    map: &'a BTreeMap<ObjectKey, V>,
+    namespace: &'n str,
+) -> impl Iterator<Item = &'a V> + use<'a, 'n, V> {
     map.range(ObjectKey::namespaced(namespace, "")..)
         .take_while(move |(key, _)| key.namespace.as_deref() == Some(namespace))
         .map(|(_, value)| value)

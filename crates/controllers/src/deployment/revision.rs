@@ -10,8 +10,8 @@ use kube_types::ObjectKey;
 use plan::{Change, EventRecord, Step, World, controller_reference, object_reference};
 
 use super::Rollout;
-use super::template::{self, POD_TEMPLATE_HASH};
 use crate::replica_set::replicas;
+use crate::template::{self, POD_TEMPLATE_HASH};
 
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 const REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";

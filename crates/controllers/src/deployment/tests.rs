@@ -11,6 +11,7 @@ use crate::ReplicaSets;
 use crate::pod;
 use crate::replica_set::replicas;
 use crate::simulation::Simulation;
+use crate::template;
 
 fn deployment(wanted: i32, surge: IntOrString, unavailable: IntOrString) -> Deployment {
     let labels = Some([("app".to_owned(), "web".to_owned())].into());

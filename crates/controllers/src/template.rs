@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 /// Label that tells the pods of one ReplicaSet from those of its siblings.
-pub(super) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+pub(crate) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// Letters and digits of upstream's safe names: no vowels, so that no words appear.
 const SAFE: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -13,7 +13,7 @@ const SAFE: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 ///
 /// FNV-1a of the template's JSON, whose maps are ordered, written in upstream's safe alphabet. The digits differ from those
 /// of upstream's hash, which is made of Go's memory layout; clients treat it as opaque.
-pub(super) fn hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> String {
+pub(crate) fn hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> String {
     // A template is plain data: its serialisation has no failing case.
     let mut bytes = serde_json::to_vec(template).unwrap_or_default();
     if let Some(count) = collision_count {
@@ -29,12 +29,12 @@ pub(super) fn hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> 
 }
 
 /// Are the templates the same but for the hash label? Source of the rule: `EqualIgnoreHash`.
-pub(super) fn same(left: &PodTemplateSpec, right: &PodTemplateSpec) -> bool {
+pub(crate) fn same(left: &PodTemplateSpec, right: &PodTemplateSpec) -> bool {
     normal(left) == normal(right)
 }
 
 /// Was the set made from `template`?
-pub(super) fn is_of(set: &ReplicaSet, template: &PodTemplateSpec) -> bool {
+pub(crate) fn is_of(set: &ReplicaSet, template: &PodTemplateSpec) -> bool {
     set.spec
         .as_ref()
         .and_then(|spec| spec.template.as_ref())
