@@ -265,17 +265,12 @@ impl Step<'_> {
     fn main_containers(&mut self, sandbox: &Sandbox) {
         let mut alive = 0;
         for container in &self.spec.containers {
-            match self.observed.latest_in(&sandbox.id, &container.name) {
-                Some(found) if found.state == ContainerState::Running => {
-                    if !self.kill_if_unhealthy(container, found) {
-                        alive += 1;
-                    }
-                }
-                _ if self.should_run(container) => {
-                    alive += 1;
-                    self.start(container);
-                }
-                _ => {}
+            let found = self.observed.latest_in(&sandbox.id, &container.name);
+            if let Some(running) = found.filter(|found| found.state == ContainerState::Running) {
+                alive += usize::from(!self.kill_if_unhealthy(container, running));
+            } else if self.should_run(container) {
+                alive += 1;
+                self.start(container);
             }
         }
         let killed = self

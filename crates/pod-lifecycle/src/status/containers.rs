@@ -69,8 +69,8 @@ impl Writer<'_> {
         let attempts = self.observed.attempts(&self.container.name);
         let one_shot = self.init && !spec::is_sidecar(self.container);
         let mut status = match attempts.first() {
-            Some(newest) => self.from_runtime(newest),
-            None => self.without_runtime(one_shot),
+            Some(newest) => self.of_attempt(newest),
+            None => self.without_attempt(one_shot),
         };
         if let Some(previous) = attempts.get(1) {
             status.last_state = Some(state(previous, self.context.runtime));
@@ -87,7 +87,7 @@ impl Writer<'_> {
         status
     }
 
-    fn from_runtime(&self, newest: &observed::Container) -> ContainerStatus {
+    fn of_attempt(&self, newest: &observed::Container) -> ContainerStatus {
         let running = newest.state == observed::ContainerState::Running;
         let resources = self.container.resources.clone().unwrap_or_default();
         let requested = resources.requests.clone().filter(|requests| !requests.is_empty());
@@ -113,7 +113,7 @@ impl Writer<'_> {
     }
 
     /// The runtime knows no attempt: never started, or forgotten.
-    fn without_runtime(&self, one_shot: bool) -> ContainerStatus {
+    fn without_attempt(&self, one_shot: bool) -> ContainerStatus {
         let ended = |old: &ContainerStatus| old.state.as_ref().is_some_and(|state| state.terminated.is_some());
         if let Some(old) = self.old.filter(|old| ended(old) && (one_shot || self.context.ended)) {
             return old.clone();

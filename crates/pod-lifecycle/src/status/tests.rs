@@ -194,11 +194,14 @@ fn transition_times_move_only_with_the_status() {
 #[test]
 fn a_terminal_phase_and_a_verdict_of_the_node_stay() {
     let mut one = pod("Always", "", "a");
-    let mut memory = Memory::default();
-    memory.stopped = Some(plan::Stopped {
+    let verdict = plan::Stopped {
         reason: "DeadlineExceeded".into(),
         message: "too long".into(),
-    });
+    };
+    let memory = Memory {
+        stopped: Some(verdict),
+        ..Memory::default()
+    };
     let failed = status_of(&one, "sandbox0 a0+", &memory, false);
     assert_eq!(
         (failed.phase.as_deref(), failed.reason.as_deref()),

@@ -1,0 +1,179 @@
+//! Pod statuses on their way to the API: always the newest, in order, without holding up the worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use serde::Serialize;
+use supervision::TaskHandle;
+use tokio::sync::watch;
+
+use crate::agent::Agent;
+
+/// Writes the statuses of one pod.
+pub(crate) struct StatusWriter {
+    newest: watch::Sender<(u64, PodStatus)>,
+    written: watch::Receiver<u64>,
+    task: TaskHandle,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusPatch<'a, T> {
+    metadata: Identity<'a>,
+    status: T,
+}
+
+/// A patch for a pod of the same name with another UID must not land.
+#[derive(Debug, Serialize)]
+struct Identity<'a> {
+    uid: &'a str,
+}
+
+/// Strategic merge keeps addresses that are not named: a new sandbox's must replace the old.
+#[derive(Debug, Serialize)]
+struct DropAddresses {
+    #[serde(rename = "podIPs")]
+    pod_ips: [Directive; 1],
+}
+
+#[derive(Debug, Serialize)]
+struct Directive {
+    #[serde(rename = "$patch")]
+    patch: &'static str,
+}
+
+impl StatusWriter {
+    pub(crate) fn start(agent: &Arc<Agent>, pod: &Pod) -> Self {
+        let (newest, queue) = watch::channel((0, PodStatus::default()));
+        let (done, written) = watch::channel(0);
+        let meta = &pod.metadata;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let target = Target {
+            api: Api::namespaced(agent.client.clone(), &text(&meta.namespace)),
+            name: text(&meta.name),
+            uid: text(&meta.uid),
+            addresses: pod
+                .status
+                .as_ref()
+                .and_then(|status| status.pod_ips.clone())
+                .unwrap_or_default(),
+        };
+        let name = format!("status of {}/{}", text(&meta.namespace), target.name);
+        let task = agent.tasks.spawn_until_cancelled(name, target.run(queue, done));
+        Self { newest, written, task }
+    }
+
+    /// Hands over a status; an older one that has not been sent yet is skipped.
+    pub(crate) fn write(&self, status: PodStatus) {
+        self.newest.send_modify(|slot| *slot = (slot.0 + 1, status));
+    }
+
+    /// Waits until the newest status is in the API (or cannot be, because the pod is gone).
+    pub(crate) async fn flush(&self) {
+        let wanted = self.newest.borrow().0;
+        let mut written = self.written.clone();
+        if written.wait_for(|done| *done >= wanted).await.is_err() {
+            tracing::debug!("status writer ended");
+        }
+    }
+}
+
+impl Drop for StatusWriter {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Target {
+    api: Api<Pod>,
+    name: String,
+    uid: String,
+    addresses: Vec<k8s_openapi::api::core::v1::PodIP>,
+}
+
+impl Target {
+    async fn run(mut self, mut queue: watch::Receiver<(u64, PodStatus)>, done: watch::Sender<u64>) {
+        let mut failures = 0u32;
+        while queue.changed().await.is_ok() {
+            loop {
+                let (number, status) = queue.borrow_and_update().clone();
+                match self.patch(&status).await {
+                    Ok(()) => {
+                        done.send_replace(number);
+                        failures = 0;
+                        break;
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        let level = error.to_string();
+                        tracing::warn!(pod = self.name, error = level, "status not written; trying again");
+                        let pause = Duration::from_millis(100 << failures.min(6));
+                        supervision::sleep(pause).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn patch(&mut self, status: &PodStatus) -> Result<(), kube::Error> {
+        let identity = || Identity { uid: &self.uid };
+        let addresses = status.pod_ips.clone().unwrap_or_default();
+        if !self.addresses.is_empty() && self.addresses != addresses {
+            let drop = DropAddresses {
+                pod_ips: [Directive { patch: "replace" }],
+            };
+            let patch = StatusPatch {
+                metadata: identity(),
+                status: drop,
+            };
+            self.send(&patch).await?;
+        }
+        self.send(&StatusPatch {
+            metadata: identity(),
+            status,
+        })
+        .await?;
+        self.addresses = addresses;
+        Ok(())
+    }
+
+    async fn send<T: Serialize + std::fmt::Debug>(&self, patch: &StatusPatch<'_, T>) -> Result<(), kube::Error> {
+        let result = self
+            .api
+            .patch_status(&self.name, &PatchParams::default(), &Patch::Strategic(patch))
+            .await;
+        match result {
+            // Gone, or another pod of this name: there is nobody left to report on.
+            Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(answer)) if answer.code == 422 => {
+                tracing::error!(
+                    pod = self.name,
+                    answer = answer.message,
+                    "the API server refuses a pod status"
+                );
+                Ok(())
+            }
+            other => other.map(|_| ()),
+        }
+    }
+}
+
+/// The final deletion, by which the node says that nothing of the pod is left here.
+pub(crate) async fn delete(client: &kube::Client, pod: &Pod) -> Result<(), kube::Error> {
+    let meta = &pod.metadata;
+    let api: Api<Pod> = Api::namespaced(client.clone(), meta.namespace.as_deref().unwrap_or("default"));
+    let params = DeleteParams {
+        grace_period_seconds: Some(0),
+        preconditions: Some(Preconditions {
+            uid: meta.uid.clone(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    match api.delete(meta.name.as_deref().unwrap_or_default(), &params).await {
+        Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
