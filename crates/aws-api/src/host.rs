@@ -297,3 +297,37 @@ pub enum HostErrorKind {
     /// Pods were left when the drain's limit passed; the message names them.
     DrainTimedOut,
 }
+
+impl From<LoadBalancer> for aws_types::status::LoadBalancerStatus {
+    fn from(seen: LoadBalancer) -> Self {
+        let LoadBalancer {
+            cluster,
+            service,
+            host_name,
+            listeners,
+        } = seen;
+        Self {
+            cluster: cluster.name.to_string(),
+            service,
+            host_name,
+            listeners,
+        }
+    }
+}
+
+impl From<Process> for aws_types::status::ProcessStatus {
+    fn from(seen: Process) -> Self {
+        let Process {
+            pid,
+            role,
+            of,
+            memory_bytes,
+        } = seen;
+        Self {
+            pid,
+            role,
+            of,
+            memory_bytes,
+        }
+    }
+}

@@ -3,4 +3,25 @@
 //! **Invariant:** an operation that is not in the table answers as AWS does for an unknown one.
 #![forbid(unsafe_code)]
 
+mod allocation;
+mod caller;
+mod codec;
+mod control;
+pub mod credentials;
+mod driver;
+mod ec2;
+mod eks;
+mod error;
 pub mod host;
+mod ledger;
+mod network;
+mod operations;
+mod page;
+mod region;
+mod server;
+mod sts;
+
+pub use caller::TokenError;
+pub use host::ClusterHost;
+pub use ledger::LedgerError;
+pub use region::{Options, Region};

@@ -12,6 +12,7 @@ pub mod instance_type;
 pub mod region;
 pub mod region_files;
 pub mod shapes;
+pub mod status;
 pub mod time;
 
 pub use id::{

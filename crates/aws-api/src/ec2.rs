@@ -1,0 +1,57 @@
+//! The part of EC2 that clusters need: networks, and facts about regions and instance types.
+
+pub mod fact;
+mod filter;
+pub mod subnet;
+pub mod vpc;
+
+use aws_types::ec2::{Tag, TagSpecification};
+use http::StatusCode;
+use std::collections::BTreeMap;
+
+use crate::error::ApiError;
+
+/// EC2's answer to a permitted call with `DryRun`.
+fn dry_run(asked: Option<bool>) -> Result<(), ApiError> {
+    if asked == Some(true) {
+        let message = "Request would have succeeded, but DryRun flag is set.";
+        return Err(ApiError::new(
+            "DryRunOperation",
+            StatusCode::PRECONDITION_FAILED,
+            message,
+        ));
+    }
+    Ok(())
+}
+
+/// The tags that a request gives to a kind of resource.
+fn tags(specifications: Option<Vec<TagSpecification>>, kind: &str) -> BTreeMap<String, String> {
+    let fitting = specifications
+        .into_iter()
+        .flatten()
+        .filter(|given| given.resource_type.as_deref() == Some(kind));
+    let tags = fitting.flat_map(|given| given.tags.unwrap_or_default());
+    tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+        .collect()
+}
+
+/// Tags as answers list them.
+fn tag_list(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    tags.iter()
+        .map(|(key, value)| Tag {
+            key: Some(key.clone()),
+            value: Some(value.clone()),
+        })
+        .collect()
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::bad_request("InvalidParameterValue", message)
+}
+
+fn missing(name: &str) -> ApiError {
+    ApiError::bad_request(
+        "MissingParameter",
+        format!("The request must contain the parameter {name}"),
+    )
+}

@@ -1,0 +1,136 @@
+//! VPCs. Their fabric is made with the first cluster in them, and goes with the last.
+
+use aws_types::VpcId;
+use aws_types::ec2::{
+    CreateVpcRequest, CreateVpcResult, DeleteVpcRequest, DescribeVpcsRequest, DescribeVpcsResult, Vpc as Answer,
+    VpcCidrBlockAssociation, VpcCidrBlockState,
+};
+use ipnet::Ipv4Net;
+use serde_json::{Map, Value};
+
+use super::filter::{Subject, passes};
+use super::{dry_run, invalid, missing, tag_list, tags};
+use crate::error::ApiError;
+use crate::ledger::Change;
+use crate::network::Vpc;
+use crate::operations::Context;
+
+/// `CreateVpc`.
+pub async fn create(context: Context, request: CreateVpcRequest) -> Result<CreateVpcResult, ApiError> {
+    let text = request.cidr_block.ok_or_else(|| missing("cidrBlock"))?;
+    let cidr: Ipv4Net = text.parse().map_err(|_no_block| {
+        invalid(format!(
+            "Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."
+        ))
+    })?;
+    if !(16..=28).contains(&cidr.prefix_len()) {
+        return Err(ApiError::bad_request(
+            "InvalidVpc.Range",
+            format!("The CIDR '{text}' is invalid."),
+        ));
+    }
+    dry_run(request.dry_run)?;
+    let region = &context.region;
+    let id = VpcId::new(region.id("vpc-")).map_err(ApiError::internal)?;
+    let association_id = region.id("vpc-cidr-assoc-");
+    // EC2 takes a block with host bits and keeps its network.
+    let vpc = Vpc {
+        id,
+        cidr: cidr.trunc(),
+        association_id,
+        tags: tags(request.tag_specifications, "vpc"),
+    };
+    let answer = describe_one(&vpc, context.caller.account.as_str());
+    region
+        .ledger
+        .change(|_| Ok::<_, ApiError>(((), vec![Change::Vpc(vpc)])))
+        .await?;
+    Ok(CreateVpcResult { vpc: Some(answer) })
+}
+
+/// `DescribeVpcs`.
+pub async fn describe(context: Context, request: DescribeVpcsRequest) -> Result<DescribeVpcsResult, ApiError> {
+    dry_run(request.dry_run)?;
+    context.region.ledger.read(|state| {
+        let wanted = request.vpc_ids.unwrap_or_default();
+        if let Some(unknown) = wanted
+            .iter()
+            .find(|id| !state.vpcs.keys().any(|known| known.as_str() == **id))
+        {
+            return Err(not_found(unknown));
+        }
+        let mut vpcs = Vec::new();
+        for vpc in state
+            .vpcs
+            .values()
+            .filter(|vpc| wanted.is_empty() || wanted.iter().any(|id| id == vpc.id.as_str()))
+        {
+            let values = [
+                ("vpc-id", vpc.id.to_string()),
+                ("cidr", vpc.cidr.to_string()),
+                ("state", "available".to_owned()),
+                ("is-default", "false".to_owned()),
+                ("isDefault", "false".to_owned()),
+                ("owner-id", context.caller.account.to_string()),
+            ];
+            if passes(
+                request.filters.as_deref(),
+                &Subject {
+                    values: &values,
+                    tags: &vpc.tags,
+                },
+            )? {
+                vpcs.push(describe_one(vpc, context.caller.account.as_str()));
+            }
+        }
+        Ok(DescribeVpcsResult {
+            vpcs: Some(vpcs),
+            next_token: None,
+        })
+    })
+}
+
+/// `DeleteVpc`.
+pub async fn delete(context: Context, request: DeleteVpcRequest) -> Result<Value, ApiError> {
+    dry_run(request.dry_run)?;
+    let id = request.vpc_id.ok_or_else(|| missing("vpcId"))?;
+    let change = context.region.ledger.change(|state| {
+        let (known, _) = state
+            .vpcs
+            .iter()
+            .find(|(known, _)| known.as_str() == id)
+            .ok_or_else(|| not_found(&id))?;
+        if state.subnets_of(known).next().is_some() || state.clusters_in(known).next().is_some() {
+            let message = format!("The vpc '{id}' has dependencies and cannot be deleted.");
+            return Err(ApiError::bad_request("DependencyViolation", message));
+        }
+        Ok(((), vec![Change::NoVpc(known.clone())]))
+    });
+    change.await?;
+    Ok(Value::Object(Map::new()))
+}
+
+/// EC2's answer for a VPC that is not there.
+pub fn not_found(id: &str) -> ApiError {
+    ApiError::bad_request("InvalidVpcID.NotFound", format!("The vpc ID '{id}' does not exist"))
+}
+
+fn describe_one(vpc: &Vpc, owner: &str) -> Answer {
+    let association = VpcCidrBlockAssociation {
+        association_id: Some(vpc.association_id.clone()),
+        cidr_block: Some(vpc.cidr.to_string()),
+        cidr_block_state: Some(VpcCidrBlockState {
+            state: Some("associated".to_owned()),
+        }),
+    };
+    Answer {
+        vpc_id: Some(vpc.id.to_string()),
+        state: Some("available".to_owned()),
+        cidr_block: Some(vpc.cidr.to_string()),
+        is_default: Some(false),
+        owner_id: Some(owner.to_owned()),
+        instance_tenancy: Some("default".to_owned()),
+        cidr_block_association_set: Some(vec![association]),
+        tags: Some(tag_list(&vpc.tags)),
+    }
+}

@@ -1,0 +1,114 @@
+//! VPCs and subnets as the region remembers them, and which of their addresses are free.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use aws_types::{ClusterName, SubnetId, VpcId, ZoneName};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use service_routing::subnets::{AddressError, SubnetAddresses};
+
+use crate::host::{SubnetSpec, VpcSpec};
+use crate::ledger::State;
+
+/// A VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vpc {
+    /// Its id.
+    pub id: VpcId,
+    /// Its block.
+    pub cidr: Ipv4Net,
+    /// The id of the block's association.
+    pub association_id: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// Its id.
+    pub id: SubnetId,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its block.
+    pub cidr: Ipv4Net,
+    /// Its zone.
+    pub zone: ZoneName,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The tag by which load balancer controllers, and eksctl, know a public subnet.
+pub const PUBLIC_SUBNET_TAG: &str = "kubernetes.io/role/elb";
+
+impl Subnet {
+    /// What the host needs to know of it.
+    pub fn spec(&self) -> SubnetSpec {
+        SubnetSpec {
+            id: self.id.clone(),
+            cidr: self.cidr.to_string(),
+            zone: self.zone.clone(),
+            public: self.tags.contains_key(PUBLIC_SUBNET_TAG),
+        }
+    }
+}
+
+impl State {
+    /// The subnets of a VPC.
+    pub fn subnets_of<'a>(&'a self, vpc: &'a VpcId) -> impl Iterator<Item = &'a Subnet> {
+        self.subnets.values().filter(move |subnet| subnet.vpc == *vpc)
+    }
+
+    /// What the host needs to know of a VPC; `None` when it is gone.
+    pub fn vpc_spec(&self, id: &VpcId) -> Option<VpcSpec> {
+        let vpc = self.vpcs.get(id)?;
+        let subnets = self.subnets_of(id).map(Subnet::spec).collect();
+        Some(VpcSpec {
+            id: id.clone(),
+            cidr: vpc.cidr.to_string(),
+            subnets,
+        })
+    }
+
+    /// Addresses of a VPC that somebody has: clusters' interfaces, instances and their pods.
+    pub fn taken_addresses(&self, vpc: &VpcId) -> Vec<Ipv4Addr> {
+        let clusters = self.clusters.values().filter(|cluster| cluster.network.vpc_id == *vpc);
+        clusters
+            .flat_map(|cluster| {
+                let instances = self.nodegroups_of(&cluster.name).flat_map(|group| &group.instances);
+                let instances = instances.flat_map(|instance| instance.pod_addresses.iter().chain([&instance.address]));
+                cluster.network.addresses.iter().chain(instances).copied()
+            })
+            .collect()
+    }
+
+    /// The free addresses of a subnet.
+    pub fn addresses(&self, subnet: &Subnet) -> SubnetAddresses {
+        SubnetAddresses::new(subnet.cidr, self.taken_addresses(&subnet.vpc))
+    }
+
+    /// An address in each of the first two zones of the subnets, for a cluster's own interfaces.
+    ///
+    /// # Errors
+    /// When a subnet is full.
+    pub fn cluster_addresses(&self, subnets: &[&Subnet]) -> Result<Vec<Ipv4Addr>, AddressError> {
+        let mut zones: Vec<&ZoneName> = Vec::new();
+        let mut addresses = Vec::new();
+        for subnet in subnets {
+            if addresses.len() < 2 && !zones.contains(&&subnet.zone) {
+                zones.push(&subnet.zone);
+                addresses.extend(self.addresses(subnet).take(1)?);
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// Who uses a VPC.
+    pub fn clusters_in<'a>(&'a self, vpc: &'a VpcId) -> impl Iterator<Item = &'a ClusterName> {
+        self.clusters
+            .values()
+            .filter(move |cluster| cluster.network.vpc_id == *vpc)
+            .map(|cluster| &cluster.name)
+    }
+}

@@ -1,0 +1,176 @@
+//! One AWS region: its records, its operations, and the tasks that make the records true.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use access_rules::User;
+use aws_types::region_files::Credentials;
+use aws_types::{AccountId, ClusterName, RegionName};
+use axum::Router;
+use clock::{Clock, Random};
+use futures::StreamExt;
+use store::Store;
+use supervision::{Restart, Supervisor};
+use tokio::sync::Notify;
+
+use crate::caller::{Identities, TokenError};
+use crate::host::{ClusterHost, ClusterRef};
+use crate::ledger::{Ledger, LedgerError};
+use crate::{control, driver, server};
+
+/// What a region is made of.
+pub struct Options {
+    /// Where its records are.
+    pub store: Arc<dyn Store>,
+    /// Who does its work.
+    pub host: Arc<dyn ClusterHost>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub random: Arc<dyn Random>,
+    /// Its tasks.
+    pub supervisor: Supervisor,
+    /// Which region it is.
+    pub region: RegionName,
+    /// The administrator's keys ([`crate::credentials::load_or_create`]).
+    pub credentials: Credentials,
+}
+
+/// A region. Cheap to share.
+pub struct Region {
+    pub(crate) ledger: Ledger,
+    pub(crate) host: Arc<dyn ClusterHost>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) identities: Identities,
+    pub(crate) name: RegionName,
+    supervisor: Supervisor,
+    drivers: Mutex<BTreeMap<ClusterName, Arc<Notify>>>,
+}
+
+impl Region {
+    /// Reads the region's records. Nothing is done yet: see [`Region::resume`].
+    ///
+    /// # Errors
+    /// When the store fails or holds what is no record.
+    pub async fn open(options: Options) -> Result<Arc<Self>, LedgerError> {
+        let ledger = Ledger::open(options.store).await?;
+        Ok(Arc::new(Self {
+            ledger,
+            host: options.host,
+            clock: options.clock,
+            random: options.random,
+            identities: Identities::new(options.credentials),
+            name: options.region,
+            supervisor: options.supervisor,
+            drivers: Mutex::new(BTreeMap::new()),
+        }))
+    }
+
+    /// The region's HTTP service: every AWS service on one endpoint, and Ondol's own below `/_ondol/`.
+    pub fn router(self: &Arc<Self>) -> Router {
+        control::routes(self).fallback_service(server::service(self))
+    }
+
+    /// Continues what the records say: control planes are started, half-made and half-deleted resources are finished, lost
+    /// instances are replaced. Returns at once; the work is done by tasks.
+    pub fn resume(self: &Arc<Self>) {
+        for name in self
+            .ledger
+            .read(|state| state.clusters.keys().cloned().collect::<Vec<_>>())
+        {
+            self.drive(&name);
+        }
+        let region = Arc::clone(self);
+        self.supervisor
+            .spawn_restarting("instance events", Restart::always(), move || {
+                let region = Arc::clone(&region);
+                async move {
+                    let mut events = region.host.instance_events();
+                    while let Some(event) = events.next().await {
+                        region.wake(&event.instance.cluster.name);
+                    }
+                    Ok::<(), std::convert::Infallible>(())
+                }
+            });
+    }
+
+    /// The Kubernetes user behind a bearer token of `aws eks get-token`; `None` for a token of another kind.
+    ///
+    /// # Errors
+    /// When the token proves nothing, or its identity has no access to the cluster.
+    pub fn authenticate_eks_token(&self, cluster: &ClusterName, token: &str) -> Result<Option<User>, TokenError> {
+        let Some(caller) = self
+            .identities
+            .authenticate_token(cluster.as_str(), token, self.clock.now())?
+        else {
+            return Ok(None);
+        };
+        let known = self.ledger.read(|state| {
+            let cluster = state.clusters.get(cluster)?;
+            Some((cluster.creator_arn.clone(), cluster.creator_is_admin))
+        });
+        match known {
+            None => Err(TokenError::NoCluster(cluster.to_string())),
+            Some((creator, true)) if creator == caller.arn => Ok(Some(caller.administrator())),
+            Some(_) => Err(TokenError::NotMapped {
+                arn: caller.arn,
+                cluster: cluster.to_string(),
+            }),
+        }
+    }
+
+    /// The account that owns everything here.
+    pub fn account(&self) -> &AccountId {
+        self.identities.account()
+    }
+
+    /// A cluster of this region.
+    pub fn cluster_ref(&self, name: &ClusterName) -> ClusterRef {
+        ClusterRef {
+            account: self.account().clone(),
+            region: self.name.clone(),
+            name: name.clone(),
+        }
+    }
+
+    /// An id such as `vpc-` and 17 hexadecimal digits.
+    pub(crate) fn id(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.random.hex(17))
+    }
+
+    /// Makes sure that a task works on the cluster, and tells it to look.
+    pub(crate) fn drive(self: &Arc<Self>, name: &ClusterName) {
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = drivers.get(name) {
+            notify.notify_one();
+            return;
+        }
+        let notify = Arc::new(Notify::new());
+        drivers.insert(name.clone(), Arc::clone(&notify));
+        let (region, cluster) = (Arc::clone(self), name.clone());
+        self.supervisor
+            .spawn_until_cancelled(format!("eks cluster {name}"), async move {
+                driver::run(Arc::clone(&region), cluster.clone(), notify).await;
+            });
+    }
+
+    /// Tells the cluster's task to look, if there is one.
+    pub(crate) fn wake(&self, name: &ClusterName) {
+        if let Some(notify) = self.drivers.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            notify.notify_one();
+        }
+    }
+
+    /// The task of a cluster that is gone ends; one that was made meanwhile under the same name gets a task of its own.
+    pub(crate) fn retire(self: &Arc<Self>, name: &ClusterName) {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if self.ledger.read(|state| state.clusters.contains_key(name)) {
+            self.drive(name);
+        }
+    }
+
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+}

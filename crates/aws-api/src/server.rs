@@ -1,0 +1,268 @@
+//! One endpoint for every AWS service: the signature says which service is meant, its table says how it speaks.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use access_rules::sigv4::{self, Place, Presented, SignatureError};
+use aws_types::shapes::{self, Protocol, Service};
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use tower::util::service_fn;
+
+use crate::caller::{AuthenticationError, Caller};
+use crate::codec::check::{self, Rule};
+use crate::codec::route::{self, HttpRequest};
+use crate::codec::{DecodeError, Decoded, json, query, xml};
+use crate::error::{ApiError, build};
+use crate::operations::{self, Context};
+use crate::region::Region;
+
+/// The largest request body. AWS's own limits are of this order; CloudFormation's templates are the largest.
+const MOST_BYTES: usize = 1 << 20;
+
+type RouterService = axum::routing::RouterIntoService<Body>;
+
+/// The service behind every path that is not Ondol's own.
+pub fn service(region: &Arc<Region>) -> RouterService {
+    let region = Arc::clone(region);
+    let handle = service_fn(move |request: Request| {
+        let region = Arc::clone(&region);
+        async move { Ok::<Response, Infallible>(answer(region, request).await) }
+    });
+    axum::Router::new().fallback_service(handle).into_service()
+}
+
+async fn answer(region: Arc<Region>, request: Request) -> Response {
+    let request_id = region.random.uuid();
+    let (parts, body) = request.into_parts();
+    let mut call = Call {
+        protocol: guess(&parts),
+        namespace: None,
+        request_id,
+    };
+    match call.handle(region, &parts, body).await {
+        Ok(response) => response,
+        Err(error) => {
+            report(&error, &parts);
+            error.respond(call.protocol, call.namespace, &call.request_id)
+        }
+    }
+}
+
+fn report(error: &ApiError, parts: &Parts) {
+    let path = parts.uri.path();
+    if let Some(cause) = &error.cause {
+        tracing::error!(
+            path,
+            error = supervision::error_chain(cause.as_ref()),
+            "AWS request failed"
+        );
+    } else {
+        tracing::debug!(path, code = error.code, message = error.message, "AWS request refused");
+    }
+}
+
+/// The form of an answer before the service is known: forms are sent to query services, anything else to JSON ones.
+fn guess(parts: &Parts) -> Protocol {
+    let content_type = parts
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
+        Protocol::Query
+    } else {
+        Protocol::RestJson
+    }
+}
+
+struct Call {
+    protocol: Protocol,
+    namespace: Option<&'static str>,
+    request_id: String,
+}
+
+impl Call {
+    async fn handle(&mut self, region: Arc<Region>, parts: &Parts, body: Body) -> Result<Response, ApiError> {
+        let body = read(body).await?;
+        let headers = headers(parts);
+        let payload_sha256 = sigv4::payload_sha256(&body);
+        let request = sigv4::Request {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &headers,
+            payload_sha256: &payload_sha256,
+        };
+        let presented =
+            Presented::read(&request).map_err(|error| ApiError::signature(&error, Some(self.protocol), false))?;
+        let service = shapes::service(&presented.service).ok_or_else(|| unknown_service(&presented.service))?;
+        self.protocol = service.metadata.protocol;
+        self.namespace = service.metadata.xml_namespace.as_deref();
+        let caller = self.authenticate(&region, &presented, &request)?;
+        let decoded = decode(service, &presented, parts, &body).map_err(|error| refuse(service, &error))?;
+        self.run(region, service, &presented.service, caller, decoded).await
+    }
+
+    fn authenticate(
+        &self,
+        region: &Region,
+        presented: &Presented,
+        request: &sigv4::Request<'_>,
+    ) -> Result<Caller, ApiError> {
+        let is_ec2 = self.protocol == Protocol::Ec2;
+        let signature = |error: &SignatureError| ApiError::signature(error, Some(self.protocol), is_ec2);
+        let global = matches!(&*presented.service, "iam" | "sts") && presented.region == "us-east-1";
+        if presented.region != region.name.as_str() && !global {
+            let message = format!(
+                "Credential should be scoped to a valid region, not '{}'. This region is '{}'.",
+                presented.region, region.name
+            );
+            return Err(signature(&SignatureError::Scope(message)));
+        }
+        region
+            .identities
+            .authenticate(presented, request, region.clock.now())
+            .map_err(|error| match error {
+                AuthenticationError::Signature(error) => signature(&error),
+                AuthenticationError::UnknownKey(_) => ApiError::unknown_key(self.protocol),
+            })
+    }
+
+    async fn run(
+        &self,
+        region: Arc<Region>,
+        service: &'static Service,
+        name: &str,
+        caller: Caller,
+        decoded: Decoded,
+    ) -> Result<Response, ApiError> {
+        let Decoded { operation, input } = decoded;
+        let row = operations::find(name, &operation)
+            .ok_or_else(|| ApiError::unknown_operation(self.protocol, Some(&operation)))?;
+        let modelled = &service.operations[&*operation];
+        if let Some(shape) = &modelled.input {
+            check::request(service, shape, &input).map_err(|violation| refuse(service, &violation.into()))?;
+        }
+        let output = (row.run)(Context { region, caller }, input).await?;
+        if let Some(shape) = &modelled.output {
+            check::answer(service, shape, &output).map_err(ApiError::internal)?;
+        }
+        Ok(self.encode(service, &operation, &output))
+    }
+
+    fn encode(&self, service: &Service, name: &str, output: &Value) -> Response {
+        let operation = &service.operations[name];
+        match self.protocol {
+            Protocol::Query | Protocol::Ec2 | Protocol::RestXml => {
+                let body = xml::answer(service, name, operation, output, &self.request_id);
+                build(StatusCode::OK, "text/xml;charset=UTF-8", body)
+            }
+            Protocol::Json | Protocol::RestJson => {
+                let body = operation
+                    .output
+                    .as_deref()
+                    .map(|shape| json::encode(service, shape, output).to_string());
+                build(
+                    StatusCode::OK,
+                    "application/json",
+                    body.unwrap_or_else(|| "{}".to_owned()),
+                )
+            }
+        }
+        .header("x-amzn-requestid", &self.request_id)
+        .finish()
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    match Limited::new(body, MOST_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
+            "RequestEntityTooLargeException",
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("Request body is larger than {MOST_BYTES} bytes"),
+        )),
+        Err(error) => Err(ApiError::bad_request(
+            "RequestAbortedException",
+            format!("The request body ended early: {error}"),
+        )),
+    }
+}
+
+fn headers(parts: &Parts) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    if !parts.headers.contains_key(http::header::HOST)
+        && let Some(authority) = parts.uri.authority()
+    {
+        headers.push(("host".to_owned(), authority.to_string()));
+    }
+    headers
+}
+
+fn decode(service: &Service, presented: &Presented, parts: &Parts, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let uri_query = parts.uri.query().unwrap_or_default();
+    match service.metadata.protocol {
+        Protocol::Query | Protocol::Ec2 => {
+            let mut form = query::parameters(body);
+            // A GET, and a presigned URL, carry the action in the query.
+            if presented.place == Place::Query || form.is_empty() {
+                form.extend(query::parameters(uri_query.as_bytes()));
+            }
+            query::decode(service, &form)
+        }
+        Protocol::RestJson | Protocol::Json | Protocol::RestXml => {
+            let request = HttpRequest {
+                method: parts.method.as_str(),
+                path: parts.uri.path(),
+                query: uri_query,
+                body,
+            };
+            route::decode(service, &request)
+        }
+    }
+}
+
+fn unknown_service(name: &str) -> ApiError {
+    let message = format!("Service {name} is not available in this region");
+    ApiError::new("UnknownServiceException", StatusCode::NOT_FOUND, message)
+}
+
+/// A request that cannot be understood, in the service's words.
+fn refuse(service: &Service, error: &DecodeError) -> ApiError {
+    let protocol = service.metadata.protocol;
+    let is_query = matches!(protocol, Protocol::Query | Protocol::Ec2);
+    match error {
+        DecodeError::NoOperation => ApiError::unknown_operation(protocol, None),
+        DecodeError::UnknownOperation(name) => ApiError::unknown_operation(protocol, Some(name)),
+        DecodeError::Malformed(message) => ApiError::bad_request("SerializationException", message.as_str()),
+        DecodeError::WrongType { .. } if is_query => ApiError::bad_request("InvalidParameterValue", error.to_string()),
+        DecodeError::WrongType { .. } => ApiError::bad_request("SerializationException", error.to_string()),
+        DecodeError::Invalid(violation) => {
+            let code = match (protocol, violation.rule) {
+                (Protocol::Ec2, Rule::Required) => "MissingParameter",
+                (Protocol::Ec2, _) => "InvalidParameterValue",
+                (Protocol::Query, _) => "ValidationError",
+                _ => "InvalidParameterException",
+            };
+            let message = match (protocol, violation.rule) {
+                (Protocol::Ec2, Rule::Required) => format!("The request must contain the parameter {}", violation.path),
+                _ => violation.message.clone(),
+            };
+            ApiError::bad_request(code, message)
+        }
+    }
+}

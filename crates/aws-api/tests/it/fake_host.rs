@@ -1,0 +1,184 @@
+//! A host that does nothing but remember: control planes answer, machines run and nodes are Ready as soon as they are asked
+//! for, unless the test says otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use aws_api::host::*;
+use aws_types::InstanceId;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt};
+use futures::{FutureExt, stream};
+use tokio::sync::broadcast;
+
+/// The world that the host changes. It outlives the region, as machines do.
+#[derive(Default)]
+pub struct World {
+    pub control_planes: BTreeMap<ClusterRef, ControlPlaneSpec>,
+    pub instances: BTreeMap<InstanceId, (InstanceSpec, InstanceState)>,
+    pub drained: BTreeSet<InstanceId>,
+    pub relabelled: Vec<NodeMetadataChange>,
+    /// Control planes cannot be made: kind of the error.
+    pub control_plane_error: Option<HostErrorKind>,
+    /// Instances cannot be launched.
+    pub launch_error: Option<HostErrorKind>,
+    /// Control planes are never ready while this is set.
+    pub control_plane_hangs: bool,
+}
+
+pub struct FakeHost {
+    world: Arc<Mutex<World>>,
+    events: broadcast::Sender<ObservedInstance>,
+}
+
+impl FakeHost {
+    pub fn new(world: Arc<Mutex<World>>) -> Arc<Self> {
+        Arc::new(Self {
+            world,
+            events: broadcast::channel(64).0,
+        })
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// Kills a machine, as a power cut would.
+    pub fn lose(&self, id: &InstanceId) {
+        let mut world = self.world();
+        let (spec, state) = world.instances.get_mut(id).expect("the instance runs");
+        *state = InstanceState::Terminated;
+        let instance = InstanceRef {
+            cluster: spec.cluster.clone(),
+            id: id.clone(),
+        };
+        let seen = ObservedInstance {
+            instance,
+            state: InstanceState::Terminated,
+            reason: Some("killed by signal 9".to_owned()),
+        };
+        drop(world);
+        self.events.send(seen).map_err(drop).ok();
+    }
+}
+
+fn error(kind: HostErrorKind, step: &'static str, object: impl ToString) -> HostError {
+    HostError {
+        kind,
+        step,
+        object: object.to_string(),
+        source: "the test says so".into(),
+    }
+}
+
+impl ClusterHost for FakeHost {
+    fn create_control_plane(&self, spec: ControlPlaneSpec) -> BoxFuture<'_, Result<ControlPlane, HostError>> {
+        async move {
+            if self.world().control_plane_hangs {
+                futures::future::pending::<()>().await;
+            }
+            let mut world = self.world();
+            if let Some(kind) = world.control_plane_error {
+                return Err(error(kind, "start API server", &spec.cluster.name));
+            }
+            world.control_planes.insert(spec.cluster.clone(), spec);
+            Ok(ControlPlane {
+                endpoint: "https://127.0.0.1:6443".to_owned(),
+                certificate_authority_pem: "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n"
+                    .to_owned(),
+            })
+        }
+        .boxed()
+    }
+
+    fn delete_control_plane(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().control_planes.remove(&cluster);
+        async { Ok(()) }.boxed()
+    }
+
+    fn launch_instance(&self, spec: InstanceSpec) -> BoxFuture<'_, Result<(), HostError>> {
+        let mut world = self.world();
+        let outcome = match (world.launch_error, world.instances.get(&spec.id)) {
+            (Some(kind), _) => Err(error(kind, "launch", &spec.id)),
+            (None, Some((_, InstanceState::Terminated))) => Err(error(HostErrorKind::InstanceLost, "launch", &spec.id)),
+            (None, _) => {
+                world.instances.insert(spec.id.clone(), (spec, InstanceState::Running));
+                Ok(())
+            }
+        };
+        async { outcome }.boxed()
+    }
+
+    fn terminate_instance(&self, instance: InstanceRef) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().instances.remove(&instance.id);
+        async { Ok(()) }.boxed()
+    }
+
+    fn instances(&self) -> BoxFuture<'_, Result<Vec<ObservedInstance>, HostError>> {
+        let world = self.world();
+        let seen = world.instances.values().map(|(spec, state)| ObservedInstance {
+            instance: InstanceRef {
+                cluster: spec.cluster.clone(),
+                id: spec.id.clone(),
+            },
+            state: *state,
+            reason: None,
+        });
+        let seen: Vec<ObservedInstance> = seen.collect();
+        drop(world);
+        async { Ok(seen) }.boxed()
+    }
+
+    fn instance_events(&self) -> BoxStream<'static, ObservedInstance> {
+        let receiver = self.events.subscribe();
+        stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.ok().map(|event| (event, receiver))
+        })
+        .boxed()
+    }
+
+    fn nodes(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<ObservedNode>, HostError>> {
+        let world = self.world();
+        let own = world
+            .instances
+            .values()
+            .filter(|(spec, state)| spec.cluster == cluster && *state == InstanceState::Running);
+        let nodes = own.map(|(spec, _)| ObservedNode {
+            name: spec.node_name.clone(),
+            instance: Some(spec.id.clone()),
+            nodegroup: Some(spec.nodegroup.clone()),
+            ready: true,
+            unschedulable: world.drained.contains(&spec.id),
+        });
+        let nodes: Vec<ObservedNode> = nodes.collect();
+        drop(world);
+        async { Ok(nodes) }.boxed()
+    }
+
+    fn drain_node(&self, instance: InstanceRef, _limit: Duration) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().drained.insert(instance.id);
+        async { Ok(()) }.boxed()
+    }
+
+    fn relabel_nodes(&self, change: NodeMetadataChange) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().relabelled.push(change);
+        async { Ok(()) }.boxed()
+    }
+
+    fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn processes(&self) -> BoxFuture<'_, Result<Vec<Process>, HostError>> {
+        async {
+            Ok(vec![Process {
+                pid: 1,
+                role: "region".to_owned(),
+                of: String::new(),
+                memory_bytes: 1 << 20,
+            }])
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,158 @@
+//! A region of a test's own: a store in a temporary directory, a fake host, an endpoint on a free port.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_api::{Options, Region, credentials};
+use aws_types::RegionName;
+use aws_types::region_files::Credentials;
+use clock::{SystemClock, SystemRandom};
+use supervision::Supervisor;
+use tempfile::TempDir;
+
+use crate::fake_host::{FakeHost, World};
+
+pub struct Fixture {
+    pub world: Arc<Mutex<World>>,
+    pub credentials: Credentials,
+    directory: TempDir,
+    running: Option<Running>,
+}
+
+/// A region process, as far as a test has one.
+pub struct Running {
+    pub region: Arc<Region>,
+    pub host: Arc<FakeHost>,
+    pub endpoint: String,
+    supervisor: Supervisor,
+}
+
+pub const REGION: &str = "ap-northeast-2";
+
+impl Fixture {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let credentials =
+            credentials::load_or_create(&directory.path().join("credentials.json"), &SystemRandom).unwrap();
+        let mut fixture = Self {
+            world: Arc::default(),
+            credentials,
+            directory,
+            running: None,
+        };
+        fixture.running = Some(fixture.run().await);
+        fixture
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub fn host(&self) -> &FakeHost {
+        &self.running().host
+    }
+
+    /// Ends every task in the middle of what it does, and starts a new region on the same store and machines.
+    pub async fn restart(&mut self) {
+        let old = self.running.take().unwrap();
+        old.supervisor.drain(Duration::from_secs(10)).await;
+        drop(old);
+        self.running = Some(self.run().await);
+    }
+
+    async fn run(&self) -> Running {
+        let supervisor = Supervisor::new("region");
+        let store = supervision::wait_until("the store opens", Duration::from_secs(10), || async {
+            store::open(
+                &self.directory.path().join("store"),
+                store::Options::default(),
+                &supervisor,
+            )
+            .map_err(|error| error.to_string())
+        });
+        let host = FakeHost::new(Arc::clone(&self.world));
+        let options = Options {
+            store: store.await.unwrap(),
+            host: host.clone(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            supervisor: supervisor.clone(),
+            region: RegionName::new(REGION).unwrap(),
+            credentials: self.credentials.clone(),
+        };
+        let region = Region::open(options).await.unwrap();
+        region.resume();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let router = region.router();
+        supervisor.spawn_until_cancelled("endpoint", async move {
+            axum::serve(listener, router).await.unwrap();
+        });
+        Running {
+            region,
+            host,
+            endpoint,
+            supervisor,
+        }
+    }
+
+    /// Runs a Python test script below `tests/it/` with boto3, or skips when there is none.
+    pub async fn python(&self, script: &str) {
+        let Some(python) = tool("python") else { return };
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
+        self.succeed(Command::new(python).arg(path)).await;
+    }
+
+    /// Runs a command in the environment that `ondol env` prints.
+    pub async fn succeed(&self, command: &mut Command) -> String {
+        let bin = std::env::var("ONDOL_TEST_TOOLS").unwrap_or_default();
+        command
+            .env("AWS_ACCESS_KEY_ID", &self.credentials.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.credentials.secret_access_key)
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_REGION", REGION)
+            .env("AWS_ENDPOINT_URL", &self.running().endpoint)
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_PAGER", "")
+            .env("HOME", self.directory.path())
+            .env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap_or_default()));
+        let shown = format!("{command:?}");
+        let output = blocking(command).await;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{shown}\n{text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+}
+
+async fn blocking(command: &mut Command) -> std::process::Output {
+    let child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    tokio::task::spawn_blocking(move || child.wait_with_output().unwrap())
+        .await
+        .unwrap()
+}
+
+/// A real client, if `cargo xtask test` has installed one; in CI there must be one.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    match std::env::var_os("ONDOL_TEST_TOOLS") {
+        Some(bin) => Some(PathBuf::from(bin).join(name)),
+        None => {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "ONDOL_TEST_TOOLS is not set: run `cargo xtask test`"
+            );
+            eprintln!("skipped: ONDOL_TEST_TOOLS is not set, so there is no real {name}");
+            None
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The region's endpoint, driven by the real AWS clients.
+
+mod fake_host;
+mod fixture;
+
+use fixture::Fixture;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_live_and_go_under_boto3() {
+    Fixture::start().await.python("lifecycle.py").await;
+}
