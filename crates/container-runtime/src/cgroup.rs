@@ -13,8 +13,8 @@ use crate::record::LaunchCgroup;
 pub use usage::Usage;
 use values::Setting;
 
-/// Controllers that limit or measure something we are asked for.
-const WANTED: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
+/// Controllers of version 1 that limit or measure something CRI can ask for; each further one costs a process a lock of the whole kernel.
+const WANTED: [&str; 3] = ["memory", "cpu", "cpuacct"];
 
 /// Why a limit is not in force.
 #[derive(Debug, thiserror::Error)]

@@ -32,8 +32,10 @@ use container::Container;
 /// Why a shim could not do what it was asked, or could not begin.
 #[derive(Debug, thiserror::Error)]
 enum ShimError {
-    #[error("a shim takes one argument, the directory of its sandbox")]
+    #[error("a shim takes two arguments, the directory of its sandbox and the process that starts it")]
     Arguments,
+    #[error("the runtime that started this shim has gone")]
+    NoParent,
     #[error("cannot {step}")]
     Begin { step: &'static str, source: io::Error },
     #[error("no container {0} runs here")]
@@ -73,10 +75,11 @@ pub fn shim_main(args: &[OsString]) -> i32 {
 }
 
 fn run(args: &[OsString]) -> Result<(), ShimError> {
-    let [directory] = args else {
+    let [directory, parent] = args else {
         return Err(ShimError::Arguments);
     };
     let directory = Path::new(directory);
+    stay_with(parent)?;
     let listener = wire::listen_on(&directory.join(SHIM_SOCKET)).map_err(begin("listen"))?;
     match launch::detach().map_err(begin("detach"))? {
         Fork::Parent(_) => return Ok(()),
@@ -104,6 +107,13 @@ fn run(args: &[OsString]) -> Result<(), ShimError> {
         shim.turn().map_err(begin("wait"))?;
     }
     std::fs::remove_file(directory.join(SHIM_SOCKET)).map_err(begin("remove the socket"))
+}
+
+/// Until it listens, a shim ends with the runtime that starts it: the next runtime would not find it.
+fn stay_with(parent: &OsString) -> Result<(), ShimError> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| begin("follow the runtime")(error.into()))?;
+    let alive = parent.to_str() == Some(nix::unistd::getppid().to_string().as_str());
+    if alive { Ok(()) } else { Err(ShimError::NoParent) }
 }
 
 fn begin(step: &'static str) -> impl FnOnce(io::Error) -> ShimError {

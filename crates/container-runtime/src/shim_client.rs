@@ -126,6 +126,7 @@ impl ShimClient {
         command
             .args(arguments)
             .arg(directory)
+            .arg(std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(words)

@@ -155,9 +155,19 @@ pub fn run_exec(
         ("uts", libc::CLONE_NEWUTS),
         ("mnt", libc::CLONE_NEWNS),
     ]
-    .map(|(name, kind)| (format!("/proc/{container_pid}/ns/{name}"), kind));
+    .map(|(name, kind)| {
+        (
+            format!("/proc/{container_pid}/ns/{name}"),
+            format!("/proc/self/ns/{name}"),
+            kind,
+        )
+    });
     let mut opened = Vec::new();
-    for (path, kind) in namespaces {
+    for (path, own, kind) in namespaces {
+        // What is shared already need not be joined, and may belong to a user namespace that allows no joining.
+        if fs::read_link(&path).is_ok_and(|theirs| fs::read_link(&own).is_ok_and(|ours| ours == theirs)) {
+            continue;
+        }
         let namespace = File::open(&path).map_err(at("open the container's namespace", &path))?;
         opened.push((path, namespace, kind));
     }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 const PROGRAMS: &[&str] = &[
     "sh", "ls", "cat", "echo", "id", "sleep", "env", "hostname", "grep", "mkdir", "touch", "kill", "mount", "head",
     "tail", "true", "false", "dd", "stty", "ps", "chmod", "mknod", "nc", "printf", "stat", "wc", "tr", "test",
-    "readlink", "unshare", "cp", "ln", "find", "df",
+    "readlink", "unshare", "cp", "ln", "rm", "find", "df",
 ];
 
 /// The unpacked layer; `None` (after saying why) where the package cannot be had. With CI set that is a failure.

@@ -74,6 +74,7 @@ fn init_role(directory: &Path) -> i32 {
     mount(None::<&str>, &run, None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
     nix::unistd::sethostname("machine").unwrap();
     loop {
+        #[allow(clippy::zombie_processes, reason = "process 1 waits for every child below")]
         let runtime = role("role-runtime", directory).spawn().unwrap();
         let runtime = nix::unistd::Pid::from_raw(runtime.id().cast_signed());
         std::fs::write(directory.join("runtime.pid"), runtime.to_string()).unwrap();
@@ -465,7 +466,7 @@ impl Pod {
     /// The texts that a container logged, with their streams: `stdout F text`.
     pub fn log(&self, name: &str) -> String {
         let text = std::fs::read_to_string(Path::new(&self.config.log_directory).join(name).join("0.log")).unwrap();
-        text.lines()
+        text.split_terminator('\n')
             .map(|line| format!("{}\n", line.split_once(' ').unwrap().1))
             .collect()
     }

@@ -13,3 +13,8 @@
 mod containers;
 mod image;
 mod machine;
+mod recovery;
+mod security;
+mod speed;
+mod streams;
+mod user_namespace;
