@@ -47,11 +47,19 @@ pub fn json(bytes: &[u8]) -> Result<Decoded, DecodeError> {
 /// When the text is not one YAML document.
 pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|error| DecodeError::Yaml(error.to_string()))?;
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| DecodeError::Yaml(error.to_string()))?;
-    Ok(Decoded {
-        value,
-        duplicates: Vec::new(),
-    })
+    let duplicates = RefCell::new(Vec::new());
+    // Only `true` and `false` are booleans, so that names such as `y` and `on` stay what they are.
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+    };
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        Seed(&duplicates).deserialize(deserializer)
+    });
+    Ok(finish(
+        read.map_err(|error| DecodeError::Yaml(error.to_string()))?,
+        duplicates,
+    ))
 }
 
 fn finish(value: Value, duplicates: RefCell<Vec<String>>) -> Decoded {
@@ -177,5 +185,8 @@ mod tests {
         let decoded = yaml(b"a: 1\nb: [x, \"2\", true]\n").unwrap();
         assert_eq!(decoded.value, crate::dynamic::json!({"a": 1, "b": ["x", "2", true]}));
         assert!(yaml(b"a: [").is_err());
+        let twice = yaml(b"name: y\nm: {on: 1}\nname: z\n").unwrap();
+        assert_eq!(twice.value, crate::dynamic::json!({"name": "z", "m": {"on": 1}}));
+        assert_eq!(twice.duplicates, ["name"]);
     }
 }

@@ -3,6 +3,7 @@
 //! Two lists, in upstream's order, one item per line with its reason. A plugin reads the caches and the request; it
 //! writes nothing.
 
+mod certificates;
 mod namespace;
 mod nodes;
 mod pods;
@@ -34,7 +35,6 @@ pub(crate) struct Request<'a> {
     pub operation: Operation,
     pub subresource: Option<&'static str>,
     pub old: Option<&'a Object>,
-    pub dry_run: bool,
 }
 
 type Mutating = fn(&Request<'_>, &mut Object) -> Result<(), StatusError>;
@@ -54,6 +54,8 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("DefaultTolerationSeconds", tolerations::default_seconds),
     // A claim without a class gets the default class.
     ("DefaultStorageClass", storage_class::default_class),
+    // A certificate request carries the name of who really asks.
+    ("CertificateRequester", certificates::record_requester),
     // LimitRanger, PodSecurity, RuntimeClass, PersistentVolumeClaimResize, StorageObjectInUseProtection,
     // DefaultIngressClass, NodeRestriction, MutatingAdmissionPolicy and MutatingAdmissionWebhook stand here in the
     // Kubernetes API issue, the last two after all others.

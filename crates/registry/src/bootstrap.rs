@@ -62,7 +62,8 @@ impl Registry {
     }
 
     async fn ensure_typed<T: serde::Serialize>(&self, plural: &str, objects: &[T]) -> Result<(), RegistryError> {
-        for typed in objects {
+        // Written together, so that the store makes them durable together.
+        let made = objects.iter().map(|typed| async move {
             let encoded = Object::from_typed(typed).map_err(|error| RegistryError::Bootstrap {
                 what: plural.to_owned(),
                 error: StatusError::internal(error),
@@ -70,9 +71,9 @@ impl Registry {
             let namespace = encoded.namespace().map(str::to_owned);
             let value = Value::Object(encoded.0);
             self.ensure("rbac.authorization.k8s.io", plural, namespace.as_deref(), value)
-                .await?;
-        }
-        Ok(())
+                .await
+        });
+        futures::future::try_join_all(made).await.map(|_| ())
     }
 
     /// Creates an object unless there is one of its name.

@@ -354,7 +354,6 @@ impl Attempt<'_> {
             operation: Operation::Update,
             subresource: self.part.name(),
             old: Some(old),
-            dry_run: self.options.dry_run,
         };
         request.mutate(new).await?;
         match self.part {

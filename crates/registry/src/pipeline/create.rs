@@ -107,7 +107,7 @@ impl Registry {
                 let name = format!("{kept}{}", self.random.name_suffix(SUFFIX_LENGTH));
                 object.metadata_mut().insert("name".to_owned(), name.into());
             }
-            let allocation = self.prepare_create(context, resource, &mut object, dry_run).await?;
+            let allocation = self.prepare_create(context, resource, &mut object).await?;
             let name = object.name().unwrap_or_default().to_owned();
             if dry_run {
                 let existing = self.newest(resource, object.namespace(), &name).await?;
@@ -141,7 +141,6 @@ impl Registry {
         context: &Context,
         resource: &Resource,
         object: &mut Object,
-        dry_run: bool,
     ) -> Result<Allocation, StatusError> {
         let rules = resource.stored().rules;
         let mut request = Request {
@@ -151,7 +150,6 @@ impl Registry {
             operation: Operation::Create,
             subresource: None,
             old: None,
-            dry_run,
         };
         metadata::fill(resource.stored(), object, self.random.uuid(), self.clock.now());
         request.mutate(object).await?;

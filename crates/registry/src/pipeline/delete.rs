@@ -64,7 +64,6 @@ impl Registry {
                 operation: Operation::Delete,
                 subresource: None,
                 old: Some(&object),
-                dry_run: options.dry_run,
             };
             request.validate(&object).await?;
             let committed = match next_step(resource, &object, options, self.clock.now()) {

@@ -152,6 +152,23 @@ impl World {
             .map(json)
     }
 
+    pub async fn delete_with(&self, path: &str, body: Value) -> Result<Value, StatusError> {
+        let options = DeleteOptions::read(&[], body.to_string().as_bytes())?;
+        self.registry
+            .delete(&self.context(), &target(path), options)
+            .await
+            .map(json)
+    }
+
+    pub async fn delete_collection(&self, path: &str, query: &str, delete: &str) -> Result<Value, StatusError> {
+        let list = ListOptions::from_query(&pairs(query))?;
+        let options = DeleteOptions::read(&pairs(delete), b"")?;
+        self.registry
+            .delete_collection(&self.context(), &target(path), list, options)
+            .await
+            .map(json)
+    }
+
     pub async fn watch(&self, path: &str, query: &str) -> Result<Events, StatusError> {
         let options = WatchOptions::from_query(&pairs(query))?;
         Ok(Events(

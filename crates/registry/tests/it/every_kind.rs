@@ -1,0 +1,309 @@
+//! Every served kind through every verb: made, read, listed, followed, changed, deleted; dry run, conflict, bad input.
+
+use kube_types::dynamic::{Value, json};
+use registry::kinds::Verb;
+use registry::{ResourceKind, WriteOptions};
+
+use crate::world::World;
+
+/// The least that makes an object of a kind.
+fn minimal(kind: &ResourceKind) -> Value {
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let workload = json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    let job = json!({"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}});
+    let mut object = match &*kind.kind {
+        "Pod" => json!({"spec": {"containers": [{"name": "c", "image": "i"}]}}),
+        "PodTemplate" => json!({"template": template}),
+        "ReplicationController" => json!({"spec": {"selector": {"a": "b"}, "template": template}}),
+        "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" => workload,
+        "ControllerRevision" => json!({"revision": 1, "data": {"x": {"y": 1}}}),
+        "Job" => json!({"spec": job}),
+        "CronJob" => json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job}}}),
+        "HorizontalPodAutoscaler" => {
+            json!({"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}})
+        }
+        "PodDisruptionBudget" => json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}}}),
+        "Service" => json!({"spec": {"ports": [{"port": 80}]}}),
+        "PersistentVolume" => {
+            json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}})
+        }
+        "PersistentVolumeClaim" => {
+            json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+        }
+        "Event" if kind.group == "" => {
+            json!({"involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"}, "reason": "R", "type": "Normal"})
+        }
+        "Event" => json!({"regarding": {"kind": "Pod", "namespace": "default", "name": "p"}, "reason": "R",
+            "eventTime": "2026-01-01T00:00:00.000000Z", "action": "A", "reportingController": "c",
+            "reportingInstance": "i", "type": "Normal"}),
+        "EndpointSlice" => json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}),
+        "Ingress" => json!({"spec": {"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}}),
+        "IPAddress" => json!({"spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}}),
+        "ServiceCIDR" => json!({"spec": {"cidrs": ["10.9.0.0/24"]}}),
+        "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),
+        "ClusterRoleBinding" | "RoleBinding" => {
+            json!({"roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "User", "name": "u"}]})
+        }
+        "CertificateSigningRequest" => {
+            json!({"spec": {"request": "eA==", "signerName": "example.com/s", "usages": ["client auth"]}})
+        }
+        "RuntimeClass" => json!({"handler": "h"}),
+        "PriorityClass" => json!({"value": 5}),
+        "StorageClass" => json!({"provisioner": "p"}),
+        "VolumeAttributesClass" => json!({"driverName": "d"}),
+        "CSINode" => json!({"spec": {"drivers": []}}),
+        "CSIStorageCapacity" => json!({"storageClassName": "s"}),
+        "VolumeAttachment" => {
+            json!({"spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}})
+        }
+        "CustomResourceDefinition" => json!({"spec": {"group": "example.com", "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"}, "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}}}]}}),
+        "ResourceSlice" => {
+            json!({"spec": {"driver": "d", "nodeName": "n", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}}})
+        }
+        "ResourceClaim" | "ResourceClaimTemplate" | "DeviceClass" | "CSIDriver" => json!({"spec": {}}),
+        _ => json!({}),
+    };
+    let name = match &*kind.kind {
+        "IPAddress" => "10.100.77.1",
+        "CustomResourceDefinition" => "things.example.com",
+        _ => "one",
+    };
+    object["metadata"] = json!({"name": name, "labels": {"l": "1"}});
+    object
+}
+
+fn path(kind: &ResourceKind) -> String {
+    let prefix = if kind.group.is_empty() {
+        String::new()
+    } else {
+        format!("{}/", kind.group)
+    };
+    format!(
+        "{prefix}{}/{}/{}",
+        kind.version,
+        kind.plural,
+        if kind.namespaced { "default" } else { "-" }
+    )
+}
+
+async fn prepared() -> World {
+    let world = World::new().await;
+    world
+        .create("v1/serviceaccounts/default", json!({"metadata": {"name": "default"}}))
+        .await
+        .unwrap();
+    world
+}
+
+#[tokio::test]
+async fn every_kind_takes_every_verb() {
+    let world = prepared().await;
+    for kind in world.registry.kinds().iter().filter(|kind| kind.storage.is_some()) {
+        one_kind(&world, kind).await;
+    }
+}
+
+async fn one_kind(world: &World, kind: &ResourceKind) {
+    let collection = path(kind);
+    let what = format!("{collection} ({})", kind.kind);
+    let object = minimal(kind);
+    let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+    let one = format!("{collection}/{name}");
+
+    let dry = WriteOptions {
+        dry_run: true,
+        ..WriteOptions::default()
+    };
+    let wished = world.create_with(&collection, object.clone(), dry).await;
+    assert_eq!(
+        wished.unwrap_or_else(|e| panic!("{what}: {e}"))["metadata"]["name"],
+        name.as_str()
+    );
+    assert_eq!(
+        world.get(&one).await.unwrap_err().code(),
+        404,
+        "{what}: a dry run stores nothing"
+    );
+
+    let mut events = world
+        .watch(&collection, &format!("fieldSelector=metadata.name={name}"))
+        .await
+        .unwrap();
+    let made = world
+        .create(&collection, object.clone())
+        .await
+        .unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(
+        (&made["kind"], &made["apiVersion"]),
+        (&json!(kind.kind), &json!(kind.api_version())),
+        "{what}"
+    );
+    assert!(
+        made["metadata"]["uid"].is_string() && made["metadata"]["creationTimestamp"].is_string(),
+        "{what}"
+    );
+    assert_eq!(world.get(&one).await.unwrap(), made, "{what}");
+    assert_eq!(events.next().await, ("ADDED".to_owned(), made.clone()), "{what}");
+    assert_eq!(
+        world.create(&collection, object.clone()).await.unwrap_err().reason(),
+        "AlreadyExists",
+        "{what}"
+    );
+
+    let list = world.list(&collection, "labelSelector=l=1").await.unwrap();
+    assert_eq!(list["kind"], json!(kind.list_kind), "{what}");
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{what}");
+    assert!(
+        list["items"][0].get("kind").is_none(),
+        "{what}: items of lists carry no kind"
+    );
+
+    let patched = world.patch(&one, json!({"metadata": {"labels": {"l": "2"}}})).await;
+    let patched = patched.unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(patched["metadata"]["labels"]["l"], "2", "{what}");
+    assert_eq!(
+        patched["metadata"]["generation"], made["metadata"]["generation"],
+        "{what}: labels are not counted"
+    );
+    assert_eq!(events.next().await, ("MODIFIED".to_owned(), patched.clone()), "{what}");
+    let replaced = world
+        .update(&one, patched.clone())
+        .await
+        .unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(
+        replaced, patched,
+        "{what}: a write that changes nothing makes no revision"
+    );
+    assert_eq!(
+        world.update(&one, made.clone()).await.unwrap_err().reason(),
+        "Conflict",
+        "{what}"
+    );
+
+    bad_input(world, kind, &what).await;
+    if kind.subresource("status").is_some() {
+        let status = world.get(&format!("{one}/status")).await.unwrap();
+        let through = world.update(&format!("{one}/status"), status.clone()).await;
+        assert_eq!(through.unwrap_or_else(|e| panic!("{what}: {e}")), status, "{what}");
+    }
+    world
+        .delete(&one, "gracePeriodSeconds=0&propagationPolicy=Background")
+        .await
+        .unwrap_or_else(|e| panic!("{what}: {e}"));
+    if kind.kind == "Namespace" {
+        return;
+    }
+    assert_eq!(events.next().await.0, "DELETED", "{what}");
+    assert_eq!(world.get(&one).await.unwrap_err().code(), 404, "{what}");
+    if kind.has(Verb::DeleteCollection) {
+        world
+            .create(&collection, object)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        world
+            .delete_collection(&collection, "labelSelector=l=1", "propagationPolicy=Background")
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(world.get(&one).await.unwrap_err().code(), 404, "{what}");
+    }
+}
+
+async fn bad_input(world: &World, kind: &ResourceKind, what: &str) {
+    let collection = path(kind);
+    let strict = WriteOptions {
+        field_validation: registry::options::FieldValidation::Strict,
+        ..WriteOptions::default()
+    };
+    let unknown = world
+        .create_with(
+            &collection,
+            json!({"metadata": {"name": "x"}, "noSuchField": 1}),
+            strict,
+        )
+        .await;
+    let error = unknown.unwrap_err();
+    assert_eq!(error.code(), 400, "{what}");
+    assert!(
+        error
+            .message()
+            .ends_with("strict decoding error: unknown field \"noSuchField\""),
+        "{what}: {error}"
+    );
+    let typed = world
+        .create(&collection, json!({"metadata": {"name": 7}}))
+        .await
+        .unwrap_err();
+    assert!(
+        typed
+            .message()
+            .contains("cannot unmarshal number into Go struct field ObjectMeta.metadata.name"),
+        "{what}: {typed}"
+    );
+    let unnamed = world
+        .create(&collection, json!({"metadata": {"labels": {"a b": "c"}}}))
+        .await
+        .unwrap_err();
+    assert_eq!(unnamed.code(), 422, "{what}");
+    assert!(
+        unnamed
+            .message()
+            .contains("metadata.name: Required value: name or generateName is required"),
+        "{what}"
+    );
+    let other = world
+        .create(&collection, json!({"kind": "Other", "metadata": {"name": "x"}}))
+        .await
+        .unwrap_err();
+    assert_eq!(other.code(), 400, "{what}");
+}
+
+#[tokio::test]
+async fn kinds_that_are_not_stored_are_answered() {
+    let world = prepared().await;
+    for (path, object, field, expected) in [
+        (
+            "authentication.k8s.io/v1/selfsubjectreviews",
+            json!({}),
+            "userInfo",
+            json!({"username": "admin", "groups": ["system:masters", "system:authenticated"]}),
+        ),
+        (
+            "authentication.k8s.io/v1/tokenreviews",
+            json!({"spec": {"token": "default/default", "audiences": ["a"]}}),
+            "authenticated",
+            json!(true),
+        ),
+        (
+            "authorization.k8s.io/v1/selfsubjectaccessreviews",
+            json!({"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}),
+            "allowed",
+            json!(true),
+        ),
+        (
+            "authorization.k8s.io/v1/subjectaccessreviews",
+            json!({"spec": {"user": "nobody", "resourceAttributes": {"verb": "get", "resource": "pods"}}}),
+            "allowed",
+            json!(false),
+        ),
+        (
+            "authorization.k8s.io/v1/localsubjectaccessreviews/default",
+            json!({"spec": {"user": "nobody", "nonResourceAttributes": {"verb": "get", "path": "/secret"}}}),
+            "allowed",
+            json!(false),
+        ),
+        (
+            "authorization.k8s.io/v1/selfsubjectrulesreviews",
+            json!({"spec": {"namespace": "default"}}),
+            "incomplete",
+            json!(false),
+        ),
+    ] {
+        let answer = world
+            .create(path, object)
+            .await
+            .unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert_eq!(answer["status"][field], expected, "{path}");
+    }
+}
