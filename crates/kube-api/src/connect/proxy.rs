@@ -7,9 +7,11 @@ use http::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use registry::{StatusError, Subject};
 use supervision::Supervisor;
+use tokio::io::AsyncWriteExt;
 
 use super::AsyncReadWrite;
 use crate::resources::header;
@@ -43,19 +45,28 @@ pub(super) async fn send(
         return Ok(incoming(response));
     }
     let server = hyper::upgrade::on(&mut response);
-    tasks.spawn(format!("stream to {address}"), async move {
-        let (client, server) = match tokio::try_join!(client, server) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%address, %error, "upgrade"),
-        };
-        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
-            tracing::debug!(%address, %error, "stream ended");
+    tasks.spawn_until_cancelled(format!("stream to {address}"), async move {
+        if let Err(error) = copy(client, server).await {
+            tracing::debug!(%address, error = %supervision::error_chain(error.as_ref()), "stream ended");
         }
     });
     let (mut parts, _) = response.into_parts();
     parts.extensions.clear();
     Ok(Response::from_parts(parts, Body::empty()))
+}
+
+/// Copies in both directions until one side ends, as upstream's proxy does: neither protocol half-closes a connection.
+async fn copy(client: OnUpgrade, server: OnUpgrade) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (client, server) = tokio::try_join!(client, server)?;
+    let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
+    let (mut from_server, mut to_server) = tokio::io::split(TokioIo::new(server));
+    tokio::select! {
+        up = tokio::io::copy(&mut from_client, &mut to_server) => up?,
+        down = tokio::io::copy(&mut from_server, &mut to_client) => down?,
+    };
+    to_client.shutdown().await?;
+    to_server.shutdown().await?;
+    Ok(())
 }
 
 /// Credentials stay here: the other side knows the API server by its own.

@@ -1,0 +1,226 @@
+//! Logs and streams through the API server to a node's agent, which a small server plays here.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube_api::{ClusterPki, ServerNames};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::client::TlsStream;
+
+use crate::world::{World, get};
+
+type Answer = Response<Full<bytes::Bytes>>;
+
+/// Answers with what it was asked, echoes upgraded connections, and refuses clients without the API server's certificate.
+async fn agent(world: &World) -> SocketAddr {
+    let names = ServerNames::default().with_address("127.0.0.1".parse().unwrap());
+    let pair = world.pki.issue_server("node-1", &names).unwrap();
+    let (chain, key) = ClusterPki::rustls_pair(&pair).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = rustls::pki_types::pem::PemObject::from_pem_slice(world.pki.ca_pem().as_bytes()).unwrap();
+    roots.add(ca).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = world.supervisor.clone();
+    world.supervisor.spawn_until_cancelled("agent", async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, streams) = (acceptor.accept(stream).await.unwrap(), tasks.clone());
+            tasks.spawn_until_cancelled("agent connection", async move {
+                let service = service_fn(move |request| {
+                    let answer = answer(request, &streams);
+                    async move { Ok::<Answer, Infallible>(answer) }
+                });
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                connection.with_upgrades().await.unwrap();
+            });
+        }
+    });
+    address
+}
+
+fn answer(mut request: Request<hyper::body::Incoming>, tasks: &supervision::Supervisor) -> Answer {
+    let asked = request.uri().to_string();
+    assert!(
+        !request.headers().contains_key("authorization"),
+        "credentials must stay at the API server"
+    );
+    if asked.contains("/missing") {
+        return Response::builder()
+            .status(404)
+            .body(Full::from("container not running"))
+            .unwrap();
+    }
+    if !request.headers().contains_key("upgrade") {
+        return Response::new(Full::from(asked));
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    tasks.spawn("echo", async move {
+        let mut stream = TokioIo::new(upgraded.await.unwrap());
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut buffer = [0; 5];
+        stream.read_exact(&mut buffer).await.unwrap();
+        stream.write_all(&buffer).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header("connection", "Upgrade")
+        .header("upgrade", "SPDY/3.1")
+        .body(Full::default())
+        .unwrap()
+}
+
+async fn pod_on_node(world: &World, agent: SocketAddr) {
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}});
+    let (code, body) = world.json("POST", "/api/v1/nodes", &node.to_string()).await;
+    assert_eq!(code, StatusCode::CREATED, "{body}");
+    let status = json!({"status": {
+        "addresses": [{"type": "InternalIP", "address": agent.ip().to_string()}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": agent.port()}}}});
+    let (code, body) = world
+        .json("PATCH", "/api/v1/nodes/node-1/status", &status.to_string())
+        .await;
+    assert_eq!(code, StatusCode::OK, "{body}");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    world
+        .json(
+            "POST",
+            "/api/v1/namespaces/default/serviceaccounts",
+            &account.to_string(),
+        )
+        .await;
+    let containers: Vec<_> = ["main", "missing"]
+        .map(|name| json!({"name": name, "image": "i"}))
+        .into();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                     "spec": {"nodeName": "node-1", "containers": containers}});
+    let (code, body) = world
+        .json("POST", "/api/v1/namespaces/default/pods", &pod.to_string())
+        .await;
+    assert_eq!(code, StatusCode::CREATED, "{body}");
+}
+
+#[tokio::test]
+async fn logs_and_node_proxies_reach_the_agent() {
+    let world = World::start().await;
+    let agent = agent(&world).await;
+    pod_on_node(&world, agent).await;
+    let text = async |path: &str| {
+        let (code, _, body) = world.send(get(path)).await;
+        (code.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    };
+    let pod = "/api/v1/namespaces/default/pods/p";
+    let (code, asked) = text(&format!("{pod}/log?container=main&tailLines=3")).await;
+    assert_eq!(
+        (code, asked.as_str()),
+        (200, "/containerLogs/default/p/main?tailLines=3")
+    );
+    let (code, refused) = text(&format!("{pod}/log")).await;
+    assert!(
+        code == 400 && refused.contains("a container name must be specified for pod p"),
+        "{refused}"
+    );
+    let (code, refused) = text(&format!("{pod}/log?container=missing")).await;
+    assert!(code == 404 && refused.contains("container not running"), "{refused}");
+    let (code, asked) = text("/api/v1/nodes/node-1/proxy/pods?a=b").await;
+    assert_eq!((code, asked.as_str()), (200, "/pods?a=b"));
+    let (code, _) = text("/api/v1/nodes/node-1/proxy").await;
+    assert_eq!(code, 301);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_upgraded_exec_is_copied_byte_by_byte() {
+    let world = World::start().await;
+    let agent = agent(&world).await;
+    pod_on_node(&world, agent).await;
+    let mut stream = tls(&world).await;
+    let line = "/api/v1/namespaces/default/pods/p/exec?command=ls&container=main&stdin=true&stdout=true";
+    let request = format!(
+        "POST {line} HTTP/1.1\r\nhost: api\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\nx-stream-protocol-version: v4.channel.k8s.io\r\ncontent-length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(
+        head.starts_with("http/1.1 101") && head.contains("upgrade: spdy/3.1"),
+        "{head}"
+    );
+    stream.write_all(b"hello").await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "/exec/default/p/main?input=1&output=1&command=lshello");
+    world.stop().await;
+}
+
+/// A raw TLS connection as an administrator, HTTP/1.1.
+async fn tls(world: &World) -> TlsStream<TcpStream> {
+    let pair = world.pki.issue_client("root", &["system:masters"]).unwrap();
+    let (chain, key) = ClusterPki::rustls_pair(&pair).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = rustls::pki_types::pem::PemObject::from_pem_slice(world.pki.ca_pem().as_bytes()).unwrap();
+    roots.add(ca).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_unreachable_agent_is_named() {
+    let world = World::start().await;
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    pod_on_node(&world, closed).await;
+    let (code, status) = world
+        .json("GET", "/api/v1/namespaces/default/pods/p/log?container=main", "")
+        .await;
+    let message = status["message"].as_str().unwrap();
+    assert_eq!(code, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        message.starts_with(&format!(
+            "Internal error occurred: error dialing backend: dial tcp {closed}"
+        )),
+        "{message}"
+    );
+    let request = Request::post("/api/v1/namespaces/default/pods/p/exec?container=nope")
+        .body(Body::empty())
+        .unwrap();
+    let (code, _, body) = world.send(request).await;
+    assert_eq!(code, StatusCode::BAD_REQUEST, "{body:?}");
+    world.stop().await;
+}

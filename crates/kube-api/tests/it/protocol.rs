@@ -1,0 +1,264 @@
+//! Paths, methods, bodies, forms and streams.
+
+use axum::body::Body;
+use futures::TryStreamExt;
+use http::{Request, StatusCode};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, PostParams, WatchEvent, WatchParams};
+use serde_json::Value;
+
+use crate::world::{World, get};
+
+#[tokio::test]
+async fn every_kind_of_the_table_is_routed_and_discovered() {
+    let world = World::start().await;
+    for kind in world.api.registry().kinds().iter() {
+        let root = if kind.group.is_empty() {
+            "/api".to_owned()
+        } else {
+            format!("/apis/{}", kind.group)
+        };
+        let (code, list) = world.json("GET", &format!("{root}/{}", kind.version), "").await;
+        assert_eq!(code, StatusCode::OK);
+        let names = list["resources"].as_array().unwrap();
+        assert!(
+            names.iter().any(|one| one["name"] == *kind.plural),
+            "{} is not discovered",
+            kind.plural
+        );
+        if kind.has(registry::kinds::Verb::List) {
+            let (code, list) = world
+                .json("GET", &format!("{root}/{}/{}", kind.version, kind.plural), "")
+                .await;
+            assert_eq!(
+                (code, list["kind"].as_str()),
+                (StatusCode::OK, Some(&*kind.list_kind)),
+                "{}",
+                kind.plural
+            );
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aggregated_discovery_has_a_tag() {
+    let world = World::start().await;
+    let request = |tag: Option<&http::HeaderValue>| {
+        let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        let builder = Request::get("/apis").header("accept", accept);
+        let builder = match tag {
+            Some(tag) => builder.header("if-none-match", tag),
+            None => builder,
+        };
+        builder.body(Body::empty()).unwrap()
+    };
+    let (code, headers, body) = world.send(request(None)).await;
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (code, document["kind"].as_str()),
+        (StatusCode::OK, Some("APIGroupDiscoveryList"))
+    );
+    assert_eq!(
+        headers["content-type"],
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    );
+    let apps = document["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["metadata"]["name"] == "apps")
+        .unwrap();
+    let resources = apps["versions"][0]["resources"].as_array().unwrap();
+    let deployments = resources.iter().find(|one| one["resource"] == "deployments").unwrap();
+    assert_eq!(deployments["responseKind"]["kind"], "Deployment");
+    assert!(
+        deployments["subresources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["subresource"] == "scale")
+    );
+    let (code, _, body) = world.send(request(Some(&headers["etag"]))).await;
+    assert_eq!((code, body.len()), (StatusCode::NOT_MODIFIED, 0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_as_upstream_does() {
+    let world = World::start().await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let large = format!("{{\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
+    for (method, path, media_type, body, code, reason) in [
+        (
+            "POST",
+            maps,
+            "application/json",
+            large.as_str(),
+            413,
+            "RequestEntityTooLarge",
+        ),
+        ("POST", maps, "text/plain", "{}", 415, "UnsupportedMediaType"),
+        (
+            "POST",
+            maps,
+            "application/vnd.kubernetes.protobuf",
+            "{}",
+            400,
+            "BadRequest",
+        ),
+        ("POST", maps, "application/json", "{\"kind\":", 400, "BadRequest"),
+        ("PUT", maps, "application/json", "{}", 405, "MethodNotAllowed"),
+        (
+            "POST",
+            "/api/v1/configmaps",
+            "application/json",
+            "{}",
+            405,
+            "MethodNotAllowed",
+        ),
+        (
+            "PATCH",
+            "/api/v1/namespaces/default/configmaps/x",
+            "application/json",
+            "{}",
+            415,
+            "UnsupportedMediaType",
+        ),
+        ("GET", "/api/v1/configmaps?limit=x", "", "", 400, "BadRequest"),
+        (
+            "GET",
+            "/api/v1/namespaces/default/configmaps/absent",
+            "",
+            "",
+            404,
+            "NotFound",
+        ),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", media_type)
+            .body(Body::from(body.to_owned()));
+        let (found, _, bytes) = world.send(request.unwrap()).await;
+        let status: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(
+            (found.as_u16(), status["reason"].as_str()),
+            (code, Some(reason)),
+            "{method} {path}: {status}"
+        );
+    }
+    for path in [
+        "/nowhere",
+        "/api/v1/nowhere",
+        "/apis/apps/v1/namespaces/a/deployments/b/nowhere",
+        "/api/v2",
+    ] {
+        let (code, _, body) = world.send(get(path)).await;
+        assert_eq!(
+            (code, body.as_ref()),
+            (StatusCode::NOT_FOUND, b"404 page not found\n".as_slice()),
+            "{path}"
+        );
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn yaml_is_read_and_written() {
+    let world = World::start().await;
+    let request = Request::post("/api/v1/namespaces/default/configmaps")
+        .header("content-type", "application/yaml")
+        .header("accept", "application/yaml")
+        .body(Body::from(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: words\ndata:\n  a: b\n",
+        ))
+        .unwrap();
+    let (code, headers, body) = world.send(request).await;
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert_eq!(
+        (code, &headers["content-type"]),
+        (StatusCode::CREATED, &"application/yaml".parse().unwrap()),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n  name: words\n") && text.contains("data:\n  a: b\n"),
+        "{text}"
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_those_who_can_read_it() {
+    let world = World::start().await;
+    let request = Request::get("/openapi/v3/apis/apps/v1")
+        .header("accept-encoding", "gzip")
+        .body(Body::empty());
+    let (_, headers, small) = world.send(request.unwrap()).await;
+    assert_eq!(headers["content-encoding"], "gzip");
+    let (_, headers, large) = world.send(get("/openapi/v3/apis/apps/v1")).await;
+    assert!(!headers.contains_key("content-encoding") && large.len() > 2 * small.len());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_streams_changes_and_ends_in_time() {
+    let world = World::start().await;
+    let client = world.client(&world.certificate("root", &["system:masters"]));
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    let parameters = WatchParams::default().timeout(2).fields("metadata.name=watched");
+    let mut events = Box::pin(maps.watch(&parameters, "0").await.unwrap());
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some("watched".to_owned());
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    map.metadata.name = Some("other".to_owned());
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(event) = events.try_next().await.unwrap() {
+        match event {
+            WatchEvent::Added(map) => seen.push(map.metadata.name.unwrap()),
+            WatchEvent::Bookmark(_) => {}
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    assert_eq!(seen, ["watched"]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn draining_ends_watches_and_connections() {
+    let world = World::start().await;
+    let client = world.client(&world.certificate("root", &["system:masters"]));
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    let mut events = Box::pin(maps.watch(&WatchParams::default().timeout(290), "0").await.unwrap());
+    world.stop().await;
+    while let Ok(Some(_)) = events.try_next().await {}
+}
+
+#[tokio::test]
+async fn metrics_count_requests_under_upstreams_names() {
+    let world = World::start().await;
+    world.send(get("/api/v1/namespaces/default/configmaps")).await;
+    let (_, _, body) = world.send(get("/metrics")).await;
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    let counted = r#"apiserver_request_total{verb="LIST",dry_run="",group="",version="v1",resource="configmaps",subresource="",scope="namespace",component="apiserver",code="200"} 1"#;
+    assert!(text.contains(counted), "{text}");
+    assert!(
+        text.contains("apiserver_request_duration_seconds_bucket{le=\"0.005\",verb=\"LIST\""),
+        "{text}"
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn oidc_documents_name_issuer_and_key() {
+    let world = World::start().await;
+    let (_, document) = world.json("GET", "/.well-known/openid-configuration", "").await;
+    assert_eq!(document["issuer"], "https://oidc.test/id/A1");
+    let (_, keys) = world.json("GET", "/openid/v1/jwks", "").await;
+    assert_eq!(
+        (keys["keys"][0]["kty"].as_str(), keys["keys"][0]["e"].as_str()),
+        (Some("RSA"), Some("AQAB"))
+    );
+    world.stop().await;
+}

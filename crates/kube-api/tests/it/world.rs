@@ -1,0 +1,163 @@
+//! One API server per test: own directory, own port, drained at the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access_rules::User;
+use axum::body::Body;
+use bytes::Bytes;
+use clock::{Clock, SystemClock, SystemRandom};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use kube_api::{
+    Anonymous, AsyncReadWrite, ClusterPki, KubeApi, NodeDialer, Options, ServerNames, ServiceAccountTokens,
+    TokenAuthenticator, VersionInfo,
+};
+use kube_client::Credentials;
+use registry::Registry;
+use serde_json::Value;
+use supervision::Supervisor;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+/// An API server and what its clients need.
+pub struct World {
+    pub api: KubeApi,
+    pub pki: Arc<ClusterPki>,
+    pub address: SocketAddr,
+    pub supervisor: Supervisor,
+    _dir: tempfile::TempDir,
+}
+
+struct Direct;
+
+impl NodeDialer for Direct {
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn AsyncReadWrite>>> {
+        async move { Ok(Box::new(TcpStream::connect(to).await?) as Box<dyn AsyncReadWrite>) }.boxed()
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(Anonymous::HealthOnly, Vec::new()).await
+    }
+
+    pub async fn start_with(anonymous: Anonymous, token_authenticators: Vec<Arc<dyn TokenAuthenticator>>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let supervisor = Supervisor::new("test");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random = Arc::new(SystemRandom);
+        let names = ServerNames::of_cluster("cluster.local");
+        let pki = Arc::new(ClusterPki::load_or_create(dir.path(), &names, clock.as_ref()).unwrap());
+        let tokens = Arc::new(
+            ServiceAccountTokens::new(&pki, "https://oidc.test/id/A1", clock.clone(), random.clone()).unwrap(),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let registry = Registry::open(registry::Options {
+            store: store::open(dir.path(), store::Options::default(), &supervisor).unwrap(),
+            clock: clock.clone(),
+            random: random.clone(),
+            supervisor: supervisor.child("registry"),
+            service_cidr: "10.100.0.0/16".parse().unwrap(),
+            node_ports: (30000, 32767),
+            api_endpoints: (vec![address.ip()], address.port()),
+            token_issuer: tokens.clone(),
+        })
+        .await
+        .unwrap();
+        let api = KubeApi::new(Options {
+            registry,
+            pki: pki.clone(),
+            tokens,
+            token_authenticators,
+            anonymous,
+            dialer: Arc::new(Direct),
+            version: VersionInfo::eks("1.33", 5, "eks-113cf36"),
+            external_address: address.to_string(),
+            clock,
+            random,
+            supervisor: supervisor.child("api"),
+        })
+        .unwrap();
+        let (served, tasks) = (api.clone(), supervisor.clone());
+        supervisor.spawn(
+            "serve",
+            async move { served.serve_tls(listener, &tasks).await.unwrap() },
+        );
+        Self {
+            api,
+            pki,
+            address,
+            supervisor,
+            _dir: dir,
+        }
+    }
+
+    /// A client over TLS.
+    pub fn client(&self, credentials: &Credentials) -> kube::Client {
+        kube_client::https(
+            &format!("https://{}", self.address),
+            self.pki.ca_pem(),
+            credentials,
+            "default",
+        )
+        .unwrap()
+    }
+
+    /// Credentials of a certificate.
+    pub fn certificate(&self, user: &str, groups: &[&str]) -> Credentials {
+        let pair = self.pki.issue_client(user, groups).unwrap();
+        Credentials::ClientCertificate {
+            certificate: pair.certificate_pem,
+            key: pair.key_pem,
+        }
+    }
+
+    /// Sends a request in process as an administrator: status, headers and body.
+    pub async fn send(&self, request: Request<Body>) -> (StatusCode, http::HeaderMap, Bytes) {
+        self.send_as(User::master("admin"), request).await
+    }
+
+    /// Sends a request in process.
+    pub async fn send_as(&self, user: User, request: Request<Body>) -> (StatusCode, http::HeaderMap, Bytes) {
+        let answer = self.api.in_process(user).oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
+    }
+
+    /// Sends a JSON body as an administrator and reads the JSON answer.
+    pub async fn json(&self, method: &str, path: &str, body: &str) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(
+                "content-type",
+                if method == "PATCH" {
+                    "application/merge-patch+json"
+                } else {
+                    "application/json"
+                },
+            )
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        let (code, _, bytes) = self.send(request).await;
+        (
+            code,
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into())),
+        )
+    }
+
+    pub async fn stop(self) {
+        let report = self.supervisor.drain(Duration::from_secs(10)).await;
+        assert!(report.is_clean(), "{report:?}");
+    }
+}
+
+pub fn get(path: &str) -> Request<Body> {
+    Request::builder().uri(path).body(Body::empty()).unwrap()
+}
