@@ -1,7 +1,11 @@
 //! The region's endpoint, driven by the real AWS clients.
+#![allow(clippy::unwrap_used, reason = "a failed step is the test's failure")]
 
 mod fake_host;
 mod fixture;
+mod healing;
+mod signatures;
+mod tokens;
 
 use fixture::Fixture;
 
