@@ -1,4 +1,71 @@
 //! The queue of unscheduled pods, and binding.
 //!
-//! **Invariant:** decides nothing itself: `scheduling` does.
+//! **Invariant:** a pod is decided upon only when something happened that may have changed the decision.
+//!
+//! Where a pod goes is decided by the crate `scheduling`; this one knows which pods wait, believes in its own decisions
+//! before the API server has confirmed them, and tells pods why they wait.
 #![forbid(unsafe_code)]
+
+mod actions;
+mod decisions;
+mod metrics;
+mod queue;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clock::{Clock, Random};
+use kube::Client;
+use plan::Kind;
+use reconcile_loop::{Observer, Recorder};
+use supervision::Supervisor;
+
+use crate::actions::Actions;
+use crate::decisions::Decider;
+pub use crate::metrics::Metrics;
+use crate::state::Cluster;
+
+/// The scheduler's name: pods with another `spec.schedulerName` are somebody else's.
+pub const NAME: &str = "default-scheduler";
+
+/// What the scheduler of one cluster is made of.
+pub struct Options {
+    /// Reads and writes with the scheduler's identity.
+    pub client: Client,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness. Not used yet: choices among equals follow from the snapshot.
+    pub random: Arc<dyn Random>,
+    /// Names, watches and ends the tasks.
+    pub supervisor: Supervisor,
+}
+
+/// The running scheduler of one cluster. Its tasks live in the supervisor; dropping this ends nothing.
+pub struct Scheduler {
+    /// What it counts.
+    pub metrics: Metrics,
+}
+
+/// Starts the scheduler of a cluster. Must be called within a tokio runtime.
+pub fn start(options: Options) -> Scheduler {
+    let scope = options.supervisor.child("scheduler");
+    let metrics = Metrics::default();
+    let recorder = Recorder::start(options.client.clone(), Arc::clone(&options.clock), &scope);
+    let observer = Observer::new(options.client.clone());
+    let cluster = Arc::new(Cluster::default());
+    observer.listen(Arc::clone(&cluster) as _);
+    let actions = Actions::new(options.client, recorder, options.clock);
+    let decider = Decider::new(cluster, actions, metrics.clone(), scope.child("bindings"));
+    let kinds: BTreeSet<Kind> = state::KINDS.into();
+    observer.start(&kinds, &scope);
+    scope.spawn_until_cancelled("decisions", async move {
+        // A decision from half a view would put pods where others are already.
+        observer.synced(kinds).await;
+        decider.run().await;
+    });
+    Scheduler { metrics }
+}
+
+#[cfg(test)]
+mod tests;
