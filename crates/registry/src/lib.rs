@@ -23,7 +23,9 @@ mod subresources;
 pub use access_rules::{Attributes, Decision, User};
 pub use kinds::{KindTable, ResourceKind};
 pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};
-pub use registry::{IssuedToken, Options, Registry, RegistryError, TokenClaims, TokenError, TokenIssuer};
+pub use registry::{
+    IssuedToken, Options, Registry, RegistryError, ReviewedToken, TokenClaims, TokenError, TokenIssuer,
+};
 pub use request::{Body, Context, Form, IncludeObject, MediaType, Reply, RequestBody, Target, Warnings};
 pub use request::{WatchEvent, WatchEventKind, WatchReply};
 pub use status::{StatusError, Subject};

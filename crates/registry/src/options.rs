@@ -336,68 +336,73 @@ struct DeleteBody {
     dry_run: Option<Vec<String>>,
 }
 
+impl DeleteBody {
+    fn read(query: Query<'_>, body: &[u8]) -> Result<Self, StatusError> {
+        if !body.iter().all(u8::is_ascii_whitespace) {
+            return serde_saphyr::from_slice(body).map_err(|error| StatusError::bad_request(error.to_string()));
+        }
+        Ok(Self {
+            kind: None,
+            grace_period_seconds: number(query, "gracePeriodSeconds")?,
+            preconditions: None,
+            propagation_policy: last(query, "propagationPolicy").map(str::to_owned),
+            orphan_dependents: flag(query, "orphanDependents"),
+            dry_run: Some(
+                query
+                    .iter()
+                    .filter(|(key, _)| key == "dryRun")
+                    .map(|(_, value)| value.clone())
+                    .collect(),
+            ),
+        })
+    }
+
+    fn propagation(&self) -> Result<Option<Propagation>, StatusError> {
+        use object_rules::field::Kind;
+        let propagation = match self.propagation_policy.as_deref() {
+            None => return Ok(None),
+            Some("Orphan") => Propagation::Orphan,
+            Some("Background") => Propagation::Background,
+            Some("Foreground") => Propagation::Foreground,
+            Some(other) => {
+                let detail = "supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"";
+                return Err(delete_invalid(Kind::NotSupported, Some(other), detail));
+            }
+        };
+        if self.orphan_dependents.is_some() {
+            let detail = "orphanDependents and deletionPropagation cannot be both set";
+            return Err(delete_invalid(Kind::Invalid, None, detail));
+        }
+        Ok(Some(propagation))
+    }
+}
+
+fn delete_invalid(kind: object_rules::field::Kind, value: Option<&str>, detail: &str) -> StatusError {
+    let mut errors = object_rules::field::Errors::new();
+    errors.push(kind, "propagationPolicy", value.map(Into::into), detail);
+    StatusError::invalid(
+        &crate::status::Subject::new("meta.k8s.io", "DeleteOptions"),
+        "",
+        &errors,
+    )
+}
+
 impl DeleteOptions {
     /// Reads the options of a deletion: from the body when there is one, else from the query.
     ///
     /// # Errors
     /// 400 for a body that is no `DeleteOptions`, 422 for illegal values and combinations.
     pub fn read(query: Query<'_>, body: &[u8]) -> Result<Self, StatusError> {
-        let read: DeleteBody = if body.iter().all(u8::is_ascii_whitespace) {
-            DeleteBody {
-                kind: None,
-                grace_period_seconds: number(query, "gracePeriodSeconds")?,
-                preconditions: None,
-                propagation_policy: last(query, "propagationPolicy").map(str::to_owned),
-                orphan_dependents: flag(query, "orphanDependents"),
-                dry_run: Some(
-                    query
-                        .iter()
-                        .filter(|(k, _)| k == "dryRun")
-                        .map(|(_, v)| v.clone())
-                        .collect(),
-                ),
-            }
-        } else {
-            serde_saphyr::from_slice(body).map_err(|error| StatusError::bad_request(error.to_string()))?
-        };
+        let read = DeleteBody::read(query, body)?;
         if let Some(kind) = read
             .kind
             .as_deref()
             .filter(|kind| !kind.is_empty() && *kind != "DeleteOptions")
         {
-            return Err(StatusError::bad_request(format!(
-                "decoded object cannot be converted to DeleteOptions: {kind}"
-            )));
+            let message = format!("decoded object cannot be converted to DeleteOptions: {kind}");
+            return Err(StatusError::bad_request(message));
         }
-        let invalid = |kind, field, value: Option<&str>, detail| {
-            let mut errors = object_rules::field::Errors::new();
-            errors.push(kind, field, value.map(Into::into), detail);
-            StatusError::invalid(
-                &crate::status::Subject::new("meta.k8s.io", "DeleteOptions"),
-                "",
-                &errors,
-            )
-        };
-        let propagation = match read.propagation_policy.as_deref() {
-            None => None,
-            Some("Orphan") => Some(Propagation::Orphan),
-            Some("Background") => Some(Propagation::Background),
-            Some("Foreground") => Some(Propagation::Foreground),
-            Some(other) => {
-                let detail = "supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"";
-                let kind = object_rules::field::Kind::NotSupported;
-                return Err(invalid(kind, "propagationPolicy", Some(other), detail));
-            }
-        };
-        if propagation.is_some() && read.orphan_dependents.is_some() {
-            let detail = "orphanDependents and deletionPropagation cannot be both set";
-            return Err(invalid(
-                object_rules::field::Kind::Invalid,
-                "propagationPolicy",
-                None,
-                detail,
-            ));
-        }
+        let propagation = read.propagation()?;
         Ok(Self {
             grace_period_seconds: read.grace_period_seconds,
             preconditions: read.preconditions.unwrap_or_default(),

@@ -69,6 +69,9 @@ pub struct IssuedToken {
     pub audiences: Vec<String>,
 }
 
+/// Whose token it is, and which of the audiences asked for it is for.
+pub type ReviewedToken = (access_rules::User, Vec<String>);
+
 /// Why a token could not be signed or checked.
 #[derive(Debug, thiserror::Error)]
 #[error("service account token: {0}")]
@@ -84,7 +87,7 @@ pub trait TokenIssuer: Send + Sync {
         &'a self,
         token: &'a str,
         audiences: &'a [String],
-    ) -> BoxFuture<'a, Result<Option<(access_rules::User, Vec<String>)>, TokenError>>;
+    ) -> BoxFuture<'a, Result<Option<ReviewedToken>, TokenError>>;
 }
 
 /// Why a registry could not be opened.

@@ -59,7 +59,7 @@ impl Renderer {
     pub fn one(&self, item: &Item) -> Result<Bytes, StatusError> {
         match self.form {
             Form::Object if !self.resource.kind.converts() => Ok(item.bytes.clone()),
-            Form::Object => to_bytes(&self.resource.from_stored(item.object()).0),
+            Form::Object => to_bytes(&self.resource.to_requested(item.object()).0),
             Form::PartialObjectList => Err(not_a_list()),
             Form::Table { .. } | Form::PartialObject => self.unstored(item.object()),
         }
@@ -68,7 +68,7 @@ impl Renderer {
     /// One object that is not in the cache, in the stored version.
     pub fn unstored(&self, object: Object) -> Result<Bytes, StatusError> {
         let kind = &self.resource.kind;
-        let converted = self.resource.from_stored(object);
+        let converted = self.resource.to_requested(object);
         match self.form {
             Form::Object => {
                 let body = &converted.0;
@@ -125,7 +125,7 @@ impl Renderer {
                 let rows = selection
                     .items
                     .iter()
-                    .map(|item| self.row(&self.resource.from_stored(item.object()), include, now))
+                    .map(|item| self.row(&self.resource.to_requested(item.object()), include, now))
                     .collect();
                 Ok(Reply::ok(to_bytes(&self.table(rows, metadata, true))?))
             }
@@ -133,7 +133,7 @@ impl Renderer {
     }
 
     fn converted_body(&self, item: &Item) -> Result<Bytes, StatusError> {
-        let mut object = self.resource.from_stored(item.object());
+        let mut object = self.resource.to_requested(item.object());
         object.0.remove("kind");
         object.0.remove("apiVersion");
         Ok(to_bytes(&object.0)?.slice(1..))

@@ -35,7 +35,7 @@ impl Registry {
         old: Option<&Object>,
     ) -> Result<Allocation, StatusError> {
         let mut allocation = Allocation::default();
-        if resource.kind.group != "" || resource.kind.plural != "services" {
+        if !resource.kind.group.is_empty() || resource.kind.plural != "services" {
             return Ok(allocation);
         }
         let before = old.map(held).unwrap_or_default();

@@ -43,6 +43,9 @@ pub(crate) enum Part {
     Binding,
 }
 
+/// A change that may be made again on a newer object.
+pub(crate) type Edit = Arc<dyn Fn(&mut Object) -> Result<(), StatusError> + Send + Sync>;
+
 /// Where the new state comes from.
 #[derive(Clone)]
 pub(crate) enum Source {
@@ -53,7 +56,7 @@ pub(crate) enum Source {
         patch: bytes::Bytes,
     },
     /// A change that the registry makes itself.
-    Edit(Arc<dyn Fn(&mut Object) -> Result<(), StatusError> + Send + Sync>),
+    Edit(Edit),
 }
 
 impl Registry {
@@ -278,7 +281,7 @@ impl Attempt<'_> {
                 let gvk = self.part.gvk(self.resource);
                 let current = match self.part {
                     Part::Scale(paths) => scale::view(paths, &self.old),
-                    _ => self.resource.from_stored(self.old.clone()),
+                    _ => self.resource.to_requested(self.old.clone()),
                 };
                 let patched = object_merge::apply_patch(*kind, &gvk, &Value::Object(current.0), patch)
                     .map_err(|error| patch_error(&error))?;

@@ -126,7 +126,7 @@ impl Resource {
     }
 
     /// Brings an object from the stored version into the version asked for.
-    pub(crate) fn from_stored(&self, object: Object) -> Object {
+    pub(crate) fn to_requested(&self, object: Object) -> Object {
         if self.kind.converts() {
             crate::convert::convert(object, self.stored(), &self.kind)
         } else {

@@ -81,11 +81,11 @@ impl Registry {
             options,
             token: token.as_ref(),
         };
-        if let Some(selection) = self.from_cache(&query, at) {
+        if let Some(selection) = self.select_cached(&query, at) {
             return Ok(selection);
         }
         match at {
-            At::Exactly(revision) => self.from_history(&query, revision).await,
+            At::Exactly(revision) => self.select_past(&query, revision).await,
             _ => Err(StatusError::internal(
                 "a list at no particular revision needs no history",
             )),
@@ -93,7 +93,7 @@ impl Registry {
     }
 
     /// Answers from memory, unless an older state is asked for.
-    fn from_cache(&self, query: &Query<'_>, at: At) -> Option<Selection> {
+    fn select_cached(&self, query: &Query<'_>, at: At) -> Option<Selection> {
         self.caches.snapshot(|reached| {
             let cache = &query.resource.cache;
             let revision = match at {
@@ -113,7 +113,7 @@ impl Registry {
     }
 
     /// Answers from the store's history.
-    async fn from_history(&self, query: &Query<'_>, revision: Revision) -> Result<Selection, StatusError> {
+    async fn select_past(&self, query: &Query<'_>, revision: Revision) -> Result<Selection, StatusError> {
         let root = query.resource.prefix();
         let prefix = format!("{root}{}", query.prefix());
         let whole = RangeRequest::prefix(prefix.clone().into_bytes());

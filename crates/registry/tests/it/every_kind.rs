@@ -30,7 +30,7 @@ fn minimal(kind: &ResourceKind) -> Value {
         "PersistentVolumeClaim" => {
             json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
         }
-        "Event" if kind.group == "" => {
+        "Event" if kind.group.is_empty() => {
             json!({"involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"}, "reason": "R", "type": "Normal"})
         }
         "Event" => json!({"regarding": {"kind": "Pod", "namespace": "default", "name": "p"}, "reason": "R",
