@@ -3,6 +3,10 @@
 //! **Invariant:** no logic of a controller.
 #![forbid(unsafe_code)]
 
+mod garbage_collection;
+mod inventory;
+mod namespace_deletion;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,8 +18,11 @@ use controllers::{
 use kube::Client;
 use kube_types::ObjectKey;
 use plan::{AnyController, Kind};
-use reconcile_loop::{Explained, Metrics, Observer, ReconcileLoop, Recorder};
+use reconcile_loop::{Applier, Explained, Metrics, Observer, ReconcileLoop, Recorder};
 use supervision::Supervisor;
+
+use garbage_collection::GarbageCollection;
+use namespace_deletion::NamespaceDeletion;
 
 /// What the controllers of one cluster are made of.
 pub struct Options {
@@ -42,7 +49,8 @@ pub struct ControllerManager {
     reconcile_loop: ReconcileLoop,
 }
 
-/// Every controller, in no particular order: none knows of another.
+/// Every controller, in no particular order: none knows of another. Two more look at objects of every kind and have loops of
+/// their own: namespace deletion and garbage collection.
 fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
     vec![
         Box::new(Deployments),
@@ -72,6 +80,15 @@ pub fn start(options: Options) -> ControllerManager {
     let observer = Observer::new(options.client.clone());
     let metrics = Metrics::default();
     let recorder = Recorder::start(options.client.clone(), options.clock.clone(), &scope);
+    let applier = Applier::new(options.client.clone(), recorder.clone());
+    NamespaceDeletion::start(
+        options.client.clone(),
+        observer.clone(),
+        applier.clone(),
+        options.clock.clone(),
+        &scope,
+    );
+    GarbageCollection::start(options.client.clone(), applier, &scope);
     let reconcile_loop = ReconcileLoop::new(
         controllers,
         reconcile_loop::Options {

@@ -8,6 +8,7 @@ mod daemon_set;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
+pub mod garbage;
 mod load_balancer;
 pub mod namespace;
 mod node_lifecycle;

@@ -8,7 +8,6 @@ mod admission;
 mod bootstrap;
 mod cache;
 pub mod columns;
-mod compaction;
 mod convert;
 pub mod kinds;
 pub mod options;

@@ -18,4 +18,3 @@ mod security;
 mod speed;
 mod streams;
 mod user_namespace;
-mod version_2;

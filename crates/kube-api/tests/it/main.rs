@@ -2,6 +2,5 @@
 
 mod access;
 mod connect;
-mod kubectl;
 mod protocol;
 mod world;

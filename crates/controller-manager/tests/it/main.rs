@@ -1,0 +1,4 @@
+//! The controllers against the real API server and store, in one process.
+
+mod cluster;
+mod workloads;
