@@ -11,6 +11,7 @@ mod agent;
 mod config;
 mod container_config;
 mod events;
+pub mod fake_cri;
 mod hooks;
 mod images;
 mod log_lines;

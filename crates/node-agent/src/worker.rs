@@ -256,9 +256,12 @@ impl Worker {
                 }
             }
         }
-        if objects_changed && let Some(setup) = &mut self.setup {
-            setup.stale = true;
+        if objects_changed {
+            // What was missing may be there now.
             self.memory.retry_at.clear();
+            if let Some(setup) = &mut self.setup {
+                setup.stale = true;
+            }
         }
     }
 
