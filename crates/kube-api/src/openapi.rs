@@ -9,9 +9,8 @@ mod tests;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
-use http::request::Parts;
-use registry::KindTable;
 use registry::kinds::Group;
+use registry::{KindTable, StatusError};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -19,31 +18,39 @@ use crate::api::{Call, KubeApi};
 use crate::respond::{self, Answer};
 
 /// Answers `/openapi/…`.
-pub(crate) fn answer(api: &KubeApi, _request: &Parts, call: &Call) -> Answer {
+pub(crate) async fn answer(api: &KubeApi, call: &Call) -> Answer {
     let kinds = api.0.registry.kinds();
-    let path = call.info.path.trim_end_matches('/');
+    let path = call.info.path.trim_end_matches('/').to_owned();
     let wire = call.negotiated.wire;
-    let json = |value: &Value| respond::document(StatusCode::OK, value.to_string().into(), wire);
     if path == "/openapi/v3" {
-        return json(&index(&kinds, &api.0.version.git_version));
+        let index = index(&kinds, &api.0.version.git_version);
+        return respond::document(StatusCode::OK, index.to_string().into(), wire);
     }
-    let parts: Vec<&str> = path.trim_start_matches("/openapi/v3/").split('/').collect();
-    let found = match parts.as_slice() {
-        ["api", version] => document::of_version(&kinds, "", version),
-        ["apis", group, version] => document::of_version(&kinds, group, version),
-        _ => None,
+    // Tens of milliseconds of work, which must not hold up other requests.
+    let made = tokio::task::spawn_blocking(move || {
+        let document = document(&kinds, &path)?;
+        Some(respond::document(StatusCode::OK, document.to_string().into(), wire))
+    });
+    let mut answer = match made.await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => return respond::page_not_found(),
+        Err(error) => return respond::status(&StatusError::internal(error), wire),
     };
-    let Some(document) = found else {
-        return respond::page_not_found();
-    };
-    let mut answer = json(&document);
     if call.query.iter().any(|(key, _)| key == "hash") {
         // What an address with a hash names never changes.
-        answer
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        let forever = HeaderValue::from_static("public, immutable, max-age=31536000");
+        answer.headers_mut().insert(CACHE_CONTROL, forever);
     }
     answer
+}
+
+fn document(kinds: &KindTable, path: &str) -> Option<Value> {
+    let parts: Vec<&str> = path.strip_prefix("/openapi/v3/")?.split('/').collect();
+    match parts.as_slice() {
+        ["api", version] => document::of_version(kinds, "", version),
+        ["apis", group, version] => document::of_version(kinds, group, version),
+        _ => None,
+    }
 }
 
 fn index(kinds: &KindTable, git_version: &str) -> Value {

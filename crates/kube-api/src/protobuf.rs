@@ -172,7 +172,6 @@ const POINTERS: &[&str] = &[
     "stabilizationWindowSeconds",
     "startingDeadlineSeconds",
     "storageCapacity",
-    "storageClassName",
     "successfulJobsHistoryLimit",
     "suspend",
     "terminating",
@@ -182,13 +181,13 @@ const POINTERS: &[&str] = &[
 ];
 
 fn says_something(name: &str, value: &Value) -> bool {
-    let empty = match value {
-        Value::String(text) => text.is_empty(),
-        Value::Bool(set) => !set,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        _ => false,
-    };
-    !empty || POINTERS.contains(&name)
+    match value {
+        Value::String(text) => !text.is_empty() || name == "storageClassName",
+        Value::Bool(set) => *set || POINTERS.contains(&name),
+        // The value of a PriorityClass is no pointer, but is written in JSON even when it is 0.
+        Value::Number(number) => number.as_f64() != Some(0.0) || name == "value" || POINTERS.contains(&name),
+        _ => true,
+    }
 }
 
 /// One value. The outer `None`: the wire has another type than the field. The inner one: the value is absent in JSON.

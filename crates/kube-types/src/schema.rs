@@ -16,6 +16,7 @@ mod roots;
 mod tests;
 
 pub use check::TypeError;
+pub use roots::{Visit, visit_kinds};
 
 /// Number of a type in the compiled set.
 type TypeId = u32;
@@ -98,6 +99,11 @@ pub struct Unknown(pub Vec<String>);
 pub fn lookup(gvk: &GroupVersionKind) -> Option<Schema> {
     let set = compiled();
     set.kinds.get(gvk).map(|root| Schema { set, root: *root })
+}
+
+/// Every kind that has a schema: all of k8s-openapi's kinds of generally available versions.
+pub fn kinds() -> impl Iterator<Item = &'static GroupVersionKind> {
+    compiled().kinds.keys()
 }
 
 /// The JSON schema of a built-in kind with all definitions it needs and all descriptions, made anew on each call.

@@ -15,6 +15,7 @@ pub(crate) static ENDPOINTS: Rules = Rules {
             }
         }
     },
+    warnings: |_| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()],
     create_on_update: true,
     ..Rules::NAMED
 };

@@ -8,6 +8,7 @@ mod admission;
 mod bootstrap;
 mod cache;
 pub mod columns;
+mod compaction;
 mod convert;
 pub mod kinds;
 pub mod options;

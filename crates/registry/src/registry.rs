@@ -168,6 +168,13 @@ impl Registry {
                 let keeper = keeper.clone();
                 async move { keeper.keep_api_service().await }
             });
+        let compacting = registry.clone();
+        options
+            .supervisor
+            .spawn_restarting("registry-compaction", RESTART, move || {
+                let compacting = compacting.clone();
+                async move { compacting.keep_compact().await }
+            });
         Ok(registry)
     }
 

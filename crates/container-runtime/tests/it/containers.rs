@@ -110,10 +110,7 @@ async fn more_memory_than_allowed_is_reported_as_oom() {
         return;
     };
     let pod = machine.pod("oom").await;
-    let mut config = Pod::script(
-        "greedy",
-        "x=$(dd if=/dev/zero bs=1M count=200 2>/dev/null | tr '\\0' x); echo never",
-    );
+    let mut config = Pod::script("greedy", "exec tail /dev/zero");
     let resources = v1::LinuxContainerResources {
         memory_limit_in_bytes: 64 << 20,
         cpu_shares: 512,

@@ -18,3 +18,4 @@ mod security;
 mod speed;
 mod streams;
 mod user_namespace;
+mod version_2;

@@ -34,7 +34,7 @@ async fn a_killed_runtime_finds_everything_again() {
 
     machine.kill_runtime();
     // While no runtime runs, one container ends and another goes on writing.
-    let process = container_process(&machine, "while ! test");
+    let process = container_process(&machine, "while ! test").await;
     std::fs::write(format!("/proc/{process}/root/dev/shm/go"), "").unwrap();
     wait_until("the container ends", LIMIT, || async {
         if pod.log("waits").contains("gone") {
@@ -103,7 +103,7 @@ async fn a_killed_shim_takes_its_containers_along_and_is_replaced() {
     let id = pod
         .run(&mut machine, Pod::script("runs", "sleep 1000 & sleep 1000"))
         .await;
-    let process = container_process(&machine, "sleep 1000 &");
+    let process = container_process(&machine, "sleep 1000 &").await;
     let [shim] = machine.shims()[..] else {
         panic!("one shim is expected")
     };
@@ -200,10 +200,16 @@ fn command(pid: i32) -> String {
         .replace('\0', " ")
 }
 
-fn container_process(machine: &Machine, script: &str) -> i32 {
-    machine
-        .processes()
-        .into_iter()
-        .find(|pid| command(*pid).contains(script))
-        .unwrap()
+/// The kernel's list of a process's children may miss one while others come and go, so it is read until it does not.
+async fn container_process(machine: &Machine, script: &str) -> i32 {
+    wait_until("the container's process is seen", LIMIT, || async {
+        let processes = machine.processes();
+        processes
+            .iter()
+            .copied()
+            .find(|pid| command(*pid).contains(script))
+            .ok_or_else(|| format!("{processes:?}"))
+    })
+    .await
+    .unwrap()
 }

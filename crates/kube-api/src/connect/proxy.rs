@@ -35,7 +35,7 @@ pub(super) async fn send(
     let outgoing = outgoing(request, uri, address, upgrades);
     let failed = |error: hyper::Error| StatusError::unavailable(format!("error trying to reach {address}: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    tasks.spawn(format!("proxy to {address}"), async move {
+    tasks.spawn_until_cancelled(format!("proxy to {address}"), async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "proxied connection ended");
         }

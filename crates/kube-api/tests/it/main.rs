@@ -2,5 +2,6 @@
 
 mod access;
 mod connect;
+mod kubectl;
 mod protocol;
 mod world;

@@ -9,9 +9,10 @@ use schemars::{JsonSchema, SchemaGenerator};
 use crate::GroupVersionKind;
 use crate::dynamic::{Map, Value};
 
-/// Calls a visitor with each kind's type.
-trait Visit {
-    fn kind<K: Resource + JsonSchema>(&mut self);
+/// Something to do with each kind's type.
+pub trait Visit {
+    /// Called once for each kind.
+    fn kind<K: Resource<Scope: 'static> + JsonSchema>(&mut self);
 }
 
 struct Collect {
@@ -20,7 +21,7 @@ struct Collect {
 }
 
 impl Visit for Collect {
-    fn kind<K: Resource + JsonSchema>(&mut self) {
+    fn kind<K: Resource<Scope: 'static> + JsonSchema>(&mut self) {
         // The mention puts the definition of the type, and of all that it needs, into the generator.
         self.generator.subschema_for::<K>();
         self.names
@@ -34,7 +35,7 @@ struct Document<'a> {
 }
 
 impl Visit for Document<'_> {
-    fn kind<K: Resource + JsonSchema>(&mut self) {
+    fn kind<K: Resource<Scope: 'static> + JsonSchema>(&mut self) {
         if self.found.is_none() && GroupVersionKind::of::<K>() == *self.wanted {
             let schema = SchemaSettings::draft2020_12()
                 .into_generator()
@@ -50,7 +51,7 @@ pub(super) fn definitions() -> (Map<String, Value>, BTreeMap<GroupVersionKind, S
         generator: SchemaSettings::draft2020_12().into_generator(),
         names: BTreeMap::new(),
     };
-    visit_all(&mut collect);
+    visit_kinds(&mut collect);
     (collect.generator.take_definitions(true), collect.names)
 }
 
@@ -60,11 +61,12 @@ pub(super) fn document(gvk: &GroupVersionKind) -> Option<Value> {
         wanted: gvk,
         found: None,
     };
-    visit_all(&mut document);
+    visit_kinds(&mut document);
     document.found
 }
 
-fn visit_all(visitor: &mut impl Visit) {
+/// Calls a visitor with the type of every built-in kind of a generally available version.
+pub fn visit_kinds(visitor: &mut impl Visit) {
     admissionregistration_v1(visitor);
     apps_v1(visitor);
     authentication_v1(visitor);

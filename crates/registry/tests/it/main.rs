@@ -1,5 +1,9 @@
 //! The registry on the embedded store, driven as kube-api drives it.
-#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test fails where it must, and tables are long")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails where it must, and tables are long"
+)]
 
 mod deletion;
 mod every_kind;
