@@ -33,7 +33,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net/ipv4/conf/all/send_redirects", "0"),
     ("net/ipv4/conf/default/send_redirects", "0"),
     ("net/ipv4/ip_unprivileged_port_start", "0"),
-    ("net/ipv4/ping_group_range", "0 2147483647"),
 ];
 
 /// A process that a machine keeps alive.
@@ -81,7 +80,40 @@ pub fn prepare() -> Result<(), InitError> {
     for (name, value) in SETTINGS {
         fs::write(format!("/proc/sys/{name}"), value).map_err(failed(format!("set {name}")))?;
     }
-    Ok(())
+    let map = fs::read_to_string("/proc/self/gid_map").map_err(failed("read the groups of this user namespace"))?;
+    let range = format!("0 {}", last_group(&map));
+    fs::write("/proc/sys/net/ipv4/ping_group_range", range).map_err(failed("let every group send pings"))?;
+    keep_fabric_to_ourselves().map_err(failed("keep the fabric from children"))
+}
+
+/// The last group of those from 0 on that exist without a gap, at most the largest that the kernel takes for pings. A
+/// group that is not mapped is refused.
+fn last_group(map: &str) -> u64 {
+    let mut extents: Vec<(u64, u64)> = map
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace().map(str::parse);
+            let (first, _outside, count) = (fields.next()?.ok()?, fields.next()?.ok()?, fields.next()?.ok()?);
+            Some((first, count))
+        })
+        .collect();
+    extents.sort_unstable();
+    let end = extents
+        .iter()
+        .fold(0, |end, (first, count)| if *first == end { end + count } else { end });
+    end.saturating_sub(1).min(2_147_483_647)
+}
+
+/// Whoever holds the fabric's namespace can enter it; containers must not inherit that.
+#[allow(unsafe_code, reason = "a descriptor that was inherited is known by its number only")]
+fn keep_fabric_to_ourselves() -> io::Result<()> {
+    // SAFETY: the flag of a descriptor is changed; a number that is not open is told by EBADF.
+    let done = unsafe { libc::fcntl(crate::launch::FABRIC_DESCRIPTOR, libc::F_SETFD, libc::FD_CLOEXEC) };
+    match Errno::result(done) {
+        // A machine without a fabric holds none.
+        Ok(_) | Err(Errno::EBADF) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[allow(unsafe_code, reason = "interface flags are set by an ioctl that nix does not wrap")]
@@ -247,4 +279,23 @@ fn stop_all() -> Result<(), InitError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_group_that_is_mapped_without_a_gap_may_ping() {
+        let cases = [
+            ("         0          0 4294967295\n", 2_147_483_647),
+            ("0 1000 1\n1 100000 65536\n", 65_536),
+            ("1 100000 65536\n0 1000 1\n", 65_536),
+            ("0 1000 1\n5 100000 10\n", 0),
+            ("", 0),
+        ];
+        for (map, last) in cases {
+            assert_eq!(last_group(map), last, "{map}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Namespaces are made by a process of one thread, because `unshare` and `fork` are only sound there; so the region process, which has many,
 //! re-executes itself as the launcher. The first process waits for the launcher's word, and takes silence for the launcher's death.
 
+use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,8 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{ForkResult, Pid, fork, pipe, setsid};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -129,10 +131,16 @@ pub async fn launch(spec: &MachineSpec, fabric: Option<BorrowedFd<'_>>) -> Resul
 
 #[allow(unsafe_code, reason = "a descriptor is handed to a child under a fixed number")]
 fn pass_descriptor(command: &mut Command, from: RawFd, to: RawFd) {
-    // SAFETY: dup2 is async-signal-safe and allocates nothing; `from` stays open until the child was spawned.
+    // SAFETY: dup2 and fcntl are async-signal-safe and allocate nothing; `from` stays open until the child was spawned.
     unsafe {
         command.pre_exec(move || {
-            if libc::dup2(from, to) < 0 {
+            // A descriptor that has the number already keeps its close-on-exec flag under dup2.
+            let done = if from == to {
+                libc::fcntl(from, libc::F_SETFD, 0)
+            } else {
+                libc::dup2(from, to)
+            };
+            if done < 0 {
                 Err(io::Error::last_os_error())
             } else {
                 Ok(())
@@ -161,24 +169,35 @@ pub fn launcher_main(directory: &Path) -> Result<(), String> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
     unshare(flags).map_err(|error| format!("make the machine's namespaces: {error}"))?;
-    let (go_read, go_write) = pipe().map_err(|error| format!("make a pipe: {error}"))?;
+    let new_pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("make a pipe: {error}"));
+    let (go_read, go_write) = new_pipe()?;
+    let (told_read, told_write) = new_pipe()?;
     match fork_alone().map_err(|error| format!("start the first process: {error}"))? {
         ForkResult::Parent { child } => {
-            drop(go_read);
-            let outcome = write_down(&spec, child);
-            if outcome.is_ok() {
-                File::from(go_write)
-                    .write_all(b"g")
-                    .map_err(|error| format!("release the first process: {error}"))?;
-            }
-            outcome
+            drop((go_read, told_write));
+            write_down(&spec, child)?;
+            File::from(go_write)
+                .write_all(b"g")
+                .map_err(|error| format!("release the first process: {error}"))?;
+            // Running the program closes the pipe; what comes through it before is the reason why it does not run.
+            let mut said = String::new();
+            File::from(told_read)
+                .read_to_string(&mut said)
+                .map_err(|error| format!("hear of the first process: {error}"))?;
+            if said.is_empty() { Ok(()) } else { Err(said) }
         }
         ForkResult::Child => {
-            drop(go_write);
+            drop((go_write, told_read));
             let mut word = [0];
+            let heard = File::from(go_read).read(&mut word);
             // End of file means that the launcher died or gave up: nobody knows of us, so we must not live.
-            match File::from(go_read).read(&mut word) {
-                Ok(1) => become_first_process(&spec),
+            match heard {
+                Ok(1) => {
+                    let said = become_first_process(&spec);
+                    // Nobody is left to tell if this fails too.
+                    drop(File::from(told_write).write_all(said.as_bytes()));
+                    std::process::exit(1)
+                }
                 Ok(_) | Err(_) => std::process::exit(1),
             }
         }
@@ -205,42 +224,36 @@ fn write_down(spec: &MachineSpec, child: Pid) -> Result<(), String> {
         .map_err(|error| format!("record process {pid}: {error}"))
 }
 
-/// Replaces this process, which is process 1 of the new namespaces, by the machine's program.
-fn become_first_process(spec: &MachineSpec) -> ! {
-    let give_up = |step: &str, error: &dyn std::fmt::Display| -> ! {
-        eprintln!("{step}: {error}");
-        std::process::exit(1)
-    };
-    if let Err(error) = setsid() {
-        give_up("begin a session", &error);
+/// Replaces this process, which is process 1 of the new namespaces, by the machine's program. Returns only if that
+/// fails, with the reason.
+fn become_first_process(spec: &MachineSpec) -> String {
+    match try_to_become(spec) {
+        Ok(never) => match never {},
+        Err(said) => said,
     }
+}
+
+fn try_to_become(spec: &MachineSpec) -> Result<Infallible, String> {
+    setsid().map_err(|error| format!("begin a session: {error}"))?;
+    let path = spec.directory.join("log");
     let log = OpenOptions::new()
         .create(true)
         .append(true)
-        .open(spec.directory.join("log"));
-    match log {
-        Ok(log) => {
-            for target in [1, 2] {
-                if let Err(error) = redirect(&log, target) {
-                    give_up("redirect to the log", &error);
-                }
-            }
-        }
-        Err(error) => give_up("open the log", &error),
+        .open(&path)
+        .map_err(|error| format!("open the log {}: {error}", path.display()))?;
+    for target in [1, 2] {
+        redirect(&log, target).map_err(|error| format!("redirect to the log: {error}"))?;
     }
-    if let Err(error) = nix::unistd::sethostname(&spec.host_name) {
-        give_up("set the host name", &error);
-    }
+    nix::unistd::sethostname(&spec.host_name).map_err(|error| format!("set the host name: {error}"))?;
     let words = std::iter::once("ondol".to_owned()).chain(spec.arguments.iter().cloned());
-    let words: Result<Vec<CString>, _> = words.map(CString::new).collect();
-    let program = CString::new(spec.program.as_os_str().as_encoded_bytes());
-    match (program, words) {
-        (Ok(program), Ok(words)) => match nix::unistd::execv(&program, &words) {
-            Ok(never) => match never {},
-            Err(error) => give_up("run the machine's program", &error),
-        },
-        (Err(error), _) | (_, Err(error)) => give_up("read the machine's command", &error),
-    }
+    let words: Vec<CString> = words
+        .map(CString::new)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("read the machine's command: {error}"))?;
+    let program = CString::new(spec.program.as_os_str().as_encoded_bytes())
+        .map_err(|error| format!("read the machine's command: {error}"))?;
+    nix::unistd::execv(&program, &words)
+        .map_err(|error| format!("run the machine's program {}: {error}", spec.program.display()))
 }
 
 #[allow(unsafe_code, reason = "standard streams are replaced by number")]
