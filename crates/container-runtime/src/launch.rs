@@ -87,7 +87,8 @@ pub fn start_container(
         .map(|namespace| clone::JoinedPidNamespace::enter(namespace, home))
         .transpose()
         .map_err(prepare("join the PID namespace"))?;
-    spawn(launch.terminal, launch.stdin, flags, |io| {
+    let birth = Birth::of(launch, flags)?;
+    spawn(launch.terminal, launch.stdin, &birth, |io| {
         child::run_container(launch, files, io)
     })
 }
@@ -104,7 +105,8 @@ pub fn start_exec(
         File::open(format!("/proc/{container_pid}/ns/pid")).map_err(prepare("open the container's PID namespace"))?;
     let _joined =
         clone::JoinedPidNamespace::enter(&namespace, home).map_err(prepare("join the container's PID namespace"))?;
-    spawn(terminal, stdin, 0, |io| {
+    let birth = Birth::of(launch, 0)?;
+    spawn(terminal, stdin, &birth, |io| {
         child::run_exec(launch, container_pid, args, terminal, io)
     })
 }
@@ -121,11 +123,29 @@ fn prepare(step: &'static str) -> impl FnOnce(io::Error) -> LaunchError {
     move |source| LaunchError::Prepare { step, source }
 }
 
+/// What a process is born with.
+struct Birth {
+    flags: libc::c_int,
+    /// Of version 2; those of version 1 are joined by the child.
+    cgroup: Option<File>,
+}
+
+impl Birth {
+    fn of(launch: &Launch, flags: libc::c_int) -> Result<Self, LaunchError> {
+        let unified = launch.cgroups.iter().find(|cgroup| cgroup.controllers.is_empty());
+        let cgroup = unified.map(|cgroup| File::open(&cgroup.directory)).transpose();
+        Ok(Self {
+            flags,
+            cgroup: cgroup.map_err(prepare("open the container's cgroup"))?,
+        })
+    }
+}
+
 /// Clones, and waits for the child's word: its error, its terminal, or the silence of a successful exec.
 fn spawn(
     terminal: bool,
     stdin: bool,
-    flags: libc::c_int,
+    birth: &Birth,
     become_program: impl FnOnce(Io) -> Result<std::convert::Infallible, child::ChildError>,
 ) -> Result<Spawned, LaunchError> {
     let (ours, theirs) =
@@ -140,7 +160,7 @@ fn spawn(
     } else {
         make_pipes(stdin).map(|(a, b)| (Some(a), Some(b)))?
     };
-    match clone::fork(flags).map_err(prepare("clone"))? {
+    match clone::fork_into(birth.flags, birth.cgroup.as_ref()).map_err(prepare("clone"))? {
         Fork::Child => {
             drop((ours, streams));
             child::finish(theirs, stdio, become_program)

@@ -203,10 +203,12 @@ fn fresh_start() -> Result<(), ChildError> {
     reset().map_err(|error| step("begin afresh")(error.into()))
 }
 
+/// Joins the cgroups of version 1. By `tasks`, which for a process with one thread is as good as `cgroup.procs` and waits for nobody;
+/// a cgroup of version 2 the process was born in.
 fn join_cgroups(launch: &Launch) -> Result<(), ChildError> {
-    for cgroup in &launch.cgroups {
-        let processes = Path::new(&cgroup.directory).join("cgroup.procs");
-        fs::write(&processes, "0").map_err(at("join the cgroup", &processes))?;
+    for cgroup in launch.cgroups.iter().filter(|cgroup| !cgroup.controllers.is_empty()) {
+        let tasks = Path::new(&cgroup.directory).join("tasks");
+        fs::write(&tasks, "0").map_err(at("join the cgroup", &tasks))?;
     }
     Ok(())
 }
