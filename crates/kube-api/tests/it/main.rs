@@ -1,4 +1,8 @@
 //! The API over TLS and in process, against an embedded store in a directory of the test's own.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may end at the first surprise, in its helpers too"
+)]
 
 mod access;
 mod connect;

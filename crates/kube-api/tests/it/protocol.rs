@@ -84,70 +84,63 @@ async fn aggregated_discovery_has_a_tag() {
     world.stop().await;
 }
 
+/// Method, path, media type, body, code, reason; maps are `/api/v1/namespaces/default/configmaps`.
+const REFUSED: &[(&str, &str, &str, &str, u16, &str)] = &[
+    ("POST", "maps", "text/plain", "{}", 415, "UnsupportedMediaType"),
+    (
+        "POST",
+        "maps",
+        "application/vnd.kubernetes.protobuf",
+        "{}",
+        400,
+        "BadRequest",
+    ),
+    ("POST", "maps", "application/json", "{\"kind\":", 400, "BadRequest"),
+    ("PUT", "maps", "application/json", "{}", 405, "MethodNotAllowed"),
+    (
+        "POST",
+        "/api/v1/configmaps",
+        "application/json",
+        "{}",
+        405,
+        "MethodNotAllowed",
+    ),
+    ("PATCH", "maps/x", "application/json", "{}", 415, "UnsupportedMediaType"),
+    ("GET", "/api/v1/configmaps?limit=x", "", "", 400, "BadRequest"),
+    ("GET", "maps/absent", "", "", 404, "NotFound"),
+];
+
+async fn refused(world: &World, method: &str, path: &str, media_type: &str, body: String) -> (u16, Value) {
+    let path = path.replacen(
+        "maps",
+        "/api/v1/namespaces/default/configmaps",
+        usize::from(path.starts_with("maps")),
+    );
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", media_type);
+    let (code, _, bytes) = world.send(request.body(Body::from(body)).unwrap()).await;
+    (code.as_u16(), serde_json::from_slice(&bytes).unwrap())
+}
+
 #[tokio::test]
 async fn what_cannot_be_served_is_refused_as_upstream_does() {
     let world = World::start().await;
-    let maps = "/api/v1/namespaces/default/configmaps";
-    let large = format!("{{\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
-    for (method, path, media_type, body, code, reason) in [
-        (
-            "POST",
-            maps,
-            "application/json",
-            large.as_str(),
-            413,
-            "RequestEntityTooLarge",
-        ),
-        ("POST", maps, "text/plain", "{}", 415, "UnsupportedMediaType"),
-        (
-            "POST",
-            maps,
-            "application/vnd.kubernetes.protobuf",
-            "{}",
-            400,
-            "BadRequest",
-        ),
-        ("POST", maps, "application/json", "{\"kind\":", 400, "BadRequest"),
-        ("PUT", maps, "application/json", "{}", 405, "MethodNotAllowed"),
-        (
-            "POST",
-            "/api/v1/configmaps",
-            "application/json",
-            "{}",
-            405,
-            "MethodNotAllowed",
-        ),
-        (
-            "PATCH",
-            "/api/v1/namespaces/default/configmaps/x",
-            "application/json",
-            "{}",
-            415,
-            "UnsupportedMediaType",
-        ),
-        ("GET", "/api/v1/configmaps?limit=x", "", "", 400, "BadRequest"),
-        (
-            "GET",
-            "/api/v1/namespaces/default/configmaps/absent",
-            "",
-            "",
-            404,
-            "NotFound",
-        ),
-    ] {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", media_type)
-            .body(Body::from(body.to_owned()));
-        let (found, _, bytes) = world.send(request.unwrap()).await;
-        let status: Value = serde_json::from_slice(&bytes).unwrap();
+    for (method, path, media_type, body, code, reason) in REFUSED {
+        let (found, status) = refused(&world, method, path, media_type, (*body).to_owned()).await;
         assert_eq!(
-            (found.as_u16(), status["reason"].as_str()),
-            (code, Some(reason)),
+            (found, status["reason"].as_str()),
+            (*code, Some(*reason)),
             "{method} {path}: {status}"
         );
     }
+    let large = format!("{{\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(3 * 1024 * 1024));
+    let (code, status) = refused(&world, "POST", "maps", "application/json", large).await;
+    assert_eq!(
+        (code, status["message"].as_str()),
+        (413, Some("Request entity too large: limit is 3145728"))
+    );
     for path in [
         "/nowhere",
         "/api/v1/nowhere",
