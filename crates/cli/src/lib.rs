@@ -3,18 +3,30 @@
 //! **Invariant:** asks the region by its public interfaces; decides nothing.
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod arguments;
+mod aws;
+mod change;
+mod create;
+mod flags;
 pub mod hooks;
+mod kubeconfig;
 mod local;
+mod network;
+mod progress;
 mod region;
+mod session;
+mod show;
+mod signing;
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Create, Delete, Get, Scale, Utils};
 pub use hooks::Hooks;
 
 /// Runs one command line (program name first) and says how it ended: 0 done, 1 failed, 2 not understood.
@@ -43,6 +55,29 @@ fn dispatch(arguments: &Arguments, hooks: &dyn Hooks) -> Result<(), Box<dyn Erro
         Command::Down(options) => local::down(hooks, home, options),
         Command::Image(command) => local::image(hooks, &home, command),
         Command::Env(options) => local::env(&home, options),
-        _ => Err("this command is not built yet".into()),
+        Command::GetToken(options) => access::get_token(&home, options),
+        remote => runtime()?.block_on(speak(&home, remote)),
     }
+}
+
+/// Commands that speak to the region.
+async fn speak(home: &Path, command: &Command) -> Result<(), Box<dyn Error + Send + Sync>> {
+    match command {
+        Command::Status(options) => show::status(home, options).await,
+        Command::Create(Create::Cluster(options)) => create::cluster(home, options).await,
+        Command::Create(Create::Nodegroup(options)) => create::nodegroup(home, options).await,
+        Command::Get(Get::Cluster(options)) => show::clusters(home, options).await,
+        Command::Get(Get::Nodegroup(options)) => show::nodegroups(home, options).await,
+        Command::Scale(Scale::Nodegroup(options)) => change::scale(home, options).await,
+        Command::Delete(Delete::Cluster(options)) => change::delete_cluster(home, options).await,
+        Command::Delete(Delete::Nodegroup(options)) => change::delete_nodegroup(home, options).await,
+        Command::Utils(Utils::WriteKubeconfig(options)) => access::write_kubeconfig(home, options).await,
+        Command::Up(_) | Command::Down(_) | Command::Image(_) | Command::Env(_) | Command::GetToken(_) => {
+            Err("this command does not speak to the region".into())
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -1,0 +1,309 @@
+//! A small AWS client for the region on this machine: signed requests, EKS by its shape table, EC2's forms.
+
+use aws_types::region_files::{Credentials, RegionEndpoint};
+use aws_types::shapes::{self, Location};
+use bytes::Bytes;
+use clock::{Clock, SystemClock};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::signing::{self, Unsigned};
+
+/// A client of one region.
+pub struct Aws {
+    endpoint: RegionEndpoint,
+    keys: Credentials,
+}
+
+/// Why a call failed. `Display` names the operation, so callers need only name their object.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    /// The service refused.
+    #[error("{operation}: {code}: {message}")]
+    Service {
+        /// The operation.
+        operation: String,
+        /// The service's error code.
+        code: String,
+        /// The service's sentence.
+        message: String,
+    },
+    /// The region cannot be reached.
+    #[error("{operation}: reach the region at {endpoint}; is it up?")]
+    Unreachable {
+        /// The operation.
+        operation: String,
+        /// Where it should be.
+        endpoint: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer is not what the model says.
+    #[error("{operation}: understand the answer")]
+    Answer {
+        /// The operation.
+        operation: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl AwsError {
+    /// The service's error code, without EKS's `Exception`.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Service { code, .. } => code.strip_suffix("Exception").unwrap_or(code),
+            Self::Unreachable { .. } | Self::Answer { .. } => "",
+        }
+    }
+}
+
+/// An answer: status, error code and body.
+struct Answer {
+    ok: bool,
+    error_type: Option<String>,
+    body: Bytes,
+}
+
+/// What is sent to one service.
+struct Request<'a> {
+    service: &'a str,
+    operation: &'a str,
+    method: &'a str,
+    path: String,
+    query: Vec<(String, String)>,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Aws {
+    /// A client with these keys.
+    pub fn new(endpoint: RegionEndpoint, keys: Credentials) -> Self {
+        Self { endpoint, keys }
+    }
+
+    /// The region's name.
+    pub fn region(&self) -> &str {
+        &self.endpoint.region
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &Credentials {
+        &self.keys
+    }
+
+    /// Calls an EKS operation: members go where the model says, path, query or body.
+    ///
+    /// # Errors
+    /// What EKS answers, or why it could not be asked.
+    pub async fn eks<T: DeserializeOwned>(&self, operation: &str, request: &impl Serialize) -> Result<T, AwsError> {
+        let answer_error = |source: serde_json::Error| AwsError::Answer {
+            operation: operation.to_owned(),
+            source: source.into(),
+        };
+        let model = shapes::service("eks").expect("EKS has a table");
+        let modelled = &model.operations[operation];
+        let members = serde_json::to_value(request).map_err(answer_error)?;
+        let mut path = modelled.uri.to_string();
+        let mut query = Vec::new();
+        let mut body = serde_json::Map::new();
+        for (name, member) in modelled.input.iter().flat_map(|shape| &model.shape(shape).members.0) {
+            let Some(value) = members.get(&**name) else { continue };
+            let wire = member.location_name.as_deref().unwrap_or(name);
+            let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            match member.location {
+                Some(Location::Uri) => path = path.replace(&format!("{{{wire}}}"), &signing::encode(&text())),
+                Some(Location::Querystring) => query.push((wire.to_owned(), text())),
+                _ => drop(body.insert(wire.to_owned(), value.clone())),
+            }
+        }
+        let body = if body.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(&body).map_err(answer_error)?
+        };
+        let request = Request {
+            service: "eks",
+            operation,
+            method: &modelled.method,
+            path,
+            query,
+            content_type: "application/json",
+            body,
+        };
+        let answer = self.send(request).await?;
+        if answer.ok {
+            return serde_json::from_slice(&answer.body).map_err(answer_error);
+        }
+        #[derive(serde::Deserialize)]
+        struct Refusal {
+            message: String,
+        }
+        let refusal: Refusal = serde_json::from_slice(&answer.body).map_err(answer_error)?;
+        let code = answer.error_type.unwrap_or_else(|| "UnknownError".to_owned());
+        Err(AwsError::Service {
+            operation: operation.to_owned(),
+            code,
+            message: refusal.message,
+        })
+    }
+
+    /// Calls an EC2 operation with form parameters; the answer is XML.
+    ///
+    /// # Errors
+    /// What EC2 answers, or why it could not be asked.
+    pub async fn ec2(&self, operation: &str, parameters: &[(&str, &str)]) -> Result<Xml, AwsError> {
+        let own = [("Action", operation), ("Version", "2016-11-15")];
+        let form: Vec<(String, String)> = own
+            .iter()
+            .chain(parameters)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let request = Request {
+            service: "ec2",
+            operation,
+            method: "POST",
+            path: "/".to_owned(),
+            query: Vec::new(),
+            content_type: "application/x-www-form-urlencoded; charset=utf-8",
+            body: signing::canonical_query(&form).into_bytes(),
+        };
+        let answer = self.send(request).await?;
+        let xml = Xml(String::from_utf8_lossy(&answer.body).into_owned());
+        if answer.ok {
+            return Ok(xml);
+        }
+        let part = |name| xml.first(name).unwrap_or_default();
+        Err(AwsError::Service {
+            operation: operation.to_owned(),
+            code: part("Code"),
+            message: part("Message"),
+        })
+    }
+
+    /// Ondol's own part of the endpoint.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    pub async fn control<T: DeserializeOwned>(&self, path: &str) -> Result<T, AwsError> {
+        let request = Request {
+            service: "eks",
+            operation: path,
+            method: "GET",
+            path: path.to_owned(),
+            query: Vec::new(),
+            content_type: "application/json",
+            body: Vec::new(),
+        };
+        let answer = self.send(request).await?;
+        if !answer.ok {
+            let message = String::from_utf8_lossy(&answer.body).into_owned();
+            return Err(AwsError::Service {
+                operation: path.to_owned(),
+                code: "status".to_owned(),
+                message,
+            });
+        }
+        serde_json::from_slice(&answer.body).map_err(|source| AwsError::Answer {
+            operation: path.to_owned(),
+            source: source.into(),
+        })
+    }
+
+    async fn send(&self, request: Request<'_>) -> Result<Answer, AwsError> {
+        let host = self
+            .endpoint
+            .endpoint
+            .trim_start_matches("http://")
+            .trim_end_matches('/');
+        let unsigned = Unsigned {
+            service: request.service,
+            region: &self.endpoint.region,
+            method: request.method,
+            host,
+            path: &request.path,
+            query: &request.query,
+            body: &request.body,
+        };
+        let proof = signing::headers(&unsigned, &self.keys, SystemClock.now());
+        let query = signing::canonical_query(&request.query);
+        let target = if query.is_empty() {
+            request.path.clone()
+        } else {
+            format!("{}?{query}", request.path)
+        };
+        let mut sent = http::Request::builder()
+            .method(request.method)
+            .uri(target)
+            .header(http::header::HOST, host)
+            .header(http::header::CONTENT_TYPE, request.content_type);
+        for (name, value) in proof {
+            sent = sent.header(name, value);
+        }
+        let exchanged = async { exchange(host, sent.body(Full::new(Bytes::from(request.body)))?).await };
+        exchanged.await.map_err(|source| AwsError::Unreachable {
+            operation: request.operation.to_owned(),
+            endpoint: self.endpoint.endpoint.clone(),
+            source,
+        })
+    }
+}
+
+/// One request on a connection of its own.
+async fn exchange(
+    host: &str,
+    request: http::Request<Full<Bytes>>,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = tokio::net::TcpStream::connect(host).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let asked = async move {
+        let response = sender.send_request(request).await?;
+        let ok = response.status().is_success();
+        let error_type = response
+            .headers()
+            .get("x-amzn-errortype")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok::<_, hyper::Error>(Answer { ok, error_type, body })
+    };
+    // The connection ends when the sender is dropped, which `asked` does.
+    let (answer, ended) = futures::join!(asked, connection);
+    let answer = answer?;
+    ended?;
+    Ok(answer)
+}
+
+/// An answer of EC2, of which only texts of elements are read.
+pub struct Xml(String);
+
+impl Xml {
+    /// The text of the first element of that name.
+    pub fn first(&self, name: &str) -> Option<String> {
+        self.all(name).into_iter().next()
+    }
+
+    /// The texts of all elements of that name, in order.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        let texts = self
+            .0
+            .split(open.as_str())
+            .skip(1)
+            .filter_map(|rest| rest.split(close.as_str()).next());
+        texts
+            .map(|text| {
+                text.replace("&lt;", "<")
+                    .replace("&gt;", ">")
+                    .replace("&quot;", "\"")
+                    .replace("&apos;", "'")
+                    .replace("&amp;", "&")
+            })
+            .collect()
+    }
+}
