@@ -75,6 +75,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) message_file: PathBuf,
     /// The image by the name that the runtime is to use.
     pub(crate) image_ref: String,
+    /// The image by the name that statuses show.
+    pub(crate) image_name: String,
     /// Memory of the machine.
     pub(crate) node_memory: i64,
 }
@@ -277,7 +279,7 @@ pub(crate) fn container(
         }),
         image: Some(cri::ImageSpec {
             image: prepared.image_ref.clone(),
-            user_specified_image: container.image.clone().unwrap_or_default(),
+            user_specified_image: prepared.image_name.clone(),
             ..Default::default()
         }),
         command,

@@ -15,6 +15,7 @@ fn check(pod_json: &str, image: cri::Image) -> Result<cri::ContainerConfig, Stri
         image: &image,
         message_file: "/k/msg".into(),
         image_ref: "sha256:1".into(),
+        image_name: "i".into(),
         node_memory: 4 << 30,
     };
     container(&pod, one, 2, &prepared).map_err(|error| error.to_string())

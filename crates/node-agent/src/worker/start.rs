@@ -201,6 +201,7 @@ impl Worker {
         volumes::write_file(&message_file, b"", 0o666).map_err(file_error)?;
         let logs = self.paths.logs.join(&container.name);
         std::fs::create_dir_all(&logs).map_err(|error| refuse(format!("create {}: {error}", logs.display())))?;
+        let spec_image = container.image.clone().unwrap_or_default();
         let prepared = Prepared {
             paths: &self.paths,
             volumes: &setup.volumes,
@@ -208,10 +209,11 @@ impl Worker {
             image,
             message_file,
             image_ref: if image.id.is_empty() {
-                container.image.clone().unwrap_or_default()
+                spec_image.clone()
             } else {
                 image.id.clone()
             },
+            image_name: full_name(image, &spec_image),
             node_memory: i64::try_from(self.agent.config.capacity.memory_bytes).unwrap_or(i64::MAX),
         };
         let config = container_config::container(pod, container, attempt, &prepared)
@@ -223,4 +225,15 @@ impl Worker {
         }
         Ok(config)
     }
+}
+
+/// The image's full name as the runtime knows it (`docker.io/library/nginx:latest`), which statuses show.
+fn full_name(image: &cri::Image, asked: &str) -> String {
+    let fits = |tag: &&String| tag.ends_with(asked) || tag.ends_with(&format!("{asked}:latest"));
+    image
+        .repo_tags
+        .iter()
+        .find(fits)
+        .cloned()
+        .unwrap_or_else(|| asked.to_owned())
 }

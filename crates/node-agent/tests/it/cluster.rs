@@ -33,6 +33,7 @@ impl NodeDialer for NoNodes {
 
 pub struct Cluster {
     pub client: kube::Client,
+    node_client: kube::Client,
     pub runtime: FakeRuntime,
     supervisor: Supervisor,
     agent: Option<Supervisor>,
@@ -78,16 +79,20 @@ impl Cluster {
             supervisor: supervisor.child("api"),
         })
         .unwrap();
-        let user = User {
-            name: "admin".to_owned(),
+        let user = |name: &str, group: &str| User {
+            name: name.to_owned(),
             uid: None,
-            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+            groups: vec![group.to_owned(), "system:authenticated".to_owned()],
             extra: Default::default(),
         };
-        let client = kube_client::in_process(api.in_process(user), "default");
+        let client = kube_client::in_process(api.in_process(user("admin", "system:masters")), "default");
+        // The agent may do what a node may, no more.
+        let node = user("system:node:node-1", "system:nodes");
+        let node_client = kube_client::in_process(api.in_process(node), "default");
         let runtime = FakeRuntime::new(clock, "10.1.0.1".parse().unwrap());
         let mut cluster = Self {
             client,
+            node_client,
             runtime,
             supervisor,
             agent: None,
@@ -114,7 +119,7 @@ impl Cluster {
         ));
         let tasks = self.supervisor.child("agent");
         let dependencies = node_agent::Dependencies {
-            client: self.client.clone(),
+            client: self.node_client.clone(),
             runtime: self.runtime.serve(&tasks),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),

@@ -1,4 +1,5 @@
 //! A whole agent on the fake runtime, against a real API server in the same process.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod cluster;
 
