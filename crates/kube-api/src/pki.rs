@@ -277,6 +277,7 @@ impl ClusterPki {
         if let Some((pair, made_for)) = stored
             && made_for == wanted
             && lasts(&pair.certificate_pem, now)
+            && belong_together(&pair)
         {
             return Ok(pair);
         }
@@ -364,6 +365,19 @@ fn date(now: Timestamp) -> (i32, u8, u8) {
 fn set_validity(parameters: &mut CertificateParams, (year, month, day): (i32, u8, u8), years: i32) {
     parameters.not_before = rcgen::date_time_ymd(year, month, day);
     parameters.not_after = rcgen::date_time_ymd(year + years, month, day.min(28));
+}
+
+/// Key and certificate are two files, so a start that was interrupted between them leaves a pair that does not fit.
+fn belong_together(pair: &CertificatePair) -> bool {
+    let Ok(key) = KeyPair::from_pem(&pair.key_pem) else {
+        return false;
+    };
+    let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(pair.certificate_pem.as_bytes()) else {
+        return false;
+    };
+    let public = rcgen::PublicKeyData::subject_public_key_info(&key);
+    pem.parse_x509()
+        .is_ok_and(|certificate| certificate.public_key().raw == public.as_slice())
 }
 
 fn lasts(certificate_pem: &str, now: Timestamp) -> bool {

@@ -74,3 +74,15 @@ fn a_damaged_ca_is_an_error_and_not_replaced() {
     assert!(ClusterPki::load_or_create(dir.path(), &ServerNames::default(), &clock()).is_err());
     assert_eq!(std::fs::read_to_string(dir.path().join("ca.key")).unwrap(), "nonsense");
 }
+
+#[test]
+fn a_renewal_that_was_interrupted_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ServerNames::of_cluster("cluster.local");
+    let first = ClusterPki::load_or_create(dir.path(), &names, &clock()).unwrap();
+    let other = first.issue_server("kube-apiserver", &names).unwrap();
+    std::fs::write(dir.path().join("apiserver.key"), &other.key_pem).unwrap();
+    let second = ClusterPki::load_or_create(dir.path(), &names, &clock()).unwrap();
+    assert!(second.serving() != first.serving() && second.serving().key_pem != other.key_pem);
+    assert_eq!(second.ca_pem(), first.ca_pem());
+}
