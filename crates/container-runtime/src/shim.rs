@@ -28,6 +28,7 @@ use crate::layout::SHIM_SOCKET;
 use crate::record::{PidNamespace, RecordError};
 use crate::wire::{self, Action, Report, Request};
 use container::Container;
+use output::Output;
 
 /// Why a shim could not do what it was asked, or could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,7 @@ fn run(args: &[OsString]) -> Result<(), ShimError> {
         home,
         connections: Vec::new(),
         containers: BTreeMap::new(),
+        unread: Vec::new(),
         execs: Vec::new(),
         pod_init: None,
         finished: false,
@@ -126,6 +128,8 @@ struct Shim {
     home: File,
     connections: Vec<OwnedFd>,
     containers: BTreeMap<String, Container>,
+    /// Of containers that have ended, while somebody attached has not read it all.
+    unread: Vec<Output>,
     execs: Vec<i32>,
     pod_init: Option<i32>,
     finished: bool,
@@ -140,6 +144,12 @@ impl Shim {
                 container.output.pump();
             }
         }
+        self.unread.retain_mut(|output| {
+            if output.concerns(&ready) {
+                output.pump();
+            }
+            output.is_unread()
+        });
         if ready.contains(&self.listener.as_raw_fd()) {
             self.accept();
         }
@@ -173,6 +183,7 @@ impl Shim {
         for container in self.containers.values() {
             waits.extend(container.output.waits());
         }
+        waits.extend(self.unread.iter().flat_map(Output::waits));
         match poll(&mut waits, PollTimeout::NONE) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -311,8 +322,10 @@ impl Shim {
                 .map(|(id, _)| id.clone())
                 && let Some(container) = self.containers.remove(&id)
             {
-                if let Err(error) = container.finish(code) {
-                    eprintln!("shim: {}", supervision::error_chain(&error));
+                match container.finish(code) {
+                    Ok(output) if output.is_unread() => self.unread.push(output),
+                    Ok(_) => {}
+                    Err(error) => eprintln!("shim: {}", supervision::error_chain(&error)),
                 }
                 self.tell(&Report {
                     container_id: id,

@@ -5,8 +5,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use clock::{Clock, SystemClock};
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 
 use super::output::Output;
 use super::{ShimError, process};
@@ -87,8 +85,7 @@ impl Container {
 
     /// Sends a signal to the first process.
     pub fn signal(&self, number: i32) -> Result<(), ShimError> {
-        let send = || -> nix::Result<()> { nix::sys::signal::kill(Pid::from_raw(self.pid), Signal::try_from(number)?) };
-        send().map_err(|error| self.failed("signal the first process")(error.into()))
+        process::signal(self.pid, number).map_err(self.failed("signal the first process"))
     }
 
     /// Runs a further process.
@@ -138,7 +135,8 @@ impl Container {
     }
 
     /// Writes down how the container ended, after its last output.
-    pub fn finish(mut self, code: i32) -> Result<(), ShimError> {
+    /// The output is returned for those who have not read it all.
+    pub fn finish(mut self, code: i32) -> Result<Output, ShimError> {
         if self.launch.pid_namespace() != PidNamespace::Own {
             process::kill_cgroups(&self.launch.cgroups);
         }
@@ -151,7 +149,7 @@ impl Container {
             ..ExitedRecord::default()
         };
         record::write(&self.files.exited(), &exited)?;
-        Ok(())
+        Ok(self.output)
     }
 
     fn failed(&self, step: &'static str) -> impl FnOnce(std::io::Error) -> ShimError + use<> {

@@ -188,8 +188,14 @@ impl Output {
         if let Err(error) = self.log.write(&lines) {
             eprintln!("shim: cannot write the log: {error}");
         }
-        // Somebody attached gets what there is room for: the container's end must not wait for a slow reader.
+        // Somebody attached gets the rest later: the container's end must not wait for a slow reader.
         self.flush_followers();
+        self.followers.retain(|follower| !follower.pending.is_empty());
+    }
+
+    /// Whether somebody attached has not read everything yet.
+    pub fn is_unread(&self) -> bool {
+        self.held_up()
     }
 }
 

@@ -1,7 +1,11 @@
 //! Small questions to the kernel about processes.
-#![allow(unsafe_code, reason = "accept4 hands a descriptor over as a number")]
+#![allow(
+    unsafe_code,
+    reason = "accept4 hands a descriptor over as a number, and no library sends real-time signals"
+)]
 
 use std::fs;
+use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
@@ -14,6 +18,15 @@ use crate::record::LaunchCgroup;
 pub fn own(number: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just made it for us, and nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Sends a signal to a child, real-time signals included.
+pub fn signal(pid: i32, number: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    if unsafe { libc::kill(pid, number) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Kills a child. It is not reaped yet, so its number is still its own.

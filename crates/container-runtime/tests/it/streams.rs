@@ -131,7 +131,7 @@ impl Channels {
             "{text:?} did not come: {:?}",
             String::from_utf8_lossy(&said)
         );
-        String::from_utf8(said).unwrap()
+        String::from_utf8_lossy(&said).into_owned()
     }
 }
 
@@ -250,4 +250,51 @@ async fn a_rotated_log_goes_on_in_a_new_file() {
         pod.log("talks").starts_with(&format!("stdout F line {}\n", last + 1)),
         "nothing is lost between the files"
     );
+}
+
+#[tokio::test]
+async fn whoever_is_attached_reads_everything_after_the_end() {
+    let Some(mut machine) = Machine::start().await else {
+        return;
+    };
+    let pod = machine.pod("much").await;
+    let mut config = Pod::script("much", "read line; head -c 300000 /dev/zero | tr '\\0' x; echo the-end");
+    config.stdin = true;
+    let id = pod.run(&mut machine, config).await;
+    let request = v1::AttachRequest {
+        container_id: id.clone(),
+        stdin: true,
+        stdout: true,
+        stderr: false,
+        tty: false,
+    };
+    let url = machine.client.attach(request).await.unwrap().into_inner().url;
+    let mut channels = Channels::open(&machine, &url).await;
+    channels.send(0, b"go\n").await;
+    let said = channels.read_until(1, "the-end\n").await;
+    assert_eq!(said.len(), 300_000 + "the-end\n".len());
+    assert_eq!(machine.wait_exited(&id).await.exit_code, 0);
+}
+
+#[tokio::test]
+async fn ports_of_a_pod_are_forwarded_from_its_loopback() {
+    let Some(mut machine) = Machine::start().await else {
+        return;
+    };
+    let pod = machine.pod("ports").await;
+    let id = pod
+        .run(
+            &mut machine,
+            Pod::script("serves", "echo hello-from-pod | nc -l -p 7777"),
+        )
+        .await;
+    let listening = "cat /proc/net/tcp /proc/net/tcp6 | grep -c :1E61";
+    while machine.exec(&id, listening).await.1 != "1\n" {}
+    let request = v1::PortForwardRequest {
+        pod_sandbox_id: pod.id.clone(),
+        port: vec![7777],
+    };
+    let url = machine.client.port_forward(request).await.unwrap().into_inner().url;
+    let mut channels = Channels::open(&machine, &url).await;
+    channels.read_until(0, "hello-from-pod").await;
 }
