@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scheduling::{ClusterChange, Decision, FitError, PodInfo, schedule};
+use scheduling::{ClusterChange, Decision, FitError, PodInfo};
 use supervision::Supervisor;
 use tokio::time::Instant;
 
@@ -63,10 +63,11 @@ impl Decider {
         let started = Instant::now();
         let mut state = self.cluster.state();
         let waiting = state.queue.pop(started)?;
-        let decision = schedule(&waiting.pod, &state.snapshot);
+        let decision = state.schedule(&waiting.pod);
         self.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
         match decision {
             Decision::Place { node } => {
+                state.forget_nomination(waiting.pod.uid());
                 state.assumed.insert(waiting.pod.uid().to_owned());
                 state.snapshot.put_pod(waiting.pod.clone(), &node);
                 // Others may want to be near it, or are kept away no longer by an empty domain.
@@ -81,6 +82,10 @@ impl Decider {
                     let node = state.snapshot.node(&candidate.node);
                     node.is_some_and(|node| node.pods().filter(lower).any(PodInfo::is_deleting))
                 });
+                match &failure.preemption.candidate {
+                    Some(candidate) => state.nominate(pod.clone(), &candidate.node),
+                    None => state.forget_nomination(pod.uid()),
+                }
                 state.queue.unschedulable(waiting, failure.plugins(), started);
                 Some(Follow::Tell {
                     pod,

@@ -9,7 +9,7 @@ use kube_types::ObjectKey;
 use kube_types::selector::LabelSelector;
 use plan::{Kind, Observation, World, controller_of};
 use reconcile_loop::Listener;
-use scheduling::{ClusterChange, PodInfo, Snapshot};
+use scheduling::{ClusterChange, Decision, PodInfo, Snapshot};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) queue: Queue,
     /// Uids of pods that were put on a node here and not yet seen there.
     pub(crate) assumed: BTreeSet<String>,
+    /// Pods for which room is being made, by uid, and the node where.
+    nominated: BTreeMap<String, (PodInfo, String)>,
 }
 
 impl Cluster {
@@ -92,6 +94,30 @@ impl Listener for Cluster {
 }
 
 impl State {
+    /// Decides on a pod. Room that is being made for pods as important as this one counts as taken.
+    pub(crate) fn schedule(&self, pod: &PodInfo) -> Decision {
+        let ahead = |(nominated, _): &&(PodInfo, String)| {
+            nominated.uid() != pod.uid() && nominated.priority() >= pod.priority()
+        };
+        let mut ahead = self.nominated.values().filter(ahead).peekable();
+        if ahead.peek().is_none() {
+            return scheduling::schedule(pod, &self.snapshot);
+        }
+        let mut snapshot = self.snapshot.clone();
+        ahead.for_each(|(nominated, node)| snapshot.put_pod(nominated.clone(), node));
+        scheduling::schedule(pod, &snapshot)
+    }
+
+    /// Room is being made for the pod on the node.
+    pub(crate) fn nominate(&mut self, pod: PodInfo, node: &str) {
+        self.nominated.insert(pod.uid().to_owned(), (pod, node.to_owned()));
+    }
+
+    /// The pod has a node, is gone, or must look elsewhere.
+    pub(crate) fn forget_nomination(&mut self, uid: &str) {
+        self.nominated.remove(uid);
+    }
+
     fn pod_changed(&mut self, old: Option<&Pod>, new: &Pod, world: &World, now: Instant) {
         let uid = name_of(&new.metadata.uid).to_owned();
         if old.is_some_and(|old| old.metadata.uid != new.metadata.uid) {
@@ -104,7 +130,10 @@ impl State {
         };
         match node_name(new) {
             Some(node) => self.placed(old, info, node, now),
-            None if is_finished(new) || info.is_deleting() || !is_ours(new) => self.queue.remove(&uid),
+            None if is_finished(new) || info.is_deleting() || !is_ours(new) => {
+                self.queue.remove(&uid);
+                self.forget_nomination(&uid);
+            }
             // Its binding is under way; the API server will say so.
             None if self.assumed.contains(&uid) => {}
             None => match old {
@@ -121,6 +150,7 @@ impl State {
         let uid = info.uid().to_owned();
         let was_assumed = self.assumed.remove(&uid);
         self.queue.remove(&uid);
+        self.forget_nomination(&uid);
         let pod = Arc::clone(&info.pod);
         let before = old.filter(|old| node_name(old).is_some());
         if is_finished(&pod) {
@@ -150,6 +180,7 @@ impl State {
     fn pod_gone(&mut self, pod: &Pod, now: Instant) {
         let uid = name_of(&pod.metadata.uid);
         self.queue.remove(uid);
+        self.forget_nomination(uid);
         let was_assumed = self.assumed.remove(uid);
         self.snapshot.remove_pod(uid);
         if was_assumed || node_name(pod).is_some() {

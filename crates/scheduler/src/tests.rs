@@ -347,3 +347,22 @@ async fn an_important_pod_takes_the_place_of_another() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn the_room_that_was_made_is_kept_for_whom_it_was_made() {
+    let server = Server::default();
+    server.add_node("n1");
+    let (_scheduler, _supervisor) = server.start();
+    server.add_pod("small", 0, "1500m");
+    server.until_bound(&[("small", "n1")]).await;
+    // It waits first, and longer pauses are behind the important pod than behind this one.
+    server.add_pod("waiting", 0, "1500m");
+    server
+        .until(true, |held| {
+            held.events.iter().any(|event| event.contains("Insufficient cpu"))
+        })
+        .await;
+    server.add_pod("large", 1000, "1500m");
+    server.until_bound(&[("small", "n1"), ("large", "n1")]).await;
+    assert_eq!(server.held().deleted, ["small"]);
+}
