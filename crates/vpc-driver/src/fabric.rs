@@ -89,6 +89,16 @@ pub enum FabricError {
     },
 }
 
+impl From<FabricError> for io::Error {
+    /// Keeps the kind, so that a refused connection inside the VPC is one to whoever dialled.
+    fn from(error: FabricError) -> Self {
+        match &error {
+            FabricError::Socket { source, .. } => Self::new(source.kind(), error),
+            _ => Self::other(error),
+        }
+    }
+}
+
 /// A VPC's network. A cheap handle; the namespace lives as long as a handle, a machine or an open file holds it.
 #[derive(Clone)]
 pub struct Fabric {

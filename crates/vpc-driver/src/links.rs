@@ -1,6 +1,7 @@
 //! The rtnetlink messages that a fabric, a machine and a pod are made of.
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use crate::netlink::{Answer, Message, NetlinkError, RouteSocket};
 use crate::{GATEWAY, GATEWAY_MAC, MTU};
@@ -12,6 +13,12 @@ const IFINFO: usize = 16;
 const RTMSG: usize = 12;
 const VETH_INFO_PEER: u16 = 1;
 const RTNH_F_ONLINK: u32 = 4;
+const OPERSTATE_UP: u8 = 6;
+/// Index of `eth0` in machines and pods. Both ends of a pair must not have the same index by chance: the kernel would
+/// take such a link for one without a peer and put off its activation by up to a second, dropping what is sent.
+const INSIDE_INDEX: u32 = 1 << 20;
+/// How long a link may take to carry packets before its maker goes on without waiting.
+const ACTIVATION: Duration = Duration::from_millis(200);
 /// `NLM_F_CREATE | NLM_F_EXCL`.
 const MAKE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 /// `NLM_F_CREATE | NLM_F_REPLACE`: the second time changes nothing.
@@ -26,12 +33,25 @@ pub(crate) struct Link {
     pub peer: u32,
     pub mac: Vec<u8>,
     pub alias: Option<String>,
+    /// Whether packets pass: later than set up, when the kernel has taken note of the other end.
+    pub operational: bool,
 }
 
 /// One end of a veth pair to be made.
 pub(crate) struct VethEnd<'a> {
     pub name: &'a str,
     pub mac: [u8; 6],
+    /// Whether it is the end inside a machine or pod, which has a fixed index.
+    pub inside: bool,
+}
+
+impl VethEnd<'_> {
+    fn header(&self) -> [u8; IFINFO] {
+        let mut header = [0; IFINFO];
+        let index = if self.inside { INSIDE_INDEX } else { 0 };
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        header
+    }
 }
 
 /// Makes a veth pair: `here` in the socket's namespace, `there` in another.
@@ -47,12 +67,12 @@ pub(crate) fn create_veth(here: &VethEnd<'_>, there: &VethEnd<'_>, namespace: Bo
             .number(libc::IFLA_NUM_RX_QUEUES, 1)
     };
     let what = format!("create link {} with its peer {}", here.name, there.name);
-    let message = end(Message::new(what, libc::RTM_NEWLINK, MAKE, &[0; IFINFO]), here);
+    let message = end(Message::new(what, libc::RTM_NEWLINK, MAKE, &here.header()), here);
     message.nested(libc::IFLA_LINKINFO, |info| {
         info.text(libc::IFLA_INFO_KIND, "veth")
             .nested(libc::IFLA_INFO_DATA, |data| {
                 data.nested(VETH_INFO_PEER, |peer| {
-                    let peer = end(peer.raw(&[0; IFINFO]), there);
+                    let peer = end(peer.raw(&there.header()), there);
                     peer.number(libc::IFLA_NET_NS_FD, namespace.as_raw_fd() as u32)
                 })
             })
@@ -186,6 +206,16 @@ pub(crate) fn find_link(socket: &mut RouteSocket, name: &str) -> Result<Option<L
     Ok(socket.query(message)?.first().map(read_link))
 }
 
+/// Waits until the end of a pair that was brought up first carries packets: what is sent before is dropped.
+pub(crate) fn wait_until_operational(socket: &mut RouteSocket, name: &str) -> Result<(), NetlinkError> {
+    let begun = Instant::now();
+    // Asking for one link makes newer kernels activate it; on older ones it is a matter of a few rounds.
+    while find_link(socket, name)?.is_some_and(|link| !link.operational) && begun.elapsed() < ACTIVATION {
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
 /// All interfaces of the namespace.
 pub(crate) fn list_links(socket: &mut RouteSocket) -> Result<Vec<Link>, NetlinkError> {
     let message = Message::new("list links", libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFO]);
@@ -207,6 +237,7 @@ fn read_link(answer: &Answer) -> Link {
             .unwrap_or_default()
             .to_vec(),
         alias: text(libc::IFLA_IFALIAS),
+        operational: answer.attribute(IFINFO, libc::IFLA_OPERSTATE) == Some(&[OPERSTATE_UP]),
     }
 }
 

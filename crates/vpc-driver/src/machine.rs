@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clock::Clock;
 use thiserror::Error;
 
-use crate::links::{self, LOOPBACK, VethEnd};
+use crate::links::{self, LOOPBACK, Link, VethEnd};
 use crate::namespace::{self, NamespaceError, NamespaceThread};
 use crate::netlink::{Message, NetlinkError, RouteSocket};
 use crate::sysctl::{self, SysctlError};
@@ -261,19 +261,24 @@ impl MachineNetwork {
                 source,
             })
         })?;
-        let (link, address) = (addresses.link.clone(), addresses.address);
-        let inside = move || (sysctl::make_pod(), configure_pod(&link, address, &machine));
-        let (sysctls, peer) = namespace::run_in(pod_namespace, inside).map_err(namespace_error)?;
+        let (link, address) = (addresses.link.as_str(), addresses.address);
+        // Only the socket is made in the pod; it may be used from here.
+        let inside = || (sysctl::make_pod(), RouteSocket::open());
+        let (sysctls, socket) = namespace::run_in(pod_namespace, inside).map_err(namespace_error)?;
         sysctls.map_err(sysctl_error)?;
-        let peer = peer.map_err(netlink_error)?;
+        let mut socket = socket.map_err(netlink_error)?;
+        let pair = ensure_pod_link(&mut socket, link, address, &machine).map_err(netlink_error)?;
         // A pod may send from its own address only: strictly, the way back must be the same link.
-        sysctl::set(&format!("ipv4/conf/{}/rp_filter", addresses.link), "1").map_err(sysctl_error)?;
+        sysctl::set(&format!("ipv4/conf/{link}/rp_filter"), "1").map_err(sysctl_error)?;
         let messages = vec![
-            links::up(peer),
-            links::put_link_route(peer, address),
-            links::put_neighbour(peer, address, links::mac_of(address)),
+            links::up(pair.peer),
+            links::put_link_route(pair.peer, address),
+            links::put_neighbour(pair.peer, address, links::mac_of(address)),
         ];
-        self.apply(messages).map_err(netlink_error)
+        self.apply(messages).map_err(netlink_error)?;
+        configure_pod(&mut socket, pair.index, address).map_err(netlink_error)?;
+        let mut route = self.inner.route.lock().unwrap_or_else(PoisonError::into_inner);
+        links::wait_until_operational(&mut route, link).map_err(netlink_error)
     }
 
     fn detach_now(&self, sandbox_id: &str) -> Result<(), MachineNetworkError> {
@@ -322,29 +327,39 @@ impl MachineNetwork {
     }
 }
 
-/// Makes the pair and the pod's side of it, on a thread inside the pod; returns the index of the machine's end.
-fn configure_pod(link: &str, address: Ipv4Addr, machine: &OwnedFd) -> Result<u32, NetlinkError> {
-    let mut route = RouteSocket::open()?;
-    if links::find_link(&mut route, POD_INTERFACE)?.is_none() {
-        let here = VethEnd {
-            name: POD_INTERFACE,
-            mac: links::mac_of(address),
-        };
-        let there = VethEnd {
-            name: link,
-            mac: GATEWAY_MAC,
-        };
-        route.apply(vec![links::create_veth(&here, &there, machine.as_fd())])?;
+/// The pod's end of its pair, made if it is not there; by a socket of the pod's namespace.
+fn ensure_pod_link(
+    pod: &mut RouteSocket,
+    link: &str,
+    address: Ipv4Addr,
+    machine: &OwnedFd,
+) -> Result<Link, NetlinkError> {
+    if let Some(present) = links::find_link(pod, POD_INTERFACE)? {
+        return Ok(present);
     }
-    let made = links::find_link(&mut route, POD_INTERFACE)?.ok_or(NetlinkError::Malformed)?;
+    let here = VethEnd {
+        name: POD_INTERFACE,
+        mac: links::mac_of(address),
+        inside: true,
+    };
+    let there = VethEnd {
+        name: link,
+        mac: GATEWAY_MAC,
+        inside: false,
+    };
+    pod.apply(vec![links::create_veth(&here, &there, machine.as_fd())])?;
+    links::find_link(pod, POD_INTERFACE)?.ok_or(NetlinkError::Malformed)
+}
+
+/// Addresses and routes inside the pod; by a socket of the pod's namespace.
+fn configure_pod(pod: &mut RouteSocket, index: u32, address: Ipv4Addr) -> Result<(), NetlinkError> {
     let mut messages = vec![
         links::up(LOOPBACK),
-        links::up(made.index),
-        links::put_address(made.index, address),
+        links::up(index),
+        links::put_address(index, address),
     ];
-    messages.extend(links::default_gateway(made.index));
-    route.apply(messages)?;
-    Ok(made.peer)
+    messages.extend(links::default_gateway(index));
+    pod.apply(messages)
 }
 
 /// The machine's end of a sandbox's link: `eni` and eleven hexadecimal digits, as long as the VPC CNI's.

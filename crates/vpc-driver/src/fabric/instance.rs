@@ -95,7 +95,8 @@ impl Fabric {
         let (address, eni_id) = (link.address, link.eni_id.clone());
         let configured = namespace::run_in_async(machine, move || configure_machine(&eni_id, peer, address)).await;
         configured.map_err(namespace_error)??;
-        self.put_routes(outside, link.address, &link.pod_addresses)
+        self.put_routes(outside, link.address, &link.pod_addresses)?;
+        self.with_route(|route| links::wait_until_operational(route, &name))
     }
 
     /// Disconnects an ENI: its link, its addresses and its routes go; one that is not there is no error.
@@ -127,10 +128,15 @@ impl Fabric {
 
     /// Makes the ENI's pair anew: the indexes of the fabric's and of the machine's end.
     fn create_link(&self, name: &str, mac: [u8; 6], machine: &OwnedFd) -> Result<(u32, u32), FabricError> {
-        let here = VethEnd { name, mac: GATEWAY_MAC };
+        let here = VethEnd {
+            name,
+            mac: GATEWAY_MAC,
+            inside: false,
+        };
         let there = VethEnd {
             name: MACHINE_INTERFACE,
             mac,
+            inside: true,
         };
         self.with_route(|route| {
             route.apply(vec![links::delete_link(name)])?;
