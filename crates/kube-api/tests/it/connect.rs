@@ -20,8 +20,8 @@ use crate::world::{World, get};
 
 type Answer = Response<Full<bytes::Bytes>>;
 
-/// Answers with what it was asked, echoes upgraded connections, and refuses clients without the API server's certificate.
-async fn agent(world: &World) -> SocketAddr {
+/// TLS as a node's agent serves it; clients without a certificate of the cluster are refused.
+pub fn agent_acceptor(world: &World) -> TlsAcceptor {
     let names = ServerNames::default().with_address("127.0.0.1".parse().unwrap());
     let pair = world.pki.issue_server("node-1", &names).unwrap();
     let (chain, key) = ClusterPki::rustls_pair(&pair).unwrap();
@@ -36,7 +36,12 @@ async fn agent(world: &World) -> SocketAddr {
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(chain, key)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Answers with what it was asked and echoes upgraded connections.
+async fn agent(world: &World) -> SocketAddr {
+    let acceptor = agent_acceptor(world);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = world.supervisor.clone();
@@ -90,7 +95,8 @@ fn answer(mut request: Request<hyper::body::Incoming>, tasks: &supervision::Supe
         .unwrap()
 }
 
-async fn pod_on_node(world: &World, agent: SocketAddr) {
+/// A pod with the containers `main` and `missing` on a node whose agent listens at `agent`.
+pub async fn pod_on_node(world: &World, agent: SocketAddr) {
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}});
     let (code, body) = world.json("POST", "/api/v1/nodes", &node.to_string()).await;
     assert_eq!(code, StatusCode::CREATED, "{body}");

@@ -1,10 +1,13 @@
 //! The real kubectl against the API, when there is one on `PATH`.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::world::World;
 
@@ -21,14 +24,16 @@ spec:
 "#;
 
 /// kubectl with a home and a kubeconfig of the test's own.
-struct Kubectl {
+#[derive(Clone)]
+pub struct Kubectl {
     program: PathBuf,
-    home: tempfile::TempDir,
+    home: Arc<tempfile::TempDir>,
+    environment: Vec<(String, String)>,
 }
 
 impl Kubectl {
     /// `None`, with a word about it, where there is no kubectl; in CI that is a failure.
-    fn find(world: &World) -> Option<Self> {
+    pub fn find(world: &World) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let Some(program) = std::env::split_paths(&path)
             .map(|dir| dir.join("kubectl"))
@@ -38,9 +43,20 @@ impl Kubectl {
             println!("skipped: there is no kubectl on PATH");
             return None;
         };
-        let home = tempfile::tempdir().unwrap();
+        let home = Arc::new(tempfile::tempdir().unwrap());
         std::fs::write(home.path().join("config"), kubeconfig(world)).unwrap();
-        Some(Self { program, home })
+        Some(Self {
+            program,
+            home,
+            environment: Vec::new(),
+        })
+    }
+
+    /// The same with one more environment variable.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut other = self.clone();
+        other.environment.push((name.to_owned(), value.to_owned()));
+        other
     }
 
     fn file(&self, name: &str, text: &str) -> String {
@@ -49,42 +65,66 @@ impl Kubectl {
         path.display().to_string()
     }
 
-    /// Runs kubectl to its end: did it succeed, and what did it print?
-    async fn run(&self, line: &str) -> (bool, String) {
-        let (program, home) = (self.program.clone(), self.home.path().to_owned());
-        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        tokio::task::spawn_blocking(move || run(&program, &home, &arguments))
-            .await
-            .unwrap()
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(line.split_whitespace())
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", self.home.path().join("config"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
 
-    async fn expect(&self, line: &str, wanted: &str) {
-        let (succeeded, printed) = self.run(line).await;
+    /// Runs kubectl to its end: did it succeed, and what did it print?
+    pub async fn run(&self, line: &str, input: &str) -> (bool, String) {
+        let mut child = self.command(line).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().await.unwrap();
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    pub async fn expect(&self, line: &str, wanted: &str) {
+        let (succeeded, printed) = self.run(line, "").await;
         assert!(
             succeeded && printed.contains(wanted),
             "kubectl {line}\n{printed}\nshould print {wanted:?}"
         );
     }
 
-    async fn refused(&self, line: &str, wanted: &str) {
-        let (succeeded, printed) = self.run(line).await;
+    pub async fn refused(&self, line: &str, wanted: &str) {
+        let (succeeded, printed) = self.run(line, "").await;
         assert!(
             !succeeded && printed.contains(wanted),
             "kubectl {line}\n{printed}\nshould be refused with {wanted:?}"
         );
     }
+
+    /// Starts a kubectl that goes on until it is stopped.
+    pub fn start(&self, line: &str) -> Running {
+        let mut child = self.command(line).stdin(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Running { _child: child, lines }
+    }
 }
 
-fn run(program: &Path, home: &Path, arguments: &[String]) -> (bool, String) {
-    let output = Command::new(program)
-        .args(arguments)
-        .env("HOME", home)
-        .env("KUBECONFIG", home.join("config"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+/// A kubectl that is killed with this value.
+pub struct Running {
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub async fn line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().unwrap_or_default()
+    }
+
+    pub fn stop(self) {}
 }
 
 fn kubeconfig(world: &World) -> String {
@@ -170,7 +210,7 @@ async fn kubectl_applies_by_merge_keys() {
         &DEPLOYMENT.replace(r#", {name: side, image: "side:1"}"#, ""),
     );
     kubectl.expect(&format!("apply -f {third}"), "configured").await;
-    let (_, printed) = kubectl.run(images).await;
+    let (_, printed) = kubectl.run(images, "").await;
     assert_eq!(printed, "nginx:1", "the container that left the file left the object");
     let wrong = kubectl.file("wrong.yaml", &DEPLOYMENT.replace("replicas:", "replicass:"));
     kubectl

@@ -8,4 +8,5 @@ mod access;
 mod connect;
 mod kubectl;
 mod protocol;
+mod streams;
 mod world;
