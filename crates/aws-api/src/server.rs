@@ -42,6 +42,7 @@ async fn answer(region: Arc<Region>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut call = Call {
         protocol: guess(&parts),
+        wants_json: accepts_json(&parts),
         namespace: None,
         request_id,
     };
@@ -80,8 +81,18 @@ fn guess(parts: &Parts) -> Protocol {
     }
 }
 
+fn accepts_json(parts: &Parts) -> bool {
+    let accept = parts
+        .headers
+        .get(http::header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.starts_with("application/json"))
+}
+
 struct Call {
     protocol: Protocol,
+    /// A query service was asked to answer in JSON, as aws-iam-authenticator does.
+    wants_json: bool,
     namespace: Option<&'static str>,
     request_id: String,
 }
@@ -158,6 +169,11 @@ impl Call {
     fn encode(&self, service: &Service, name: &str, output: &Value) -> Response {
         let operation = &service.operations[name];
         match self.protocol {
+            Protocol::Query if self.wants_json => build(
+                StatusCode::OK,
+                "application/json",
+                json::query_answer(service, name, operation, output, &self.request_id),
+            ),
             Protocol::Query | Protocol::Ec2 | Protocol::RestXml => {
                 let body = xml::answer(service, name, operation, output, &self.request_id);
                 build(StatusCode::OK, "text/xml;charset=UTF-8", body)

@@ -1,5 +1,9 @@
 //! A small AWS client for the region on this machine: signed requests, EKS by its shape table, EC2's forms.
 
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use aws_types::region_files::{Credentials, RegionEndpoint};
 use aws_types::shapes::{self, Location};
 use bytes::Bytes;
@@ -9,12 +13,23 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::region;
 use crate::signing::{self, Unsigned};
 
+/// How long a region that answered before may be away: it may be starting again after it was killed.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A client of one region.
+///
+/// Once the region has answered, calls that cannot reach it are repeated for a while: a region process that is started
+/// again continues what it had acknowledged, and every call made here may be repeated (creating ones carry tokens).
 pub struct Aws {
-    endpoint: RegionEndpoint,
+    home: PathBuf,
+    endpoint: RefCell<RegionEndpoint>,
+    region: String,
     keys: Credentials,
+    has_answered: Cell<bool>,
 }
 
 /// Why a call failed. `Display` names the operation, so callers need only name their object.
@@ -82,13 +97,20 @@ struct Request<'a> {
 
 impl Aws {
     /// A client with these keys.
-    pub fn new(endpoint: RegionEndpoint, keys: Credentials) -> Self {
-        Self { endpoint, keys }
+    pub fn new(home: &Path, endpoint: RegionEndpoint, keys: Credentials) -> Self {
+        let region = endpoint.region.clone();
+        Self {
+            home: home.to_owned(),
+            endpoint: RefCell::new(endpoint),
+            region,
+            keys,
+            has_answered: Cell::new(false),
+        }
     }
 
     /// The region's name.
     pub fn region(&self) -> &str {
-        &self.endpoint.region
+        &self.region
     }
 
     /// The keys.
@@ -215,14 +237,33 @@ impl Aws {
     }
 
     async fn send(&self, request: Request<'_>) -> Result<Answer, AwsError> {
-        let host = self
-            .endpoint
-            .endpoint
-            .trim_start_matches("http://")
-            .trim_end_matches('/');
+        let first = SystemClock.now();
+        loop {
+            let error = match self.try_send(&request).await {
+                Ok(answer) => {
+                    self.has_answered.set(true);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let waited = SystemClock.now().duration_since(first).unsigned_abs();
+            if !self.has_answered.get() || waited > PATIENCE {
+                return Err(error);
+            }
+            supervision::sleep(PAUSE).await;
+            // A region that was started again may have another port.
+            if let Ok(endpoint) = region::endpoint(&self.home) {
+                self.endpoint.replace(endpoint);
+            }
+        }
+    }
+
+    async fn try_send(&self, request: &Request<'_>) -> Result<Answer, AwsError> {
+        let endpoint = self.endpoint.borrow().endpoint.clone();
+        let host = endpoint.trim_start_matches("http://").trim_end_matches('/');
         let unsigned = Unsigned {
             service: request.service,
-            region: &self.endpoint.region,
+            region: &self.region,
             method: request.method,
             host,
             path: &request.path,
@@ -244,10 +285,10 @@ impl Aws {
         for (name, value) in proof {
             sent = sent.header(name, value);
         }
-        let exchanged = async { exchange(host, sent.body(Full::new(Bytes::from(request.body)))?).await };
+        let exchanged = async { exchange(host, sent.body(Full::new(Bytes::from(request.body.clone())))?).await };
         exchanged.await.map_err(|source| AwsError::Unreachable {
             operation: request.operation.to_owned(),
-            endpoint: self.endpoint.endpoint.clone(),
+            endpoint: endpoint.clone(),
             source,
         })
     }

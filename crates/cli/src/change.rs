@@ -7,6 +7,8 @@ use aws_types::eks::{
     NodegroupScalingConfig, UpdateNodegroupConfigRequest, UpdateNodegroupConfigResponse,
 };
 
+use clock::{Random, SystemRandom};
+
 use crate::arguments::{DeleteCluster, DeleteNodegroup, ScaleNodegroup};
 use crate::aws::AwsError;
 use crate::flags;
@@ -30,6 +32,7 @@ pub async fn scale(home: &Path, options: &ScaleNodegroup) -> Done {
         cluster_name: Some(options.cluster.clone()),
         nodegroup_name: Some(options.name.clone()),
         scaling_config: Some(scaling),
+        client_request_token: Some(SystemRandom.uuid()),
         ..UpdateNodegroupConfigRequest::default()
     };
     session.progress.info(format!(
@@ -112,7 +115,7 @@ pub async fn delete_cluster(home: &Path, options: &DeleteCluster) -> Done {
         }
         let groups = session.nodegroups(&name).await?;
         for group in &groups {
-            session.start_deleting(&name, group).await?;
+            or_gone(session.start_deleting(&name, group).await)?;
         }
         for group in &groups {
             session.wait_for_no_nodegroup(&name, group, limit).await?;
@@ -121,10 +124,13 @@ pub async fn delete_cluster(home: &Path, options: &DeleteCluster) -> Done {
         let request = DeleteClusterRequest {
             name: Some(name.clone()),
         };
-        session
-            .aws
-            .eks::<DeleteClusterResponse>("DeleteCluster", &request)
-            .await?;
+        or_gone(
+            session
+                .aws
+                .eks::<DeleteClusterResponse>("DeleteCluster", &request)
+                .await
+                .map(drop),
+        )?;
         session.wait_for_no_cluster(&name, limit).await?;
         progress.done(format!("deleted control plane of {name:?}"));
     }
@@ -139,4 +145,12 @@ pub async fn delete_cluster(home: &Path, options: &DeleteCluster) -> Done {
     }
     progress.finished(format!("all cluster resources of {name:?} were deleted"));
     Ok(())
+}
+
+/// What is gone already needs no deletion: a call that was repeated finds it so.
+fn or_gone(outcome: Result<(), AwsError>) -> Result<(), AwsError> {
+    match outcome {
+        Err(error) if error.code() == "ResourceNotFound" => Ok(()),
+        other => other,
+    }
 }

@@ -7,6 +7,7 @@ use cluster_lifecycle::cluster_config::ClusterConfig;
 use ipnet::Ipv4Net;
 use service_routing::subnets::plan_subnets;
 
+use crate::aws::AwsError;
 use crate::session::{CommandError, Session};
 
 /// eksctl's block.
@@ -39,10 +40,18 @@ impl Session {
         // A command that was killed may have left one behind; it belongs to no cluster.
         self.delete_network(cluster).await?;
         let made = self.try_create_network(config).await;
-        if made.is_err() {
-            self.delete_network(cluster).await?;
+        let Err(error) = made else { return made };
+        self.delete_network(cluster).await?;
+        // A region that was killed between writing and answering has what it is asked for again: then all of it is
+        // made once more.
+        let was_repeated = error
+            .downcast_ref::<AwsError>()
+            .is_some_and(|error| error.code() == "InvalidSubnet.Conflict");
+        if was_repeated {
+            self.try_create_network(config).await
+        } else {
+            Err(error)
         }
-        made
     }
 
     async fn try_create_network(&self, config: &ClusterConfig) -> Made<Vec<Subnet>> {

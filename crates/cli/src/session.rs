@@ -89,7 +89,7 @@ impl Session {
             }
             .into());
         }
-        let aws = Aws::new(endpoint, region::credentials(home)?);
+        let aws = Aws::new(home, endpoint, region::credentials(home)?);
         Ok(Self {
             aws,
             home: home.to_owned(),

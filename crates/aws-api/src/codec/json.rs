@@ -1,6 +1,6 @@
 //! JSON bodies: wire names to member names and back.
 
-use aws_types::shapes::{Kind, Member, Service};
+use aws_types::shapes::{Kind, Member, Operation, Service};
 use serde_json::{Map, Value};
 
 use super::DecodeError;
@@ -106,6 +106,21 @@ pub fn encode(service: &Service, shape: &str, value: &Value) -> Value {
         },
         _ => value.clone(),
     }
+}
+
+/// An answer of a query service for a client that wants JSON: the same elements as in XML.
+pub fn query_answer(service: &Service, name: &str, operation: &Operation, value: &Value, request_id: &str) -> String {
+    let one = |key: &str, value: Value| Value::Object(Map::from_iter([(key.to_owned(), value)]));
+    let mut parts = Map::new();
+    if let Some(shape) = &operation.output {
+        let wrapper = operation
+            .result_wrapper
+            .as_deref()
+            .map_or_else(|| format!("{name}Result"), str::to_owned);
+        parts.insert(wrapper, encode(service, shape, value));
+    }
+    parts.insert("ResponseMetadata".to_owned(), one("RequestId", request_id.into()));
+    one(&format!("{name}Response"), Value::Object(parts)).to_string()
 }
 
 /// A member's name on the wire.

@@ -93,4 +93,10 @@ status, _, body = send("POST", "/", body=b"Action=CreateVpc&Version=2016-11-15",
 assert status == 400 and "<Code>MissingParameter</Code>" in body, body
 status, code, _ = send("GET", "/", service="sagemaker")
 assert (status, code) == (404, "UnknownServiceException"), (status, code)
+import json
+status, _, body = send("POST", "/", body=b"Action=GetCallerIdentity&Version=2011-06-15", service="sts", content_type=form, headers={"Accept": "application/json"})
+assert json.loads(body)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Account"] == "000000000000", body
+url = boto3.client("sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
+with urllib.request.urlopen(url) as answer:
+    assert b"<Account>000000000000</Account>" in answer.read()
 print("signatures: as AWS")

@@ -9,12 +9,13 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_api::{Options, Region, credentials};
 use aws_types::RegionName;
 use aws_types::region_files::{CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
 use cli::hooks::{DownOptions, DownReport, HookError, Hooks, Image, UpOptions, UpReport};
-use clock::{SystemClock, SystemRandom};
+use clock::{Random, SystemClock, SystemRandom};
 use fake_host::{FakeHost, World};
 use supervision::Supervisor;
 use tempfile::TempDir;
@@ -59,7 +60,7 @@ fn as_command() {
 struct Fixture {
     home: TempDir,
     host: Arc<FakeHost>,
-    _supervisor: Supervisor,
+    supervisor: Supervisor,
 }
 
 struct Said {
@@ -71,21 +72,26 @@ struct Said {
 impl Fixture {
     async fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let supervisor = Supervisor::new("region");
         let host = FakeHost::new(Arc::new(Mutex::new(World::default())));
+        let supervisor = Self::serve(home.path(), &host).await;
+        Self { home, host, supervisor }
+    }
+
+    /// A region process on the home's records and the host's machines, on a free port.
+    async fn serve(home: &Path, host: &Arc<FakeHost>) -> Supervisor {
+        let supervisor = Supervisor::new("region");
+        let opened = supervision::wait_until("the store opens", Duration::from_secs(10), || async {
+            store::open(&home.join("region/store"), store::Options::default(), &supervisor)
+                .map_err(|error| error.to_string())
+        });
         let region = Region::open(Options {
-            store: store::open(
-                &home.path().join("region/store"),
-                store::Options::default(),
-                &supervisor,
-            )
-            .unwrap(),
+            store: opened.await.unwrap(),
             host: host.clone(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             supervisor: supervisor.clone(),
             region: RegionName::new("ap-northeast-2").unwrap(),
-            credentials: credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), &SystemRandom).unwrap(),
+            credentials: credentials::load_or_create(&home.join(CREDENTIALS_FILE), &SystemRandom).unwrap(),
         })
         .await
         .unwrap();
@@ -97,17 +103,19 @@ impl Fixture {
             region: "ap-northeast-2".to_owned(),
             load_balancer_port: None,
         };
-        std::fs::write(home.path().join(ENDPOINT_FILE), serde_json::to_vec(&endpoint).unwrap()).unwrap();
+        std::fs::write(home.join(ENDPOINT_FILE), serde_json::to_vec(&endpoint).unwrap()).unwrap();
         let router = region.router();
         supervisor.spawn_until_cancelled("endpoint", async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            home,
-            host,
-            _supervisor: supervisor,
-        }
+        supervisor
     }
 
-    async fn run(&self, line: &str) -> Said {
+    /// Ends every task of the region wherever it is, and starts a new one.
+    async fn restart(&mut self) {
+        self.supervisor.drain(Duration::from_secs(10)).await;
+        self.supervisor = Self::serve(self.home.path(), &self.host).await;
+    }
+
+    fn spawn(&self, line: &str) -> tokio::task::JoinHandle<Said> {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "as_command", "--nocapture", "--quiet"])
@@ -115,15 +123,19 @@ impl Fixture {
             .env("ONDOL_HOME", self.home.path())
             .env("KUBECONFIG", self.home.path().join("kubeconfig"))
             .env("RUST_BACKTRACE", "0");
-        let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
-        let out = String::from_utf8_lossy(&stdout).replace("\nrunning 1 test\n", "");
-        Said {
-            code: status.code().unwrap(),
-            out,
-            err: String::from_utf8_lossy(&stderr).into_owned(),
-        }
+        tokio::task::spawn_blocking(move || {
+            let Output { status, stdout, stderr } = command.output().unwrap();
+            let out = String::from_utf8_lossy(&stdout).replace("\nrunning 1 test\n", "");
+            Said {
+                code: status.code().unwrap(),
+                out,
+                err: String::from_utf8_lossy(&stderr).into_owned(),
+            }
+        })
+    }
+
+    async fn run(&self, line: &str) -> Said {
+        self.spawn(line).await.unwrap()
     }
 
     async fn ok(&self, line: &str) -> String {
@@ -288,4 +300,33 @@ async fn errors_name_what_and_where() {
         )
         .await;
     fixture.ok("ondol delete cluster x").await;
+}
+
+/// Restarts of the region while commands run: each command ends well, and nothing is made twice or left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_survive_restarts_of_the_region() {
+    let mut fixture = Fixture::start().await;
+    let random = clock::SeededRandom::new(7);
+    let lines = [
+        "ondol create cluster demo --nodes 3 --nodes-min 1 --nodegroup-name a --node-type t3.medium",
+        "ondol scale nodegroup --cluster demo --name a --nodes 5 --nodes-max 6 --wait",
+        "ondol scale nodegroup --cluster demo --name a --nodes 2 --wait",
+        "ondol delete cluster demo",
+    ];
+    for round in 0..3 {
+        for line in lines {
+            let command = fixture.spawn(line);
+            while !command.is_finished() {
+                supervision::sleep(Duration::from_millis(20 + random.below(150))).await;
+                fixture.restart().await;
+            }
+            let said = command.await.unwrap();
+            assert_eq!(said.code, 0, "round {round}: {line}\n{}", said.err);
+        }
+        let world = fixture.host.world();
+        assert!(
+            world.instances.is_empty() && world.control_planes.is_empty(),
+            "round {round} leaves nothing behind"
+        );
+    }
 }
