@@ -90,8 +90,8 @@ pub(crate) async fn keep(agent: Arc<Agent>) -> Result<(), kube::Error> {
                 .await?;
             sent = Some((status, now));
         }
-        if facts.ready.is_ok() {
-            untaint(&api, &node).await?;
+        if facts.ready.is_ok() && is_tainted(&node) {
+            node = untaint(&api, &node).await?;
         }
         // A runtime that is not ready yet is asked again soon: the node becomes Ready as soon as it can run a pod.
         let pause = if facts.ready.is_ok() {
@@ -136,28 +136,31 @@ fn announce(agent: &Agent, node: &Node) {
     }
 }
 
+fn is_tainted(node: &Node) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    taints.into_iter().flatten().any(|taint| taint.key == NOT_READY)
+}
+
 /// A node that can run pods carries no not-ready taint; the version in the patch keeps other writers' taints safe.
-async fn untaint(api: &Api<Node>, node: &Node) -> Result<(), kube::Error> {
-    let taints = node
+async fn untaint(api: &Api<Node>, node: &Node) -> Result<Node, kube::Error> {
+    let mut taints = node
         .spec
         .as_ref()
         .and_then(|spec| spec.taints.clone())
         .unwrap_or_default();
-    let left: Vec<_> = taints.iter().filter(|taint| taint.key != NOT_READY).cloned().collect();
-    if left.len() == taints.len() {
-        return Ok(());
-    }
+    taints.retain(|taint| taint.key != NOT_READY);
     let patch = TaintsPatch {
         metadata: Version {
             resource_version: &node.metadata.resource_version,
         },
-        spec: Taints { taints: left },
+        spec: Taints { taints },
     };
     let name = node.metadata.name.as_deref().unwrap_or_default();
     match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-        // The node lifecycle controller was faster.
-        Err(kube::Error::Api(answer)) if answer.code == 409 => Ok(()),
-        other => other.map(|_| ()),
+        // Somebody else wrote to the node, perhaps the node lifecycle controller for the same reason; and a server that
+        // restricts nodes leaves taints to that controller.
+        Err(kube::Error::Api(answer)) if matches!(answer.code, 403 | 409) => api.get(name).await,
+        other => other,
     }
 }
 

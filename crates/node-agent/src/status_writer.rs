@@ -86,6 +86,31 @@ impl Drop for StatusWriter {
     }
 }
 
+/// How long a status that only says "coming up" waits for a better one.
+const COMING_UP: Duration = Duration::from_millis(40);
+
+/// The steps of a pod that comes up follow each other within milliseconds; written one by one, they would only stand in
+/// the way of the one that counts, that it runs. Everything else is written at once.
+async fn let_it_come_up(queue: &mut watch::Receiver<(u64, PodStatus)>) {
+    while is_coming_up(&queue.borrow_and_update().1) {
+        match tokio::time::timeout(COMING_UP, queue.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+}
+
+fn is_coming_up(status: &PodStatus) -> bool {
+    let usual = |reason: &str| matches!(reason, "ContainerCreating" | "PodInitializing");
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let mut waiting = lists
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|one| one.state.as_ref()?.waiting.as_ref());
+    status.phase.as_deref() == Some("Pending") && waiting.all(|waiting| waiting.reason.as_deref().is_none_or(usual))
+}
+
 struct Target {
     api: Api<Pod>,
     name: String,
@@ -97,6 +122,7 @@ impl Target {
     async fn run(mut self, mut queue: watch::Receiver<(u64, PodStatus)>, done: watch::Sender<u64>) {
         let mut failures = 0u32;
         while queue.changed().await.is_ok() {
+            let_it_come_up(&mut queue).await;
             loop {
                 let (number, status) = queue.borrow_and_update().clone();
                 match self.patch(&status).await {
@@ -107,8 +133,8 @@ impl Target {
                     }
                     Err(error) => {
                         failures += 1;
-                        let level = error.to_string();
-                        tracing::warn!(pod = self.name, error = level, "status not written; trying again");
+                        let error = supervision::error_chain(&error);
+                        tracing::warn!(pod = self.name, error, "status not written; trying again");
                         let pause = Duration::from_millis(100 << failures.min(6));
                         supervision::sleep(pause).await;
                     }
