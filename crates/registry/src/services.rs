@@ -146,7 +146,25 @@ fn keep_allocated(new: &mut Object, old: &Object) {
     {
         set(new, "healthCheckNodePort", port);
     }
+    for (field, needs) in [
+        ("externalTrafficPolicy", is_external as fn(&Object) -> bool),
+        ("allocateLoadBalancerNodePorts", is_balanced),
+        ("loadBalancerClass", is_balanced),
+    ] {
+        if needs(old) && !needs(new) {
+            drop_unchanged(new, old, &[field]);
+        }
+    }
     ports::keep(new, old);
+}
+
+fn is_external(service: &Object) -> bool {
+    matches!(service_type(service), "NodePort" | "LoadBalancer")
+        || crate::columns::count(&service.0, &["spec", "externalIPs"]) > 0
+}
+
+fn is_balanced(service: &Object) -> bool {
+    service_type(service) == "LoadBalancer"
 }
 
 fn drop_unchanged(new: &mut Object, old: &Object, fields: &[&str]) {

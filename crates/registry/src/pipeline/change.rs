@@ -10,7 +10,7 @@ use object_rules::field::Errors;
 use super::decode::{check_name, check_namespace, conform};
 use super::{Commit, Created, Resource, metadata};
 use crate::admission::{Operation, Request};
-use crate::cache::Item;
+use crate::cache::{Item, encode};
 use crate::kinds::{Handler, ScalePaths, Verb};
 use crate::options::WriteOptions;
 use crate::registry::Registry;
@@ -245,7 +245,7 @@ impl Attempt<'_> {
             let removed = registry.remove(resource, self.item, allocation).await?;
             // The client sees the object as it wrote it last.
             return Ok(Some(match removed {
-                Commit::Done(_) => Commit::Done(self.item.clone()),
+                Commit::Done(last) => Commit::Done(Arc::new(last_written(resource, &new, &last)?)),
                 lost => lost,
             }));
         }
@@ -406,6 +406,13 @@ impl Attempt<'_> {
         }
         Ok(())
     }
+}
+
+/// The object that a change asked for and that went with it, at the revision of its deletion.
+fn last_written(resource: &Resource, new: &Object, last: &Item) -> Result<Item, StatusError> {
+    let kind = resource.stored();
+    let value = encode(&kind.kind, &kind.api_version(), &new.0).map_err(StatusError::internal)?;
+    Ok(Item::assemble(last.extract.clone(), &value, last.revision))
 }
 
 /// Makes the top-level fields that `is_kept` names equal to the old object's.

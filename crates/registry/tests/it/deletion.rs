@@ -33,10 +33,15 @@ async fn a_finalizer_holds_an_object_until_it_is_gone() {
         again.message(),
         r#"object is being deleted: configmaps "a" already exists"#
     );
-    world
+    let last = world
         .patch(path, json!({"metadata": {"finalizers": null}}))
         .await
         .unwrap();
+    assert_eq!(
+        last["metadata"].get("finalizers"),
+        None,
+        "the object as it was written last"
+    );
     assert_eq!(world.get(path).await.unwrap_err().code(), 404);
 }
 
