@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use clock::{Clock, Random};
 use controllers::{
-    DaemonSets, Deployments, EndpointSlices, EndpointsObjects, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets,
-    RootCertificates, ServiceAccounts, TaintEviction,
+    DaemonSets, Deployments, DisruptionBudgets, EndpointSlices, EndpointsObjects, Jobs, LoadBalancers, NodeLifecycle,
+    PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, TaintEviction,
 };
 use kube::Client;
 use kube_types::ObjectKey;
@@ -70,6 +70,8 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
         }),
         Box::new(TaintEviction),
         Box::new(PodGarbage),
+        Box::new(DisruptionBudgets),
+        Box::new(Jobs),
     ]
 }
 

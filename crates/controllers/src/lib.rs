@@ -6,9 +6,11 @@
 mod claim;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
 pub mod garbage;
+mod job;
 mod load_balancer;
 pub mod namespace;
 mod node_lifecycle;
@@ -23,8 +25,10 @@ mod template;
 
 pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
+pub use disruption::DisruptionBudgets;
 pub use endpoint_slice::EndpointSlices;
 pub use endpoints::EndpointsObjects;
+pub use job::Jobs;
 pub use load_balancer::{LoadBalancers, wants_balancer};
 pub use node_lifecycle::NodeLifecycle;
 pub use pod_garbage::PodGarbage;

@@ -35,6 +35,7 @@ macro_rules! for_object {
             AnyObject::ReplicaSet($value) => $body,
             AnyObject::DaemonSet($value) => $body,
             AnyObject::ControllerRevision($value) => $body,
+            AnyObject::Job($value) => $body,
             other => panic!("the simulation has no {}", other.kind()),
         }
     };
@@ -157,7 +158,7 @@ impl Simulation {
             };
         }
         keys!(Deployment => deployments, ReplicaSet => replica_sets, DaemonSet => daemon_sets, Service => services,
-              Namespace => namespaces, Node => nodes, Pod => pods)
+              Namespace => namespaces, Node => nodes, Pod => pods, Job => jobs)
     }
 
     fn apply(&mut self, plan: Plan) {

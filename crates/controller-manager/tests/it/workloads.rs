@@ -73,92 +73,108 @@ async fn addresses(cluster: &Cluster, wanted: usize) {
     .await;
 }
 
+/// What users watch of a workload, in the namespace `default`.
+struct Apis {
+    deployments: Api<Deployment>,
+    services: Api<Service>,
+    sets: Api<ReplicaSet>,
+    pods: Api<Pod>,
+    events: Api<Event>,
+    endpoints: Api<Endpoints>,
+}
+
+impl Apis {
+    fn of(cluster: &Cluster) -> Self {
+        Self {
+            deployments: cluster.api("default"),
+            services: cluster.api("default"),
+            sets: cluster.api("default"),
+            pods: cluster.api("default"),
+            events: cluster.api("default"),
+            endpoints: cluster.api("default"),
+        }
+    }
+
+    async fn patch(&self, yaml: &str) {
+        let patch = Patch::Merge(parse_patch(yaml));
+        let patched = self.deployments.patch("web", &PatchParams::default(), &patch).await;
+        patched.expect("the deployment is patched");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deployment_runs_scales_rolls_and_goes() {
     let cluster = Cluster::start().await;
     cluster.add_node("node-a", "ap-northeast-2a").await;
     cluster.add_node("node-b", "ap-northeast-2b").await;
+    let apis = Apis::of(&cluster);
+    deploy(&cluster, &apis).await;
+    for wanted in [10_usize, 1] {
+        apis.patch(&format!("spec: {{replicas: {wanted}}}")).await;
+        available(&cluster, i32::try_from(wanted).expect("a count")).await;
+        addresses(&cluster, wanted).await;
+    }
+    roll(&cluster, &apis).await;
+    nothing_is_left_to_do(&cluster).await;
+    remove(&apis).await;
+    cluster.stop().await;
+}
+
+async fn deploy(cluster: &Cluster, apis: &Apis) {
     let start = Instant::now();
-    let deployments: Api<Deployment> = cluster.api("default");
-    let services: Api<Service> = cluster.api("default");
-    deployments
-        .create(&PostParams::default(), &deployment(3))
+    let params = PostParams::default();
+    apis.deployments
+        .create(&params, &deployment(3))
         .await
         .expect("the deployment is accepted");
-    services
-        .create(&PostParams::default(), &service())
+    apis.services
+        .create(&params, &service())
         .await
         .expect("the service is accepted");
-    let completed = available(&cluster, 3).await;
-    addresses(&cluster, 3).await;
+    let completed = available(cluster, 3).await;
+    addresses(cluster, 3).await;
     println!("deployment of 3 to ready endpoints: {:?}", start.elapsed());
     assert_eq!(
         completed.metadata.annotations.expect("annotations")["deployment.kubernetes.io/revision"],
         "1"
     );
-    let endpoints: Api<Endpoints> = cluster.api("default");
-    assert_eq!(
-        endpoints
-            .get("web")
-            .await
-            .expect("endpoints")
-            .subsets
-            .expect("subsets")
-            .len(),
-        1
-    );
-    let balanced = eventually("the balancer has a name", || async {
-        let service = services.get("web").await.expect("the service is there");
-        let status = service.status.clone().and_then(|status| status.load_balancer?.ingress);
-        status
+    let endpoints = apis.endpoints.get("web").await.expect("endpoints");
+    assert_eq!(endpoints.subsets.expect("subsets").len(), 1);
+    let hostname = eventually("the balancer has a name", || async {
+        let service = apis.services.get("web").await.expect("the service is there");
+        let ingress = service.status.clone().and_then(|status| status.load_balancer?.ingress);
+        ingress
             .and_then(|ingress| ingress[0].hostname.clone())
             .ok_or(service.status)
     });
-    assert!(balanced.await.ends_with(".ap-northeast-2.elb.localhost"));
+    assert!(hostname.await.ends_with(".ap-northeast-2.elb.localhost"));
+}
 
-    let scale = |replicas: i32| Patch::Merge(parse_patch(&format!("spec: {{replicas: {replicas}}}")));
-    for wanted in [10, 1] {
-        deployments
-            .patch("web", &PatchParams::default(), &scale(wanted))
-            .await
-            .expect("it is scaled");
-        available(&cluster, wanted).await;
-        addresses(&cluster, usize::try_from(wanted).expect("a count")).await;
-    }
-    let image = "spec: {template: {spec: {containers: [{name: web, image: 'nginx:1.27'}]}}}";
-    deployments
-        .patch("web", &PatchParams::default(), &Patch::Merge(parse_patch(image)))
-        .await
-        .expect("it is rolled");
-    let rolled = eventually("the rollout completes", || async {
-        let deployment = available(&cluster, 1).await;
-        let revision = deployment.metadata.annotations.clone().unwrap_or_default();
-        let revision = revision.get("deployment.kubernetes.io/revision").cloned();
+async fn roll(cluster: &Cluster, apis: &Apis) {
+    apis.patch("spec: {template: {spec: {containers: [{name: web, image: 'nginx:1.27'}]}}}")
+        .await;
+    eventually("the rollout completes", || async {
+        let annotations = available(cluster, 1).await.metadata.annotations.unwrap_or_default();
+        let revision = annotations.get("deployment.kubernetes.io/revision").cloned();
         if revision.as_deref() == Some("2") {
-            Ok(deployment)
+            Ok(())
         } else {
             Err(revision)
         }
-    });
-    rolled.await;
-    let sets: Api<ReplicaSet> = cluster.api("default");
+    })
+    .await;
     assert_eq!(
-        sets.list(&ListParams::default())
+        apis.sets
+            .list(&ListParams::default())
             .await
             .expect("sets are listed")
             .items
             .len(),
         2
     );
-    let key = ObjectKey::namespaced("default", "web");
-    let explained = cluster.manager.explain(plan::Kind::Deployment, &key);
-    assert!(
-        explained.iter().all(|explained| explained.plan.steps.is_empty()),
-        "nothing is left to do: {explained:?}"
-    );
-    let events: Api<Event> = cluster.api("default");
     eventually("the scaling is told", || async {
-        let events = events
+        let events = apis
+            .events
             .list(&ListParams::default())
             .await
             .expect("events are listed")
@@ -169,20 +185,42 @@ async fn a_deployment_runs_scales_rolls_and_goes() {
         if told { Ok(()) } else { Err(events.len()) }
     })
     .await;
+}
 
-    deployments
+/// A loop that goes on writing would keep its plans from being empty.
+async fn nothing_is_left_to_do(cluster: &Cluster) {
+    let web = ObjectKey::namespaced("default", "web");
+    let subjects = [
+        (plan::Kind::Deployment, web.clone()),
+        (plan::Kind::Service, web),
+        (plan::Kind::Namespace, ObjectKey::cluster("default")),
+        (plan::Kind::Node, ObjectKey::cluster("node-a")),
+    ];
+    eventually("nothing is left to do", || async {
+        let plans = subjects
+            .iter()
+            .flat_map(|(kind, key)| cluster.manager.explain(*kind, key));
+        let busy: Vec<_> = plans.filter(|explained| !explained.plan.steps.is_empty()).collect();
+        if busy.is_empty() { Ok(()) } else { Err(busy) }
+    })
+    .await;
+}
+
+async fn remove(apis: &Apis) {
+    apis.deployments
         .delete("web", &DeleteParams::default())
         .await
         .expect("the deployment is deleted");
-    let pods: Api<Pod> = cluster.api("default");
     eventually("sets and pods are collected", || async {
-        let sets = sets
+        let sets = apis
+            .sets
             .list(&ListParams::default())
             .await
             .expect("sets are listed")
             .items
             .len();
-        let pods = pods
+        let pods = apis
+            .pods
             .list(&ListParams::default())
             .await
             .expect("pods are listed")
@@ -195,7 +233,6 @@ async fn a_deployment_runs_scales_rolls_and_goes() {
         }
     })
     .await;
-    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,17 +245,36 @@ async fn a_namespace_is_furnished_and_emptied() {
         .create(&PostParams::default(), &shop)
         .await
         .expect("the namespace is accepted");
+    furnished(&cluster).await;
+    run_agent(&cluster).await;
+    namespaces
+        .delete("shop", &DeleteParams::default())
+        .await
+        .expect("the namespace is deleted");
+    eventually("the namespace is gone", || async {
+        let left = namespaces.get_opt("shop").await.expect("namespaces are read");
+        left.map_or(Ok(()), |left| Err(left.status))
+    })
+    .await;
+    cluster.stop().await;
+}
+
+async fn furnished(cluster: &Cluster) {
     let accounts: Api<ServiceAccount> = cluster.api("shop");
     let maps: Api<ConfigMap> = cluster.api("shop");
     eventually("the namespace is furnished", || async {
         let account = accounts.get_opt("default").await.expect("accounts are read");
         let map = maps.get_opt("kube-root-ca.crt").await.expect("maps are read");
-        match (account, map) {
-            (Some(_), Some(map)) => Ok(map),
-            missing => Err(missing),
+        if account.is_some() && map.is_some() {
+            Ok(())
+        } else {
+            Err((account, map))
         }
     })
     .await;
+}
+
+async fn run_agent(cluster: &Cluster) {
     let agent: DaemonSet = parse(
         "apiVersion: apps/v1
 kind: DaemonSet
@@ -249,19 +305,6 @@ spec:
         }
     })
     .await;
-    namespaces
-        .delete("shop", &DeleteParams::default())
-        .await
-        .expect("the namespace is deleted");
-    eventually("the namespace is gone", || async {
-        namespaces
-            .get_opt("shop")
-            .await
-            .expect("namespaces are read")
-            .map_or(Ok(()), |left| Err(left.status))
-    })
-    .await;
-    cluster.stop().await;
 }
 
 fn parse_patch(yaml: &str) -> Object {
