@@ -15,7 +15,7 @@ use futures::{FutureExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus, Pod, PodCondition, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use kube_api::{
@@ -132,15 +132,15 @@ impl Cluster {
             }),
         };
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let mut created = nodes
+        nodes
             .create(&PostParams::default(), &node)
             .await
             .expect("a node is created");
-        created.status = node.status;
-        nodes
-            .replace_status(name, &PostParams::default(), &created)
-            .await
-            .expect("a node is ready");
+        // A patch: the controllers taint the node at the same time.
+        let ready = nodes
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(&node))
+            .await;
+        ready.expect("a node is ready");
     }
 
     pub async fn stop(self) {
@@ -189,7 +189,7 @@ async fn agents(client: Client) {
     }
 }
 
-async fn attend(api: &Api<Pod>, mut pod: Pod, turn: usize) -> Result<(), kube::Error> {
+async fn attend(api: &Api<Pod>, pod: Pod, turn: usize) -> Result<(), kube::Error> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let phase = pod
         .status
@@ -208,7 +208,7 @@ async fn attend(api: &Api<Pod>, mut pod: Pod, turn: usize) -> Result<(), kube::E
     if phase != "Running" {
         let address = format!("10.0.{}.{}", turn / 250, turn % 250 + 1);
         let now = Some(Time("2026-01-01T00:00:00Z".parse().expect("a time")));
-        pod.status = Some(PodStatus {
+        let status = Some(PodStatus {
             phase: Some("Running".to_owned()),
             pod_ip: Some(address.clone()),
             pod_ips: Some(vec![PodIP { ip: address }]),
@@ -220,7 +220,14 @@ async fn attend(api: &Api<Pod>, mut pod: Pod, turn: usize) -> Result<(), kube::E
             }]),
             ..PodStatus::default()
         });
-        return api.replace_status(&name, &PostParams::default(), &pod).await.map(drop);
+        let running = Pod {
+            status,
+            ..Pod::default()
+        };
+        return api
+            .patch_status(&name, &PatchParams::default(), &Patch::Merge(&running))
+            .await
+            .map(drop);
     }
     Ok(())
 }
