@@ -41,6 +41,7 @@ pub(crate) struct Agent {
     pub(crate) config: Config,
     pub(crate) client: kube::Client,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
     pub(crate) tasks: Supervisor,
     pub(crate) runtime: Runtime,
     pub(crate) events: Recorder,
@@ -63,7 +64,7 @@ impl Agent {
             random,
             tasks,
         } = given;
-        let events = Recorder::start(&config.node_name, client.clone(), clock.clone(), random, &tasks);
+        let events = Recorder::start(&config.node_name, client.clone(), clock.clone(), &tasks);
         Arc::new(Self {
             runtime: Runtime::new(runtime),
             images: Puller::default(),
@@ -76,6 +77,7 @@ impl Agent {
             config,
             client,
             clock,
+            random,
             tasks,
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clock::{Clock, Random};
+use clock::Clock;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, Node, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -40,18 +40,12 @@ struct Occurrence {
 }
 
 impl Recorder {
-    pub(crate) fn start(
-        node: &str,
-        client: kube::Client,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        tasks: &Supervisor,
-    ) -> Self {
+    pub(crate) fn start(node: &str, client: kube::Client, clock: Arc<dyn Clock>, tasks: &Supervisor) -> Self {
         let (queue, occurrences) = mpsc::channel(QUEUE);
         let sender = Sender {
             client,
             node: node.to_owned(),
-            random,
+            newest: 0,
             seen: BTreeMap::new(),
         };
         tasks.spawn_until_cancelled("events", sender.run(occurrences));
@@ -111,8 +105,9 @@ type Identity = (Option<String>, Option<String>, Kind, &'static str, String);
 
 struct Sender {
     client: kube::Client,
-    random: Arc<dyn Random>,
     node: String,
+    /// The number in the newest event's name: names sort in the order in which things happened.
+    newest: i128,
     /// Name and count of events already sent.
     seen: BTreeMap<Identity, (String, i32)>,
 }
@@ -167,12 +162,13 @@ impl Sender {
         Ok(())
     }
 
-    fn event(&self, occurrence: &Occurrence, namespace: &str) -> Event {
+    fn event(&mut self, occurrence: &Occurrence, namespace: &str) -> Event {
+        self.newest = occurrence.at.as_nanosecond().max(self.newest + 1);
         let subject = occurrence.about.name.clone().unwrap_or_default();
         let time = Time(occurrence.at);
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{subject}.{}", self.random.hex(16))),
+                name: Some(format!("{subject}.{:x}", self.newest)),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },

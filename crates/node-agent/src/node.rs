@@ -193,7 +193,9 @@ pub(crate) async fn renew_lease(agent: Arc<Agent>) -> Result<(), kube::Error> {
             }
             Err(error) => return Err(error),
         }
-        supervision::sleep(RENEW).await;
+        // Thousands of simulated nodes that start together must not renew together for ever.
+        let spread = Duration::from_millis(agent.random.below(400));
+        supervision::sleep(RENEW + spread).await;
     }
 }
 

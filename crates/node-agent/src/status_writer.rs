@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde::Serialize;
@@ -29,6 +30,41 @@ struct StatusPatch<'a, T> {
 #[derive(Debug, Serialize)]
 struct Identity<'a> {
     uid: &'a str,
+}
+
+/// A status with its conditions written so that strategic merge leaves nothing of older ones behind.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    #[serde(flatten)]
+    rest: &'a PodStatus,
+    conditions: Vec<Condition<'a>>,
+}
+
+/// What is absent is said to be: a merge would keep the reason for which a pod was once not ready.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition<'a> {
+    r#type: &'a str,
+    status: &'a str,
+    reason: Option<&'a str>,
+    message: Option<&'a str>,
+    last_transition_time: &'a Option<Time>,
+    last_probe_time: &'a Option<Time>,
+    observed_generation: Option<i64>,
+}
+
+impl<'a> Condition<'a> {
+    fn of(condition: &'a PodCondition) -> Self {
+        Self {
+            r#type: &condition.type_,
+            status: &condition.status,
+            reason: condition.reason.as_deref(),
+            message: condition.message.as_deref(),
+            last_transition_time: &condition.last_transition_time,
+            last_probe_time: &condition.last_probe_time,
+            observed_generation: condition.observed_generation,
+        }
+    }
 }
 
 /// Strategic merge keeps addresses that are not named: a new sandbox's must replace the old.
@@ -156,9 +192,18 @@ impl Target {
             };
             self.send(&patch).await?;
         }
+        let rest = PodStatus {
+            conditions: None,
+            ..status.clone()
+        };
+        let conditions = status.conditions.iter().flatten().map(Condition::of).collect();
+        let body = Body {
+            rest: &rest,
+            conditions,
+        };
         self.send(&StatusPatch {
             metadata: identity(),
-            status,
+            status: body,
         })
         .await?;
         self.addresses = addresses;
@@ -201,5 +246,29 @@ pub(crate) async fn delete(client: &kube::Client, pod: &Pod) -> Result<(), kube:
     match api.delete(meta.name.as_deref().unwrap_or_default(), &params).await {
         Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(()),
         other => other.map(|_| ()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_say_what_they_no_longer_have() {
+        let status: PodStatus =
+            serde_json::from_str(r#"{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}"#).unwrap();
+        let rest = PodStatus {
+            conditions: None,
+            ..status.clone()
+        };
+        let conditions = status.conditions.iter().flatten().map(Condition::of).collect();
+        assert_eq!(
+            serde_json::to_string(&Body {
+                rest: &rest,
+                conditions
+            })
+            .unwrap(),
+            r#"{"phase":"Running","conditions":[{"type":"Ready","status":"True","reason":null,"message":null,"lastTransitionTime":null,"lastProbeTime":null,"observedGeneration":null}]}"#
+        );
     }
 }
