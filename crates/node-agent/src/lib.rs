@@ -20,6 +20,7 @@ mod node_resources;
 mod objects;
 mod pods;
 mod probes;
+mod reconnect;
 mod runtime;
 mod server;
 mod services;
@@ -78,7 +79,7 @@ pub async fn run_on(config: Config, dependencies: Dependencies) -> Result<(), Se
     if let Some(serving) = &agent.config.serving {
         server::start(&agent, serving).await?;
     }
-    let restart = || Restart::always().pauses(Duration::from_millis(100), Duration::from_secs(5));
+    let restart = || Restart::always().pauses(Duration::from_millis(50), Duration::from_secs(1));
     let tasks = agent.tasks.clone();
     let shared = Arc::clone(&agent);
     tasks.spawn_restarting("node", restart(), move || node::keep(Arc::clone(&shared)));

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use supervision::{Supervisor, TaskHandle};
 use tokio::sync::watch;
 
+use crate::reconnect::Reconnect;
 use crate::worker::Inbox;
 
 /// How long a pod waits for an object before the attempt counts as failed.
@@ -163,7 +164,7 @@ async fn follow<K>(
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut events = std::pin::pin!(watcher(api, config).backoff(Reconnect::default()));
     let mut listed = false;
     while let Some(event) = events.next().await {
         let value = match event {

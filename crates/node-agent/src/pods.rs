@@ -9,6 +9,7 @@ use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 
 use crate::agent::Agent;
+use crate::reconnect::Reconnect;
 use crate::runtime::{RuntimeError, label};
 use crate::worker;
 
@@ -16,7 +17,7 @@ use crate::worker;
 pub(crate) async fn follow(agent: Arc<Agent>) {
     let api: Api<Pod> = Api::all(agent.client.clone());
     let config = watcher::Config::default().fields(&format!("spec.nodeName={}", agent.config.node_name));
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut events = std::pin::pin!(watcher(api, config).backoff(Reconnect::default()));
     let mut listed = BTreeSet::new();
     let mut first = true;
     while let Some(event) = events.next().await {

@@ -12,6 +12,8 @@ use pod_lifecycle::service_links;
 use supervision::Supervisor;
 use tokio::sync::watch;
 
+use crate::reconnect::Reconnect;
+
 /// How long a first container waits for the list.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -58,7 +60,7 @@ impl Services {
 }
 
 async fn follow(api: Api<Service>, known: Known, listed: watch::Sender<bool>) {
-    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).backoff(Reconnect::default()));
     let mut fresh = BTreeMap::new();
     let key = |service: &Service| {
         let meta = &service.metadata;

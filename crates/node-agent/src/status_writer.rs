@@ -171,7 +171,7 @@ impl Target {
                         failures += 1;
                         let error = supervision::error_chain(&error);
                         tracing::warn!(pod = self.name, error, "status not written; trying again");
-                        let pause = Duration::from_millis(100 << failures.min(6));
+                        let pause = Duration::from_millis(50 << failures.min(4));
                         supervision::sleep(pause).await;
                     }
                 }

@@ -1,7 +1,7 @@
 //! One worker for each pod: it looks (API object, runtime, probe results), decides by pod-lifecycle, acts, reports; and
 //! sleeps until something changes or a delay runs out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,8 +10,6 @@ use pod_lifecycle::observed::{ContainerState, Observed};
 use pod_lifecycle::plan::{self, Action, Memory, Next, Waiting};
 use pod_lifecycle::probe::{Kind as Probe, Results};
 use pod_lifecycle::{spec, status};
-use supervision::CancellationToken;
-use tokio::sync::Notify;
 
 use crate::agent::Agent;
 use crate::container_config::PodPaths;
@@ -20,91 +18,11 @@ use crate::probes::Probes;
 use crate::status_writer::StatusWriter;
 
 mod end;
+mod inbox;
 mod setup;
 mod start;
 
-/// What a worker is told, from anywhere, without waiting.
-pub(crate) struct Inbox {
-    state: Mutex<State>,
-    wake: Notify,
-    /// Cancelled when the pod shall end: stops pulls and hooks that are under way.
-    stopping: CancellationToken,
-}
-
-struct State {
-    pod: Arc<Pod>,
-    status: Option<PodStatus>,
-    gone: bool,
-    objects_changed: bool,
-    results: Vec<(String, Probe, bool)>,
-}
-
-impl Inbox {
-    pub(crate) fn new(pod: Pod) -> Arc<Self> {
-        let state = State {
-            pod: Arc::new(pod),
-            status: None,
-            gone: false,
-            objects_changed: false,
-            results: Vec::new(),
-        };
-        Arc::new(Self {
-            state: Mutex::new(state),
-            wake: Notify::new(),
-            stopping: CancellationToken::new(),
-        })
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The API's newest view of the pod.
-    pub(crate) fn update(&self, pod: Pod) {
-        let ending = spec::is_deleting(&pod);
-        self.state().pod = Arc::new(pod);
-        if ending {
-            self.stopping.cancel();
-        }
-        self.wake.notify_one();
-    }
-
-    /// The pod is no longer in the API, or no longer this node's.
-    pub(crate) fn gone(&self) {
-        self.state().gone = true;
-        self.stopping.cancel();
-        self.wake.notify_one();
-    }
-
-    /// Something happened in the runtime.
-    pub(crate) fn look(&self) {
-        self.wake.notify_one();
-    }
-
-    /// A ConfigMap or Secret of the pod changed.
-    pub(crate) fn objects_changed(&self) {
-        self.state().objects_changed = true;
-        self.wake.notify_one();
-    }
-
-    /// A probe's result changed.
-    pub(crate) fn probed(&self, container_id: &str, probe: Probe, result: bool) {
-        self.state().results.push((container_id.to_owned(), probe, result));
-        self.wake.notify_one();
-    }
-
-    /// The pod with the agent's own status of it.
-    pub(crate) fn current(&self) -> Arc<Pod> {
-        let state = self.state();
-        match &state.status {
-            Some(status) => Arc::new(Pod {
-                status: Some(status.clone()),
-                ..Pod::clone(&state.pod)
-            }),
-            None => Arc::clone(&state.pod),
-        }
-    }
-}
+pub(crate) use inbox::Inbox;
 
 /// Starts the worker of a pod.
 pub(crate) fn spawn(agent: &Arc<Agent>, pod: Pod) {
