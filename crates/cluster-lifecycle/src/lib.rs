@@ -8,6 +8,7 @@ pub mod cluster_config;
 pub mod nodegroup;
 pub mod refusal;
 pub mod request;
+pub mod system_pods;
 pub mod update;
 
 pub use refusal::Refusal;

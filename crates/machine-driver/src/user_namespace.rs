@@ -123,6 +123,14 @@ pub fn leave_door(region: &Path) -> io::Result<()> {
     myself.record(&directory)
 }
 
+/// The process that left the door of a region, if it lives: the region process itself.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn door(region: &Path) -> Result<Option<Machine>, MachineError> {
+    Machine::find(&region.join(DOOR))
+}
+
 /// In the initial namespace every id is mapped to itself.
 fn is_initial_namespace() -> bool {
     fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))

@@ -1,6 +1,102 @@
 //! The binary: read configuration, wire, run, drain.
 //!
 //! **Invariant:** no logic: what can be tested lives in a crate below.
-#![forbid(unsafe_code)]
+//!
+//! One program is everything: the command line, the region process, a machine's processes, and what runs in the built-in image. The first word says which.
 
-fn main() {}
+mod commands;
+mod failure;
+mod home;
+mod host;
+mod machine;
+mod network;
+mod page;
+mod processes;
+mod region;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::Path;
+use std::process::ExitCode;
+
+use machine_driver::user_namespace;
+use supervision::{LogOptions, Supervisor};
+
+use crate::failure::Failure;
+use crate::home::Home;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let role = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default();
+    let rest = arguments.get(2..).unwrap_or_default();
+    let subject = rest.first().map(Path::new).unwrap_or(Path::new(""));
+    // The first three have one thread and little memory: no runtime, no logging before them.
+    let outcome = match role {
+        "shim" => return ExitCode::from(u8::try_from(container_runtime::shim_main(rest)).unwrap_or(1)),
+        "machine-launch" => {
+            machine_driver::launcher_main(subject).map_err(|said| Failure::new("launch the machine", said))
+        }
+        "machine" => machine::first_process(subject),
+        "region-server" => region_server(subject),
+        "machine-runtime" => small(|supervisor| machine::runtime(subject, supervisor)),
+        "machine-agent" => small(|supervisor| machine::agent(subject, supervisor)),
+        "network-agent" => small(|supervisor| network::run(rest, supervisor)),
+        "serve-page" => small(|supervisor| page::run(rest, supervisor)),
+        _ => return cli::run(arguments, &commands::LocalCommands),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("ondol {role}: {}", supervision::error_chain(&failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What every process that speaks TLS or writes a log begins with.
+fn begin() -> Result<(), Failure> {
+    supervision::init_logging(&LogOptions::default()).map_err(Failure::of("set up logging"))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider
+        .install_default()
+        .map_err(|_provider| Failure::new("choose the TLS provider", "one was chosen before"))
+}
+
+/// Runs one of a machine's processes: one thread, ended by SIGTERM.
+fn small<'a, F: Future<Output = Result<(), Failure>> + 'a>(
+    run: impl FnOnce(&'a Supervisor) -> F,
+) -> Result<(), Failure> {
+    begin()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::of("start the runtime"))?;
+    let supervisor: &'static Supervisor = Box::leak(Box::new(Supervisor::new("ondol")));
+    runtime.block_on(async {
+        let stop = region::stop_signal()?;
+        tokio::select! {
+            outcome = run(supervisor) => outcome,
+            () = stop => {
+                supervisor.drain(std::time::Duration::from_secs(5)).await;
+                Ok(())
+            }
+        }
+    })
+}
+
+fn region_server(home: &Path) -> Result<(), Failure> {
+    let home = Home::new(home);
+    // The terminal that started us may go away.
+    nix::unistd::setsid().map_err(Failure::of("begin a session"))?;
+    user_namespace::enter_if_needed(&home.region(), &home.machines())
+        .map_err(Failure::of("enter the user namespace"))?;
+    user_namespace::leave_door(&home.region()).map_err(Failure::of("record the region process"))?;
+    begin()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime
+        .map_err(Failure::of("start the runtime"))?
+        .block_on(region::run(home))
+}

@@ -8,7 +8,15 @@ use std::path::Path;
 use aws_api::host::Process;
 
 /// What a process of ours can be, by the first word of its arguments.
-const ROLES: &[&str] = &["region-server", "machine", "machine-runtime", "machine-agent", "shim", "network-agent", "serve-page"];
+const ROLES: &[&str] = &[
+    "region-server",
+    "machine",
+    "machine-runtime",
+    "machine-agent",
+    "shim",
+    "network-agent",
+    "serve-page",
+];
 
 /// The processes below `roots` (the region process and every machine's first), themselves included.
 pub fn below(roots: &[u32]) -> io::Result<Vec<Process>> {
@@ -27,7 +35,9 @@ pub fn below(roots: &[u32]) -> io::Result<Vec<Process>> {
 fn children_by_parent() -> io::Result<BTreeMap<u32, Vec<u32>>> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         if let Some(parent) = parent_of(pid) {
             children.entry(parent).or_default().push(pid);
         }
@@ -43,10 +53,17 @@ fn parent_of(pid: u32) -> Option<u32> {
 
 fn describe(pid: u32) -> Option<Process> {
     let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words: Vec<String> = command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let words: Vec<String> = command
+        .split(|byte| *byte == 0)
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
     let program = Path::new(words.first()?).file_name()?.to_string_lossy().into_owned();
     let ours = words.get(1).filter(|word| ROLES.contains(&word.as_str()));
-    let of = words.get(2).map(|word| Path::new(word).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()));
+    let of = words.get(2).map(|word| {
+        Path::new(word)
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    });
     Some(Process {
         pid,
         role: ours.map_or(program, Clone::clone),
@@ -59,7 +76,11 @@ fn describe(pid: u32) -> Option<Process> {
 fn proportional_set_size(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    line.split_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()
+        .map(|kibibytes| kibibytes * 1024)
 }
 
 #[cfg(test)]
@@ -71,7 +92,10 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let found = below(&[std::process::id()]).unwrap();
         let pids: Vec<u32> = found.iter().map(|process| process.pid).collect();
-        assert!(pids.contains(&std::process::id()) && pids.contains(&child.id()), "{found:?}");
+        assert!(
+            pids.contains(&std::process::id()) && pids.contains(&child.id()),
+            "{found:?}"
+        );
         assert!(found.iter().all(|process| process.memory_bytes > 0), "{found:?}");
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,0 +1,239 @@
+//! What the command line needs of this machine: starting and ending the region process, and the image store.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use aws_types::region_files::{ENDPOINT_FILE, RegionEndpoint};
+use cli::hooks::{DownOptions, DownReport, HookError, Hooks, Image, UpOptions, UpReport};
+use image_store::ImageStore;
+use machine_driver::cgroup::{Enforcement, MachineGroup};
+use machine_driver::{Machine, user_namespace};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::home::Home;
+use crate::host::{read_json, write_json};
+use crate::region::{RegionOptions, tag_of};
+
+/// How long a region process may take to answer: it may have clusters to take up.
+const START: Duration = Duration::from_secs(60);
+
+/// The hooks of the command line.
+pub struct LocalCommands;
+
+impl Hooks for LocalCommands {
+    fn up(&self, options: &UpOptions) -> Result<UpReport, HookError> {
+        let home = Home::new(&options.home);
+        fs::create_dir_all(home.region()).map_err(|error| at(&home.region(), &error))?;
+        if let Some(endpoint) = running(&home)? {
+            return Ok(report(&endpoint, options, true));
+        }
+        write_json(
+            &RegionOptions::path(&home),
+            &RegionOptions {
+                region: options.region.clone(),
+                port: options.port,
+                load_balancer_port: options.load_balancer_port,
+                simulated: options.simulated,
+            },
+        )?;
+        let child = start(&home)?;
+        let endpoint = wait_for(&home, child)?;
+        Ok(report(&endpoint, options, false))
+    }
+
+    fn down(&self, options: &DownOptions) -> Result<DownReport, HookError> {
+        let home = Home::new(&options.home);
+        if !home.path().exists() {
+            return Ok(DownReport {
+                was_running: false,
+                processes_ended: 0,
+            });
+        }
+        user_namespace::enter_if_needed(&home.region(), &home.machines())?;
+        let ended = runtime()?.block_on(end_all(&home, options.grace))?;
+        if options.purge {
+            purge(&home)?;
+        }
+        Ok(DownReport {
+            was_running: ended > 0,
+            processes_ended: ended,
+        })
+    }
+
+    fn image_load(&self, home: &Path, archive: &Path) -> Result<Vec<String>, HookError> {
+        let home = Home::new(home);
+        user_namespace::enter_if_needed(&home.region(), &home.machines())?;
+        let loaded = ImageStore::open(home.images())?.load_archive(archive)?;
+        Ok(loaded.iter().map(ToString::to_string).collect())
+    }
+
+    fn image_list(&self, home: &Path) -> Result<Vec<Image>, HookError> {
+        let store = ImageStore::open(Home::new(home).images())?;
+        let images = store.list()?.into_iter().flat_map(|image| {
+            let names: Vec<String> = if image.tags.is_empty() {
+                vec![image.id.clone()]
+            } else {
+                image.tags.iter().map(ToString::to_string).collect()
+            };
+            let (digest, size_bytes) = (image.digest_reference().to_owned(), image.size);
+            names.into_iter().map(move |reference| Image {
+                reference,
+                digest: digest.clone(),
+                size_bytes,
+            })
+        });
+        Ok(images.collect())
+    }
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The region that runs in this state directory: its process lives and has said where it is.
+fn running(home: &Home) -> Result<Option<RegionEndpoint>, HookError> {
+    if user_namespace::door(&home.region())?.is_none() {
+        return Ok(None);
+    }
+    Ok(read_json(&home.path().join(ENDPOINT_FILE))?)
+}
+
+fn start(home: &Home) -> Result<Child, HookError> {
+    // What an earlier process said is not true of the next.
+    match fs::remove_file(home.path().join(ENDPOINT_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let path = home.region().join("log");
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|error| at(&path, &error))?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg0("ondol").arg("region-server").arg(home.path());
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Ok(command.spawn()?)
+}
+
+fn wait_for(home: &Home, child: Child) -> Result<RegionEndpoint, HookError> {
+    let from = File::open(home.region().join("log"))?.metadata()?.len();
+    let child = std::cell::RefCell::new(child);
+    let waited = runtime()?.block_on(supervision::wait_until("the region's endpoint", START, async || {
+        let ended = child.borrow_mut().try_wait().map_err(|error| error.to_string())?;
+        match running(home) {
+            _ if ended.is_some() => Ok(None),
+            Ok(Some(endpoint)) => Ok(Some(endpoint)),
+            Ok(None) => Err("it does not answer yet".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }));
+    waited?.ok_or_else(|| said_since(home, from).into())
+}
+
+/// What the region process said before it ended.
+fn said_since(home: &Home, from: u64) -> String {
+    let log = fs::read_to_string(home.region().join("log")).unwrap_or_else(|error| error.to_string());
+    let said = log.get(usize::try_from(from).unwrap_or(0)..).unwrap_or(&log).trim();
+    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    format!(
+        "the region process ended: {}",
+        last.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    )
+}
+
+fn report(endpoint: &RegionEndpoint, options: &UpOptions, already_running: bool) -> UpReport {
+    let mut notices = Vec::new();
+    let enforcement = Enforcement::here();
+    if !enforcement.reason.is_empty() && !options.simulated {
+        notices.push(enforcement.reason);
+    }
+    match endpoint.load_balancer_port {
+        Some(port) if port != options.load_balancer_port && options.load_balancer_port != 0 => {
+            notices.push(format!(
+                "port {} cannot be had: load balancers answer by host name on port {port}",
+                options.load_balancer_port
+            ));
+        }
+        _ => {}
+    }
+    UpReport {
+        endpoint: endpoint.endpoint.clone(),
+        already_running,
+        notices,
+    }
+}
+
+/// Ends the region process, then every machine. Returns how many processes that were.
+async fn end_all(home: &Home, grace: Duration) -> Result<usize, HookError> {
+    let mut ended = 0;
+    if let Some(region) = user_namespace::door(&home.region())? {
+        let pid = i32::try_from(region.pid)?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+        let asked = supervision::wait_until("the region's end", grace, async || {
+            match user_namespace::door(&home.region()) {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err("it still runs".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        if asked.await.is_err() {
+            region.terminate().await?;
+        }
+        ended += 1;
+    }
+    let tag = tag_of(home);
+    for directory in machine_directories(home)? {
+        if let Some(machine) = Machine::find(&directory)? {
+            machine.terminate().await?;
+            ended += 1;
+        }
+        if let Some(name) = directory.file_name() {
+            let group = MachineGroup::named(&format!("{tag}/{}", name.to_string_lossy()));
+            let removed = supervision::wait_until("the control group's end", grace, async || {
+                group.remove().map_err(|error| supervision::error_chain(&error))
+            });
+            removed.await?;
+        }
+    }
+    Ok(ended)
+}
+
+fn machine_directories(home: &Home) -> io::Result<Vec<std::path::PathBuf>> {
+    match fs::read_dir(home.machines()) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes what Ondol made in the state directory, and the directory if nothing else is in it.
+fn purge(home: &Home) -> Result<(), HookError> {
+    for part in [
+        home.region(),
+        home.images(),
+        home.machines(),
+        home.path().join("clusters"),
+        home.path().join("vpcs"),
+    ] {
+        match fs::remove_dir_all(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&part, &error).into()),
+            _ => {}
+        }
+    }
+    match fs::remove_dir(home.path()) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
+            Err(at(home.path(), &error).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,492 @@
+//! Control planes: one cluster's store, API server, scheduler and controllers, all in this process.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access_rules::User;
+use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec, LoadBalancer};
+use cluster_lifecycle::system_pods::{self, SystemAddon, SystemPodSettings};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ipnet::Ipv4Net;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube_api::{
+    Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, NodeDialer, ServerNames,
+    ServiceAccountTokens, TokenAuthenticator, VersionInfo,
+};
+use network_agent::vpc::VpcOptions;
+use registry::Registry;
+use serde::{Deserialize, Serialize};
+use store::Store;
+use supervision::Supervisor;
+use tokio::net::TcpListener;
+use vpc_driver::{Fabric, FabricSpec};
+
+use super::{LocalHost, failed, instances, locked};
+
+/// How long a cluster's tasks may take to end by themselves.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Ports of `type: NodePort` services, upstream's default.
+const NODE_PORTS: (u16, u16) = (30_000, 32_767);
+
+/// What checks the bearer tokens of `aws eks get-token`: the region, which owns the keys.
+pub trait EksTokens: Send + Sync {
+    /// The user behind a token; `None` for a token of another form.
+    fn authenticate(&self, cluster: &ClusterRef, token: &str) -> Result<Option<User>, AuthenticationError>;
+}
+
+/// A control plane that runs.
+pub(crate) struct Cluster {
+    /// As the cluster's administrator.
+    pub(super) client: kube::Client,
+    /// Its VPC.
+    pub(super) fabric: Fabric,
+    spec: ControlPlaneSpec,
+    pki: Arc<ClusterPki>,
+    service_cidr: Ipv4Net,
+    endpoint: String,
+    supervisor: Supervisor,
+}
+
+/// What is written down so that the endpoint stays the same for the cluster's life.
+#[derive(Serialize, Deserialize)]
+struct EndpointRecord {
+    port: u16,
+}
+
+impl Cluster {
+    fn control_plane(&self) -> ControlPlane {
+        ControlPlane {
+            endpoint: self.endpoint.clone(),
+            certificate_authority_pem: self.pki.ca_pem().to_owned(),
+        }
+    }
+
+    /// The API server's URL inside the VPC.
+    pub(crate) fn inner_endpoint(&self) -> String {
+        format!("https://{}:443", self.api_address())
+    }
+
+    fn api_address(&self) -> Ipv4Addr {
+        self.spec.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The authority of everything in the cluster, PEM.
+    pub(crate) fn authority_pem(&self) -> &str {
+        self.pki.ca_pem()
+    }
+
+    /// What `/version` reports, without the `v`.
+    pub(crate) fn git_version(&self) -> &str {
+        &self.spec.git_version
+    }
+
+    /// The VPC's resolver: the base of its block plus two.
+    pub(crate) fn resolver(&self) -> Ipv4Addr {
+        resolver_of(&self.fabric)
+    }
+
+    /// Address of the `kube-dns` Service: the tenth of the block.
+    pub(crate) fn dns_address(&self) -> Ipv4Addr {
+        nth(self.service_cidr, 10)
+    }
+
+    /// The certificate by which a node's agent is `system:node:<name>`.
+    pub(crate) fn node_identity(&self, node: &str) -> Result<CertificatePair, HostError> {
+        self.pki
+            .issue_client(&format!("system:node:{node}"), &["system:nodes"])
+            .map_err(failed("issue the node's certificate", node))
+    }
+
+    /// The certificate of a node's HTTPS port.
+    pub(crate) fn node_serving(&self, instance: &InstanceSpec) -> Result<CertificatePair, HostError> {
+        let names = ServerNames::default()
+            .with_dns(instance.node_name.clone())
+            .with_address(IpAddr::V4(instance.address));
+        self.pki
+            .issue_server(&instance.node_name, &names)
+            .map_err(failed("issue the node's serving certificate", &instance.node_name))
+    }
+}
+
+fn nth(block: Ipv4Net, index: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(block.network()).saturating_add(index))
+}
+
+fn resolver_of(fabric: &Fabric) -> Ipv4Addr {
+    fabric
+        .cidrs()
+        .first()
+        .map_or(Ipv4Addr::LOCALHOST, |block| nth(*block, 2))
+}
+
+/// Reaches nodes and pods of a cluster through its VPC.
+struct VpcDialer(Fabric);
+
+impl NodeDialer for VpcDialer {
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn kube_api::AsyncReadWrite>>> {
+        async move {
+            let stream = self.0.dial(to).await.map_err(io::Error::other)?;
+            Ok(Box::new(stream) as Box<dyn kube_api::AsyncReadWrite>)
+        }
+        .boxed()
+    }
+}
+
+impl load_balancer::Dialer for VpcDialer {
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn load_balancer::TargetStream>>> {
+        async move {
+            let stream = self.0.dial(to).await.map_err(io::Error::other)?;
+            Ok(Box::new(stream) as Box<dyn load_balancer::TargetStream>)
+        }
+        .boxed()
+    }
+}
+
+/// EKS tokens of one cluster.
+struct ClusterTokens {
+    tokens: Arc<dyn EksTokens>,
+    cluster: ClusterRef,
+}
+
+impl TokenAuthenticator for ClusterTokens {
+    fn authenticate(&self, token: &str) -> BoxFuture<'_, Result<Option<User>, AuthenticationError>> {
+        std::future::ready(self.tokens.authenticate(&self.cluster, token)).boxed()
+    }
+}
+
+impl LocalHost {
+    /// The state directory.
+    pub(crate) fn home(&self) -> &crate::home::Home {
+        &self.home
+    }
+
+    pub(super) async fn start_cluster(&self, spec: ControlPlaneSpec) -> Result<ControlPlane, HostError> {
+        if let Ok(running) = self.cluster(&spec.cluster) {
+            return Ok(running.control_plane());
+        }
+        let name = spec.cluster.name.to_string();
+        let directory = self.home.cluster(spec.cluster.region.as_str(), &name);
+        fs::create_dir_all(&directory).map_err(failed("make the directory", &name))?;
+        let fabric = self.fabric(&spec).await?;
+        let supervisor = self.supervisor.child(format!("cluster {name}"));
+        let started = self.start_components(&spec, &directory, fabric, &supervisor).await;
+        let cluster = match started {
+            Ok(cluster) => Arc::new(cluster),
+            Err(error) => {
+                // What was started must not go on beside the next try.
+                supervisor.drain(DRAIN).await;
+                return Err(error);
+            }
+        };
+        if spec.bootstrap_addons {
+            cluster.install_system_pods().await?;
+        }
+        locked(&self.shared.clusters).insert(spec.cluster, Arc::clone(&cluster));
+        Ok(cluster.control_plane())
+    }
+
+    async fn start_components(
+        &self,
+        spec: &ControlPlaneSpec,
+        directory: &Path,
+        fabric: Fabric,
+        supervisor: &Supervisor,
+    ) -> Result<Cluster, HostError> {
+        let name = spec.cluster.name.as_str();
+        let service_cidr: Ipv4Net = spec
+            .service_cidr
+            .parse()
+            .map_err(failed("read the service block", name))?;
+        let pki = self.pki(spec, directory, service_cidr)?;
+        let tokens = ServiceAccountTokens::new(&pki, spec.oidc_issuer.clone(), self.clock.clone(), self.random.clone());
+        let tokens = Arc::new(tokens.map_err(failed("read the service-account key", name))?);
+        let store_options = store::Options {
+            clock: self.clock.clone(),
+            ..store::Options::default()
+        };
+        let store: Arc<dyn Store> =
+            store::open(&directory.join("store"), store_options, supervisor).map_err(failed("open the store", name))?;
+        let registry = Registry::open(registry::Options {
+            store,
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            supervisor: supervisor.clone(),
+            service_cidr,
+            node_ports: NODE_PORTS,
+            api_endpoints: (spec.addresses.iter().copied().map(IpAddr::V4).collect(), 443),
+            token_issuer: tokens.clone(),
+        });
+        let registry = registry.await.map_err(failed("open the registry", name))?;
+        let (listener, port) = listen(directory)
+            .await
+            .map_err(failed("listen for the API server", name))?;
+        let api = KubeApi::new(kube_api::Options {
+            registry,
+            pki: pki.clone(),
+            tokens,
+            token_authenticators: vec![Arc::new(ClusterTokens {
+                tokens: self.tokens.clone(),
+                cluster: spec.cluster.clone(),
+            })],
+            anonymous: Anonymous::HealthOnly,
+            dialer: Arc::new(VpcDialer(fabric.clone())),
+            version: version(&spec.git_version),
+            external_address: format!("127.0.0.1:{port}"),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            supervisor: supervisor.clone(),
+        });
+        let api = api.map_err(failed("start the API server", name))?;
+        self.serve(spec, &api, listener, &fabric, supervisor).await?;
+        self.start_loops(spec, &api, &pki, &fabric, supervisor);
+        Ok(Cluster {
+            client: client(&api, "ondol:host", &["system:masters"]),
+            fabric,
+            spec: spec.clone(),
+            pki,
+            service_cidr,
+            endpoint: format!("https://127.0.0.1:{port}"),
+            supervisor: supervisor.clone(),
+        })
+    }
+
+    fn pki(
+        &self,
+        spec: &ControlPlaneSpec,
+        directory: &Path,
+        service_cidr: Ipv4Net,
+    ) -> Result<Arc<ClusterPki>, HostError> {
+        let mut names = ServerNames::of_cluster("cluster.local")
+            .with_dns("localhost")
+            .with_address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        names = names.with_address(IpAddr::V4(nth(service_cidr, 1)));
+        for address in &spec.addresses {
+            names = names.with_address(IpAddr::V4(*address));
+        }
+        let pki = ClusterPki::load_or_create(&directory.join("pki"), &names, self.clock.as_ref());
+        pki.map(Arc::new)
+            .map_err(failed("make the cluster's keys", spec.cluster.name.as_str()))
+    }
+
+    /// Serves on this machine's loopback address and on the cluster's addresses in its VPC.
+    async fn serve(
+        &self,
+        spec: &ControlPlaneSpec,
+        api: &KubeApi,
+        listener: TcpListener,
+        fabric: &Fabric,
+        supervisor: &Supervisor,
+    ) -> Result<(), HostError> {
+        let name = spec.cluster.name.as_str();
+        accept(api, listener, "API server", supervisor);
+        for address in &spec.addresses {
+            fabric
+                .add_local_address(*address)
+                .await
+                .map_err(failed("give the VPC the API server's address", name))?;
+            let inner = fabric.listen_tcp(SocketAddr::from((*address, 443))).await;
+            accept(
+                api,
+                inner.map_err(failed("listen in the VPC", name))?,
+                "API server in the VPC",
+                supervisor,
+            );
+        }
+        Ok(())
+    }
+
+    fn start_loops(
+        &self,
+        spec: &ControlPlaneSpec,
+        api: &KubeApi,
+        pki: &ClusterPki,
+        fabric: &Fabric,
+        supervisor: &Supervisor,
+    ) {
+        scheduler::start(scheduler::Options {
+            client: client(api, "system:kube-scheduler", &[]),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            supervisor: supervisor.clone(),
+        });
+        let region = spec.cluster.region.to_string();
+        // Each of upstream's controllers has a role of its own; here they share one view of the cluster, and so one identity.
+        controller_manager::start(controller_manager::Options {
+            client: client(api, "system:kube-controller-manager", &["system:masters"]),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            supervisor: supervisor.clone(),
+            cluster_ca_pem: pki.ca_pem().to_owned(),
+            region: region.clone(),
+        });
+        self.load_balancers.add_cluster(load_balancer::ClusterOptions {
+            name: spec.cluster.name.to_string(),
+            region,
+            client: client(api, "eks:load-balancer", &["system:masters"]),
+            dialer: Arc::new(VpcDialer(fabric.clone())),
+            supervisor: supervisor.clone(),
+        });
+    }
+
+    /// The fabric of a cluster's VPC: one that runs, one that a machine kept open, or a new one.
+    async fn fabric(&self, spec: &ControlPlaneSpec) -> Result<Fabric, HostError> {
+        let mut fabrics = self.shared.fabrics.lock().await;
+        if let Some((fabric, _)) = fabrics.get(&spec.vpc.id) {
+            return Ok(fabric.clone());
+        }
+        let object = spec.vpc.id.to_string();
+        let block: Ipv4Net = spec.vpc.cidr.parse().map_err(failed("read the block", &object))?;
+        let metadata = Ipv4Addr::new(169, 254, 169, 254);
+        let wanted = FabricSpec {
+            vpc_id: object.clone(),
+            cidrs: vec![block],
+            local_addresses: vec![nth(block, 2), metadata],
+        };
+        let holders: Vec<i32> = self
+            .machine_pids()?
+            .into_iter()
+            .filter_map(|pid| i32::try_from(pid).ok())
+            .collect();
+        let fabric = Fabric::reopen_or_create(wanted, &holders)
+            .await
+            .map_err(failed("make the network", &object))?;
+        let supervisor = self.supervisor.child(object.clone());
+        let options = VpcOptions {
+            region: spec.cluster.region.to_string(),
+            addresses: None,
+        };
+        let served = network_agent::vpc::serve(fabric.clone(), options, &supervisor).await;
+        served.map_err(failed("serve the network", &object))?;
+        fabrics.insert(spec.vpc.id.clone(), (fabric.clone(), supervisor));
+        Ok(fabric)
+    }
+
+    pub(super) async fn remove_cluster(&self, cluster: ClusterRef) -> Result<(), HostError> {
+        let removed = locked(&self.shared.clusters).remove(&cluster);
+        if let Some(removed) = removed {
+            let report = removed.supervisor.drain(DRAIN).await;
+            if !report.is_clean() {
+                tracing::warn!(cluster = %cluster.name, aborted = ?report.aborted, "tasks did not end by themselves");
+            }
+            self.forget_fabric(&removed).await;
+        }
+        let directory = self.home.cluster(cluster.region.as_str(), cluster.name.as_str());
+        match fs::remove_dir_all(&directory) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("remove the directory", cluster.name.as_str())(error)),
+        }
+    }
+
+    /// The last cluster of a VPC takes its fabric along.
+    async fn forget_fabric(&self, removed: &Cluster) {
+        let mut fabrics = self.shared.fabrics.lock().await;
+        let vpc = &removed.spec.vpc.id;
+        let is_used = locked(&self.shared.clusters)
+            .values()
+            .any(|other| other.spec.vpc.id == *vpc);
+        if !is_used && let Some((_, supervisor)) = fabrics.remove(vpc) {
+            supervisor.drain(DRAIN).await;
+        }
+    }
+
+    pub(super) fn serving_balancers(&self) -> Vec<LoadBalancer> {
+        let clusters = locked(&self.shared.clusters);
+        let port = self.load_balancers.http_port();
+        let described = self.load_balancers.status().into_iter().filter_map(|status| {
+            let cluster = clusters
+                .keys()
+                .find(|cluster| cluster.name.as_str() == status.cluster)?
+                .clone();
+            let own = status
+                .listeners
+                .iter()
+                .filter_map(|listener| listener.address)
+                .map(|address| address.to_string());
+            let listeners = own.chain([format!("127.0.0.1:{port}")]).collect();
+            Some(LoadBalancer {
+                cluster,
+                service: status.service,
+                host_name: status.host_name,
+                listeners,
+            })
+        });
+        described.collect()
+    }
+}
+
+/// Serves the API on a listener until the supervisor is cancelled.
+fn accept(api: &KubeApi, listener: TcpListener, name: &'static str, supervisor: &Supervisor) {
+    let (api, tasks) = (api.clone(), supervisor.clone());
+    supervisor.spawn(name, async move {
+        if let Err(error) = api.serve_tls(listener, &tasks).await {
+            tracing::error!(error = %supervision::error_chain(&error), "the API cannot be served");
+        }
+    });
+}
+
+/// `1.33.5-eks-3025e55` as `/version` spells it.
+fn version(git_version: &str) -> VersionInfo {
+    let (number, suffix) = git_version.split_once('-').unwrap_or((git_version, "eks"));
+    let (kubernetes, patch) = number.rsplit_once('.').unwrap_or((number, "0"));
+    VersionInfo::eks(kubernetes, patch.parse().unwrap_or(0), suffix)
+}
+
+/// A client that is `name`, without a socket.
+fn client(api: &KubeApi, name: &str, groups: &[&str]) -> kube::Client {
+    kube_client::in_process(
+        api.in_process(User::authenticated(name, groups.iter().copied())),
+        "default",
+    )
+}
+
+/// Listens where the cluster listened before; at first, anywhere.
+async fn listen(directory: &Path) -> io::Result<(TcpListener, u16)> {
+    let path = directory.join("endpoint.json");
+    let known: Option<EndpointRecord> = instances::read_json(&path)?;
+    let wanted = known.as_ref().map_or(0, |record| record.port);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await;
+    let listener = listener.map_err(|error| io::Error::new(error.kind(), format!("127.0.0.1:{wanted}: {error}")))?;
+    let port = listener.local_addr()?.port();
+    if known.is_none() {
+        instances::write_json(&path, &EndpointRecord { port })?;
+    }
+    Ok((listener, port))
+}
+
+impl Cluster {
+    /// Makes the objects of the system pods that are not there. What is there belongs to the user.
+    async fn install_system_pods(&self) -> Result<(), HostError> {
+        let settings = SystemPodSettings {
+            image: format!("ondol.local/system:{}", env!("CARGO_PKG_VERSION")),
+            api_address: self.api_address(),
+            cluster_dns: self.dns_address(),
+        };
+        for addon in SystemAddon::ALL {
+            for (gvk, object) in
+                system_pods::objects(addon, &settings).map_err(failed("read the manifest", addon.name()))?
+            {
+                let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(&gvk.group, &gvk.version, &gvk.kind));
+                let api: Api<DynamicObject> = match object.namespace() {
+                    Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
+                    None => Api::all_with(self.client.clone(), &kind),
+                };
+                let text = serde_json::to_vec(&object).map_err(failed("encode the manifest", addon.name()))?;
+                let object: DynamicObject =
+                    serde_json::from_slice(&text).map_err(failed("encode the manifest", addon.name()))?;
+                match api.create(&PostParams::default(), &object).await {
+                    Ok(_) => {}
+                    Err(kube::Error::Api(status)) if status.code == 409 => {}
+                    Err(error) => return Err(failed("install the add-on", addon.name())(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+}

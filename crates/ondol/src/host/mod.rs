@@ -1,0 +1,205 @@
+//! This machine as the place where clusters and instances are: the drivers and components behind EKS's operations.
+
+mod control_plane;
+mod instances;
+mod nodes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_api::host::{
+    ClusterHost, ClusterRef, ControlPlane, ControlPlaneSpec, HostError, HostErrorKind, InstanceRef, InstanceSpec,
+    LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode, Process,
+};
+use aws_types::{InstanceId, VpcId};
+use clock::{Clock, Random};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use load_balancer::LoadBalancers;
+use machine_driver::cgroup::Enforcement;
+use supervision::Supervisor;
+use tokio::sync::broadcast;
+use vpc_driver::Fabric;
+
+pub(crate) use control_plane::{Cluster, EksTokens};
+pub(crate) use instances::{read_json, write_json};
+
+use crate::home::Home;
+use crate::processes;
+
+/// How long a step that only the kernel or a component of ours holds up may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a host is given.
+#[derive(Clone)]
+pub struct Settings {
+    /// The state directory.
+    pub home: Home,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The parent of every task.
+    pub supervisor: Supervisor,
+    /// The load balancers of all clusters.
+    pub load_balancers: LoadBalancers,
+    /// Checks EKS bearer tokens.
+    pub tokens: Arc<dyn control_plane::EksTokens>,
+    /// Names the control groups of this Ondol among those of others on the machine.
+    pub tag: String,
+}
+
+/// The host. Cheap to clone; clones are the same host.
+#[derive(Clone)]
+pub struct LocalHost {
+    home: Home,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    supervisor: Supervisor,
+    load_balancers: LoadBalancers,
+    tokens: Arc<dyn control_plane::EksTokens>,
+    tag: String,
+    enforcement: Enforcement,
+    events: broadcast::Sender<ObservedInstance>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    clusters: Mutex<BTreeMap<ClusterRef, Arc<Cluster>>>,
+    /// Fabrics by VPC, with the parent of what serves them. Held while one is made, so that two clusters of a VPC share it.
+    fabrics: tokio::sync::Mutex<BTreeMap<VpcId, (Fabric, Supervisor)>>,
+    /// Instances whose end is waited for.
+    watched: Mutex<BTreeSet<InstanceId>>,
+}
+
+/// Wraps a cause with the step and the object it is about. Trying again may help.
+fn failed<E: Into<Box<dyn Error + Send + Sync>>>(step: &'static str, object: &str) -> impl FnOnce(E) -> HostError {
+    let object = object.to_owned();
+    move |source| HostError {
+        kind: HostErrorKind::Transient,
+        step,
+        object,
+        source: source.into(),
+    }
+}
+
+/// Nothing here panics while holding a lock, so a poisoned one still holds sound data.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LocalHost {
+    /// A host with nothing started: the region repeats what it wants to be there.
+    pub fn new(settings: Settings) -> Self {
+        let Settings {
+            home,
+            clock,
+            random,
+            supervisor,
+            load_balancers,
+            tokens,
+            tag,
+        } = settings;
+        let (events, _) = broadcast::channel(1024);
+        let enforcement = Enforcement::here();
+        Self {
+            home,
+            clock,
+            random,
+            supervisor,
+            load_balancers,
+            tokens,
+            tag,
+            enforcement,
+            events,
+            shared: Arc::default(),
+        }
+    }
+
+    /// What of limits is enforced here.
+    pub fn enforcement(&self) -> &Enforcement {
+        &self.enforcement
+    }
+
+    fn cluster(&self, cluster: &ClusterRef) -> Result<Arc<Cluster>, HostError> {
+        let found = locked(&self.shared.clusters).get(cluster).cloned();
+        found.ok_or_else(|| failed("find the control plane", cluster.name.as_str())("it does not run"))
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeSet<InstanceId>> {
+        locked(&self.shared.watched)
+    }
+
+    fn own_processes(&self) -> Result<Vec<Process>, HostError> {
+        let mut roots = self.machine_pids()?;
+        roots.push(std::process::id());
+        processes::below(&roots).map_err(failed("look at the processes", "/proc"))
+    }
+}
+
+impl ClusterHost for LocalHost {
+    fn create_control_plane(&self, spec: ControlPlaneSpec) -> BoxFuture<'_, Result<ControlPlane, HostError>> {
+        self.start_cluster(spec).boxed()
+    }
+
+    fn delete_control_plane(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<(), HostError>> {
+        self.remove_cluster(cluster).boxed()
+    }
+
+    fn launch_instance(&self, spec: InstanceSpec) -> BoxFuture<'_, Result<(), HostError>> {
+        self.launch(spec).boxed()
+    }
+
+    fn terminate_instance(&self, instance: InstanceRef) -> BoxFuture<'_, Result<(), HostError>> {
+        self.terminate(instance).boxed()
+    }
+
+    fn instances(&self) -> BoxFuture<'_, Result<Vec<ObservedInstance>, HostError>> {
+        std::future::ready(self.observe()).boxed()
+    }
+
+    fn instance_events(&self) -> BoxStream<'static, ObservedInstance> {
+        let receiver = self.events.subscribe();
+        // A listener that fell behind looks again by itself, so what it missed is skipped.
+        let stream = futures::stream::unfold(receiver, async |mut receiver| {
+            loop {
+                match receiver.recv().await {
+                    Ok(event) => return Some((event, receiver)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        stream.boxed()
+    }
+
+    fn nodes(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<ObservedNode>, HostError>> {
+        async move {
+            self.cluster(&cluster)?
+                .observed_nodes()
+                .await
+                .map_err(failed("list the nodes", cluster.name.as_str()))
+        }
+        .boxed()
+    }
+
+    fn drain_node(&self, instance: InstanceRef, limit: Duration) -> BoxFuture<'_, Result<(), HostError>> {
+        self.drain(instance, limit).boxed()
+    }
+
+    fn relabel_nodes(&self, change: NodeMetadataChange) -> BoxFuture<'_, Result<(), HostError>> {
+        self.relabel(change).boxed()
+    }
+
+    fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {
+        std::future::ready(Ok(self.serving_balancers())).boxed()
+    }
+
+    fn processes(&self) -> BoxFuture<'_, Result<Vec<Process>, HostError>> {
+        std::future::ready(self.own_processes()).boxed()
+    }
+}

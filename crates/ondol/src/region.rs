@@ -1,0 +1,189 @@
+//! The region process: the AWS endpoint, every control plane, and what must outlive neither.
+
+use std::fs;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use access_rules::User;
+use aws_api::Region;
+use aws_api::host::ClusterRef;
+use aws_types::RegionName;
+use aws_types::region_files::{CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
+use clock::{Clock, Random, SystemClock, SystemRandom};
+use kube_api::AuthenticationError;
+use load_balancer::LoadBalancers;
+use serde::{Deserialize, Serialize};
+use supervision::Supervisor;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::host::{EksTokens, LocalHost, Settings, read_json, write_json};
+
+/// How long the region's tasks may take to end by themselves.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What `ondol up` tells the region process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegionOptions {
+    /// The region's name.
+    pub region: String,
+    /// The AWS endpoint's port; 0 for any.
+    pub port: u16,
+    /// The port of load balancers by host name; 0 for any.
+    pub load_balancer_port: u16,
+    /// Nodes without containers.
+    pub simulated: bool,
+}
+
+impl RegionOptions {
+    /// Where they are written.
+    pub fn path(home: &Home) -> std::path::PathBuf {
+        home.region().join("options.json")
+    }
+}
+
+/// The region as the one who knows EKS tokens; filled in once the region, which needs the host first, is open.
+#[derive(Default)]
+struct RegionTokens(OnceLock<Weak<Region>>);
+
+impl EksTokens for RegionTokens {
+    fn authenticate(&self, cluster: &ClusterRef, token: &str) -> Result<Option<User>, AuthenticationError> {
+        let Some(region) = self.0.get().and_then(Weak::upgrade) else {
+            return Ok(None);
+        };
+        region
+            .authenticate_eks_token(&cluster.name, token)
+            .map_err(|error| AuthenticationError(error.into()))
+    }
+}
+
+/// Names what belongs to this Ondol where several may be, such as control groups.
+pub fn tag_of(home: &Home) -> String {
+    let mut hasher = DefaultHasher::new();
+    home.path().hash(&mut hasher);
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
+}
+
+/// Runs the region until the process is told to stop (SIGTERM).
+pub async fn run(home: Home) -> Result<(), Failure> {
+    let options: Option<RegionOptions> =
+        read_json(&RegionOptions::path(&home)).map_err(Failure::of("read the region's options"))?;
+    let options = options.ok_or_else(|| {
+        Failure::new(
+            "read the region's options",
+            "`ondol up` writes them and starts this process",
+        )
+    })?;
+    let stop = stop_signal()?;
+    let supervisor = Supervisor::new("region");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let store_options = store::Options {
+        clock: clock.clone(),
+        ..store::Options::default()
+    };
+    let store = store::open(&home.region().join("store"), store_options, &supervisor)
+        .map_err(Failure::of("open the region's store"))?;
+    let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
+    let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
+    import_images(&home).await?;
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await;
+    let listener = listener
+        .map_err(|error| Failure::new("listen for AWS clients", format!("127.0.0.1:{}: {error}", options.port)))?;
+    let address = listener.local_addr().map_err(Failure::of("listen for AWS clients"))?;
+    let load_balancers = LoadBalancers::start(load_balancer::Options {
+        http_port: options.load_balancer_port,
+        supervisor: supervisor.clone(),
+    })
+    .await;
+    let load_balancers = load_balancers.map_err(Failure::of("start the load balancers"))?;
+    let tokens = Arc::new(RegionTokens::default());
+    let host = LocalHost::new(Settings {
+        home: home.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        supervisor: supervisor.clone(),
+        load_balancers: load_balancers.clone(),
+        tokens: tokens.clone(),
+        tag: tag_of(&home),
+    });
+    let region = Region::open(aws_api::Options {
+        store,
+        host: Arc::new(host),
+        clock,
+        random,
+        supervisor: supervisor.clone(),
+        region: RegionName::new(options.region.clone()).map_err(Failure::of("read the region's name"))?,
+        credentials,
+    });
+    let region = region.await.map_err(Failure::of("read the region's records"))?;
+    tokens.0.get_or_init(|| Arc::downgrade(&region));
+    region.resume();
+    serve(&region, listener, &supervisor);
+    let endpoint = RegionEndpoint {
+        pid: std::process::id(),
+        endpoint: format!("http://{address}"),
+        region: options.region.clone(),
+        load_balancer_port: Some(load_balancers.http_port()),
+    };
+    write_json(&home.path().join(ENDPOINT_FILE), &endpoint).map_err(Failure::of("write the endpoint"))?;
+    tracing::info!(
+        endpoint = endpoint.endpoint,
+        region = options.region,
+        "the region is up"
+    );
+    stop.await;
+    let report = supervisor.drain(DRAIN).await;
+    if !report.is_clean() {
+        tracing::warn!(aborted = ?report.aborted, "tasks did not end by themselves");
+    }
+    remove_if_there(&home.path().join(ENDPOINT_FILE))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::new("remove the endpoint", error)),
+    }
+}
+
+/// Enters the built-in images; nothing to do unless this is a new build.
+async fn import_images(home: &Home) -> Result<(), Failure> {
+    let directory = home.images();
+    let import = tokio::task::spawn_blocking(move || {
+        image_store::ImageStore::open(directory)?.import_builtin(env!("CARGO_PKG_VERSION"))
+    });
+    import
+        .await
+        .map_err(Failure::of("enter the built-in images"))?
+        .map_err(Failure::of("enter the built-in images"))
+}
+
+fn serve(region: &Arc<Region>, listener: TcpListener, supervisor: &Supervisor) {
+    let (router, stopped) = (region.router(), supervisor.cancelled());
+    supervisor.spawn("AWS endpoint", async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the AWS endpoint ended");
+        }
+    });
+}
+
+/// Ends when the process is told to stop.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::of("wait for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::of("wait for signals"))?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
