@@ -2,6 +2,7 @@
 
 mod aws_shapes;
 mod command;
+mod demo;
 mod kube_facts;
 mod test;
 mod test_images;
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// A region, a cluster of two nodes and an app behind a load balancer; fetches its page, then deletes everything.
+    Demo(demo::Options),
     /// Every test: format, lints, unit tests, and end to end with real clients and containers.
     Test(test::Options),
     /// Installs the real kubectl, helm, aws and boto3 that tests use below `target/tools`.
@@ -35,6 +38,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Task::Demo(options) => demo::run_demo(&options),
         Task::Test(options) => test::run(&options),
         Task::Tools => tools::install().map(|tools| println!("{}", tools.bin.display())),
         Task::AwsShapes => aws_shapes::extract(),
