@@ -32,7 +32,10 @@ pub fn run(options: &Options) -> Result<(), TaskError> {
     if !options.without_clients {
         match run_step("clients and images", prepare) {
             Ok((bin, images)) => {
-                tests.env("ONDOL_TEST_TOOLS", bin).env("ONDOL_TEST_IMAGES", images);
+                tests
+                    .env("PATH", path_with(&bin)?)
+                    .env("ONDOL_TEST_TOOLS", bin)
+                    .env("ONDOL_TEST_IMAGES", images);
             }
             Err(error) if std::env::var_os("CI").is_some() => return Err(error),
             Err(error) => println!("end to end tests will be skipped: {error}"),
@@ -55,4 +58,11 @@ fn prepare() -> Result<(std::path::PathBuf, std::path::PathBuf), TaskError> {
 fn run_step<T>(name: &str, step: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {
     println!("== {name}");
     step()
+}
+
+/// `PATH` with the real clients first, for tests that look for `kubectl` there.
+fn path_with(bin: &std::path::Path) -> Result<std::ffi::OsString, TaskError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(bin.to_path_buf()).chain(std::env::split_paths(&path));
+    std::env::join_paths(all).map_err(|error| TaskError::Unexpected(error.to_string()))
 }

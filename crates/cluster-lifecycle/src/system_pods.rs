@@ -66,7 +66,7 @@ pub enum ManifestError {
         document: usize,
         /// What the parser says.
         #[source]
-        source: serde_saphyr::Error,
+        source: Box<serde_saphyr::Error>,
     },
 }
 
@@ -90,7 +90,7 @@ pub fn objects(
             let object: Object = serde_saphyr::from_str(&text).map_err(|source| ManifestError::Parse {
                 addon: addon.name(),
                 document: index + 1,
-                source,
+                source: Box::new(source),
             })?;
             Ok((object.gvk(), object))
         })

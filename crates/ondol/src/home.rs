@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use aws_types::InstanceId;
-use aws_types::VpcId;
 
 /// The state directory. One Ondol has one; two with different directories do not see each other.
 #[derive(Debug, Clone)]
@@ -33,11 +32,6 @@ impl Home {
     /// One cluster's store and keys.
     pub fn cluster(&self, region: &str, name: &str) -> PathBuf {
         self.0.join("clusters").join(region).join(name)
-    }
-
-    /// What is known of one VPC's fabric.
-    pub fn vpc(&self, vpc: &VpcId) -> PathBuf {
-        self.0.join("vpcs").join(vpc.as_str())
     }
 
     /// All machines. Short, because sockets below it may have paths of 107 bytes only.

@@ -1,3 +1,5 @@
+//! What `store` promises, as tests.
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::FileTypeExt;

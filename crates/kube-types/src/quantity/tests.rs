@@ -1,3 +1,5 @@
+//! What `quantity` promises, as tests.
+
 use super::*;
 
 #[test]

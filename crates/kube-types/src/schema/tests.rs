@@ -1,3 +1,5 @@
+//! What `schema` promises, as tests.
+
 use super::*;
 use crate::dynamic::{Object, json};
 

@@ -1,3 +1,5 @@
+//! What `balancers` promises, as tests.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What `discover` promises, as tests.
+
 use kube_types::dynamic::Object;
 
 use super::*;

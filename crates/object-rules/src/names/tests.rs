@@ -1,3 +1,5 @@
+//! What `names` promises, as tests.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! What `pod` promises, as tests.
+
 use super::*;
 use crate::field::Errors;
 use kube_types::dynamic::Value;

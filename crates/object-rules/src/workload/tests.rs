@@ -1,3 +1,5 @@
+//! What `workload` promises, as tests.
+
 use super::*;
 use kube_types::dynamic::json;
 

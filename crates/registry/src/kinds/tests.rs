@@ -1,3 +1,5 @@
+//! What `kinds` promises, as tests.
+
 use std::collections::BTreeSet;
 
 use super::*;

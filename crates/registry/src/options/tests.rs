@@ -1,3 +1,5 @@
+//! What `options` promises, as tests.
+
 use super::*;
 
 fn query(text: &str) -> Vec<(String, String)> {

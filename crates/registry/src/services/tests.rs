@@ -1,3 +1,5 @@
+//! What `services` promises, as tests.
+
 use super::addresses::{host_count, reserved};
 
 #[test]

@@ -1,3 +1,5 @@
+//! What `status` promises, as tests.
+
 use super::*;
 use object_rules::field::Errors;
 

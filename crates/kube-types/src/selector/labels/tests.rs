@@ -1,3 +1,5 @@
+//! What `labels` promises, as tests.
+
 use super::*;
 
 fn labels(text: &str) -> BTreeMap<String, String> {
