@@ -25,3 +25,8 @@ pub use caller::TokenError;
 pub use host::ClusterHost;
 pub use ledger::LedgerError;
 pub use region::{Options, Region};
+
+/// Every operation that is served, as signing name of its service and name.
+pub fn served_operations() -> impl Iterator<Item = (&'static str, &'static str)> {
+    operations::OPERATIONS.iter().map(|row| (row.service, row.name))
+}

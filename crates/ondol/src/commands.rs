@@ -27,6 +27,9 @@ pub struct LocalCommands;
 
 impl Hooks for LocalCommands {
     fn up(&self, options: &UpOptions) -> Result<UpReport, HookError> {
+        if options.simulated {
+            return Err("nodes without containers are not there yet: leave --simulated out".into());
+        }
         let home = Home::new(&options.home);
         fs::create_dir_all(home.region()).map_err(|error| at(&home.region(), &error))?;
         if let Some(endpoint) = running(&home)? {

@@ -74,19 +74,7 @@ impl MachineConfig {
         let enforcement = host.enforcement();
         let agent = node_agent::Config {
             node_name: spec.node_name.clone(),
-            instance: node_agent::Instance {
-                instance_id: spec.id.to_string(),
-                instance_type: spec.instance_type.clone(),
-                region: region.clone(),
-                zone: spec.subnet.zone.to_string(),
-                zone_id: None,
-                private_ip: IpAddr::V4(spec.address),
-                public_ip: None,
-                private_dns_name: spec.node_name.clone(),
-                node_group: Some(spec.nodegroup.to_string()),
-                image_id: None,
-                capacity_type: None,
-            },
+            instance: instance_of(spec),
             labels: spec.labels.clone(),
             taints: taints.collect(),
             capacity: node_agent::Capacity {
@@ -138,6 +126,23 @@ impl MachineConfig {
                 io::Error::other(format!("{} is missing", path.display())),
             )
         })
+    }
+}
+
+/// What the instance metadata service tells a kubelet on EC2.
+fn instance_of(spec: &InstanceSpec) -> node_agent::Instance {
+    node_agent::Instance {
+        instance_id: spec.id.to_string(),
+        instance_type: spec.instance_type.clone(),
+        region: spec.cluster.region.to_string(),
+        zone: spec.subnet.zone.to_string(),
+        zone_id: None,
+        private_ip: IpAddr::V4(spec.address),
+        public_ip: None,
+        private_dns_name: spec.node_name.clone(),
+        node_group: Some(spec.nodegroup.to_string()),
+        image_id: None,
+        capacity_type: None,
     }
 }
 

@@ -82,18 +82,7 @@ pub async fn run(home: Home) -> Result<(), Failure> {
     })?;
     let stop = stop_signal()?;
     let supervisor = Supervisor::new("region");
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let store_options = store::Options {
-        clock: clock.clone(),
-        ..store::Options::default()
-    };
-    let store = store::open(&home.region().join("store"), store_options, &supervisor)
-        .map_err(Failure::of("open the region's store"))?;
-    let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
-    let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
     import_images(&home).await?;
-
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await;
     let listener = listener
         .map_err(|error| Failure::new("listen for AWS clients", format!("127.0.0.1:{}: {error}", options.port)))?;
@@ -101,30 +90,9 @@ pub async fn run(home: Home) -> Result<(), Failure> {
     let load_balancers = LoadBalancers::start(load_balancer::Options {
         http_port: options.load_balancer_port,
         supervisor: supervisor.clone(),
-    })
-    .await;
-    let load_balancers = load_balancers.map_err(Failure::of("start the load balancers"))?;
-    let tokens = Arc::new(RegionTokens::default());
-    let host = LocalHost::new(Settings {
-        home: home.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
-        supervisor: supervisor.clone(),
-        load_balancers: load_balancers.clone(),
-        tokens: tokens.clone(),
-        tag: tag_of(&home),
     });
-    let region = Region::open(aws_api::Options {
-        store,
-        host: Arc::new(host),
-        clock,
-        random,
-        supervisor: supervisor.clone(),
-        region: RegionName::new(options.region.clone()).map_err(Failure::of("read the region's name"))?,
-        credentials,
-    });
-    let region = region.await.map_err(Failure::of("read the region's records"))?;
-    tokens.0.get_or_init(|| Arc::downgrade(&region));
+    let load_balancers = load_balancers.await.map_err(Failure::of("start the load balancers"))?;
+    let region = open(&home, &options, &load_balancers, &supervisor).await?;
     region.resume();
     serve(&region, listener, &supervisor);
     let endpoint = RegionEndpoint {
@@ -145,6 +113,47 @@ pub async fn run(home: Home) -> Result<(), Failure> {
         tracing::warn!(aborted = ?report.aborted, "tasks did not end by themselves");
     }
     remove_if_there(&home.path().join(ENDPOINT_FILE))
+}
+
+/// The region on its store, with this machine as its host.
+async fn open(
+    home: &Home,
+    options: &RegionOptions,
+    load_balancers: &LoadBalancers,
+    supervisor: &Supervisor,
+) -> Result<Arc<Region>, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let store_options = store::Options {
+        clock: clock.clone(),
+        ..store::Options::default()
+    };
+    let store = store::open(&home.region().join("store"), store_options, supervisor);
+    let store = store.map_err(Failure::of("open the region's store"))?;
+    let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
+    let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
+    let tokens = Arc::new(RegionTokens::default());
+    let host = LocalHost::new(Settings {
+        home: home.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        supervisor: supervisor.clone(),
+        load_balancers: load_balancers.clone(),
+        tokens: tokens.clone(),
+        tag: tag_of(home),
+    });
+    let region = Region::open(aws_api::Options {
+        store,
+        host: Arc::new(host),
+        clock,
+        random,
+        supervisor: supervisor.clone(),
+        region: RegionName::new(options.region.clone()).map_err(Failure::of("read the region's name"))?,
+        credentials,
+    });
+    let region = region.await.map_err(Failure::of("read the region's records"))?;
+    tokens.0.get_or_init(|| Arc::downgrade(&region));
+    Ok(region)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), Failure> {

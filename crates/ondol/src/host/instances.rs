@@ -43,7 +43,7 @@ impl LocalHost {
             })?;
         let limits = Limits {
             processors: shape.vcpus,
-            memory_bytes: u64::from(shape.memory_mib) << 20,
+            memory_bytes: shape.memory_mib << 20,
         };
         fs::create_dir_all(directory).map_err(failed("make the directory", &object))?;
         let group = format!("{}/{}", self.tag, spec.id);
@@ -134,7 +134,7 @@ impl LocalHost {
                 .await
                 .map_err(failed("delete the Node", &object))?;
         }
-        self.remove_group(&instance.id.to_string()).await?;
+        self.remove_group(instance.id.as_str()).await?;
         match fs::remove_dir_all(&directory) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

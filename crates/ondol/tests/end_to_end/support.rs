@@ -54,7 +54,10 @@ pub fn provisions() -> Option<Provisions> {
     match (path("ONDOL_TEST_TOOLS"), path("ONDOL_TEST_IMAGES")) {
         (Some(tools), Some(images)) => Some(Provisions { tools, images }),
         _ => {
-            assert!(std::env::var_os("CI").is_none(), "ONDOL_TEST_TOOLS and ONDOL_TEST_IMAGES are not set: run `cargo xtask test`");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "ONDOL_TEST_TOOLS and ONDOL_TEST_IMAGES are not set: run `cargo xtask test`"
+            );
             println!("skipped: the real clients are prepared by `cargo xtask test`");
             None
         }
@@ -71,8 +74,15 @@ pub struct Ondol {
 impl Ondol {
     /// Starts a region on free ports.
     pub fn up(provisions: Provisions) -> Self {
-        let home = tempfile::Builder::new().prefix("o").tempdir().expect("a temporary directory can be made");
-        let mut ondol = Self { home, provisions, is_up: false };
+        let home = tempfile::Builder::new()
+            .prefix("o")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        let mut ondol = Self {
+            home,
+            provisions,
+            is_up: false,
+        };
         ondol.start().ok();
         ondol
     }
@@ -82,6 +92,15 @@ impl Ondol {
         let said = self.run(["up", "--port", "0", "--load-balancer-port", "0"]);
         self.is_up = said.code == Some(0);
         said
+    }
+
+    /// Ends the region process as a crash does.
+    pub fn kill_region(&self) {
+        let text = std::fs::read(self.home().join("region/endpoint.json")).expect("the region runs");
+        let endpoint: aws_types::region_files::RegionEndpoint =
+            serde_json::from_slice(&text).expect("its file is JSON");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(endpoint.pid).expect("a process id"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("the region can be killed");
     }
 
     /// The state directory.
@@ -118,24 +137,41 @@ impl Ondol {
     fn command<S: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = S>) -> Said {
         let mut command = Command::new(program);
         command.args(arguments).envs(self.environment());
-        Said::of(command.output().unwrap_or_else(|error| panic!("{} starts: {error}", program.display())))
+        Said::of(
+            command
+                .output()
+                .unwrap_or_else(|error| panic!("{} starts: {error}", program.display())),
+        )
     }
 
     /// What `ondol env` tells a shell, and a PATH with the real clients.
     fn environment(&self) -> Vec<(String, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
-        let binary = Path::new(env!("CARGO_BIN_EXE_ondol")).parent().unwrap_or(Path::new("/")).display().to_string();
+        let binary = Path::new(env!("CARGO_BIN_EXE_ondol"))
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .display()
+            .to_string();
         let mut environment = vec![
-            ("PATH".to_owned(), format!("{}:{binary}:{path}", self.provisions.tools.display())),
+            (
+                "PATH".to_owned(),
+                format!("{}:{binary}:{path}", self.provisions.tools.display()),
+            ),
             ("ONDOL_HOME".to_owned(), self.home().display().to_string()),
             ("KUBECONFIG".to_owned(), self.kubeconfig().display().to_string()),
             ("HOME".to_owned(), self.home().display().to_string()),
         ];
         if self.is_up {
-            let said = Command::new(env!("CARGO_BIN_EXE_ondol")).arg("env").env("ONDOL_HOME", self.home()).output();
+            let said = Command::new(env!("CARGO_BIN_EXE_ondol"))
+                .arg("env")
+                .env("ONDOL_HOME", self.home())
+                .output();
             let said = Said::of(said.expect("ondol starts")).ok();
-            let exports = said.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
-            environment.extend(exports.map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())));
+            let exports = said
+                .lines()
+                .filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+            environment
+                .extend(exports.map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())));
         }
         environment
     }
@@ -151,7 +187,11 @@ impl Ondol {
     fn left_behind(&self) -> Vec<String> {
         let home = self.home().display().to_string();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut left: Vec<String> = mounts.lines().filter(|line| line.contains(&home)).map(|line| format!("mount {line}")).collect();
+        let mut left: Vec<String> = mounts
+            .lines()
+            .filter(|line| line.contains(&home))
+            .map(|line| format!("mount {line}"))
+            .collect();
         for entry in std::fs::read_dir("/proc").expect("/proc can be listed").flatten() {
             let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
@@ -170,7 +210,10 @@ impl Drop for Ondol {
         }
         let log = std::fs::read_to_string(self.home().join("region/log")).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(60).collect();
-        println!("the region's log ended with:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        println!(
+            "the region's log ended with:\n{}",
+            tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+        );
         let said = self.run(["down", "--purge"]);
         if said.code != Some(0) {
             println!("ondol down failed: {}", said.stderr);
@@ -182,10 +225,16 @@ impl Drop for Ondol {
 pub fn fetch(address: &str, host: &str) -> Result<(String, String), String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(|error| error.to_string())?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .map_err(|error| error.to_string())?;
     write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").map_err(|error| error.to_string())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|error| format!("{address}: {error}"))?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {answer:?}"))?;
+    stream
+        .read_to_string(&mut answer)
+        .map_err(|error| format!("{address}: {error}"))?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| format!("no answer: {answer:?}"))?;
     Ok((head.lines().next().unwrap_or_default().to_owned(), body.to_owned()))
 }

@@ -1,0 +1,4 @@
+//! Ondol as a user meets it: its own binary, the real kubectl and aws, real containers.
+
+mod guide;
+mod support;
