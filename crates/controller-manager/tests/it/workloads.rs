@@ -103,6 +103,7 @@ impl Apis {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::too_many_lines, reason = "one story, in order")]
 async fn a_deployment_runs_scales_rolls_and_goes() {
     let cluster = Cluster::start().await;
     cluster.add_node("node-a", "ap-northeast-2a").await;
@@ -236,6 +237,7 @@ async fn remove(apis: &Apis) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::too_many_lines, reason = "one story, in order")]
 async fn a_namespace_is_furnished_and_emptied() {
     let cluster = Cluster::start().await;
     cluster.add_node("node-a", "ap-northeast-2a").await;

@@ -38,33 +38,7 @@ async fn page_comes(ondol: &Ondol, host: &str, expected: &str) {
     waited.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-#[tokio::test]
-async fn the_guides_first_page_works_and_heals() {
-    let Some(provisions) = provisions() else { return };
-    let ondol = Ondol::up(provisions);
-    ondol.load_image("nginx");
-    ondol
-        .run(["create", "cluster", "-f", &format!("{EXAMPLES}/cluster.yaml")])
-        .ok();
-    ondol.kubectl(["apply", "-f", &format!("{EXAMPLES}/nginx.yaml")]).ok();
-    ondol
-        .kubectl(["rollout", "status", "deployment/nginx-deployment", "--timeout=120s"])
-        .ok();
-    let name = [
-        "get",
-        "service",
-        "nginx-service",
-        "-o",
-        "jsonpath={.status.loadBalancer.ingress[0].hostname}",
-    ];
-    let host = until(
-        "the load balancer's name",
-        || ondol.kubectl(name),
-        |name| name.ends_with(".elb.localhost"),
-    )
-    .await;
-    page_comes(&ondol, &host, "Welcome to nginx").await;
-
+fn it_can_be_looked_into(ondol: &Ondol) {
     let described = ondol.kubectl(["describe", "pods", "-l", "app=nginx"]).ok();
     assert!(
         described.contains("Successfully assigned") && described.contains("Started"),
@@ -83,7 +57,9 @@ async fn the_guides_first_page_works_and_heals() {
         ])
         .ok();
     assert!(said.contains("from nginx-deployment-"), "{said}");
+}
 
+async fn it_scales_and_heals(ondol: &Ondol) {
     let ready = [
         "get",
         "deployment",
@@ -125,6 +101,37 @@ async fn the_guides_first_page_works_and_heals() {
     .await;
     ondol.kubectl(["delete", "pod", "-l", "app=nginx", "--wait=false"]).ok();
     until("new pods", || ondol.kubectl(ready), |found| found == "3").await;
+}
+
+#[tokio::test]
+async fn the_guides_first_page_works_and_heals() {
+    let Some(provisions) = provisions() else { return };
+    let ondol = Ondol::up(provisions);
+    ondol.load_image("nginx");
+    ondol
+        .run(["create", "cluster", "-f", &format!("{EXAMPLES}/cluster.yaml")])
+        .ok();
+    ondol.kubectl(["apply", "-f", &format!("{EXAMPLES}/nginx.yaml")]).ok();
+    ondol
+        .kubectl(["rollout", "status", "deployment/nginx-deployment", "--timeout=120s"])
+        .ok();
+    let name = [
+        "get",
+        "service",
+        "nginx-service",
+        "-o",
+        "jsonpath={.status.loadBalancer.ingress[0].hostname}",
+    ];
+    let host = until(
+        "the load balancer's name",
+        || ondol.kubectl(name),
+        |name| name.ends_with(".elb.localhost"),
+    )
+    .await;
+    page_comes(&ondol, &host, "Welcome to nginx").await;
+
+    it_can_be_looked_into(&ondol);
+    it_scales_and_heals(&ondol).await;
     page_comes(&ondol, &host, "Welcome to nginx").await;
 
     let whoami = ondol
