@@ -16,6 +16,9 @@ use crate::hooks;
 /// However long a preStop hook took, this much is left for the container to end by itself.
 const LEAST_GRACE: i64 = 2;
 
+/// Pause after a runtime refused to stop something.
+const RETRY: Duration = Duration::from_secs(1);
+
 impl Worker {
     /// Kills one container; its pod goes on.
     pub(super) async fn kill_one(&self, pod: &Pod, id: &str, name: &str, message: &str, grace: i64) {
@@ -130,8 +133,7 @@ async fn end_all(
         if let Err(error) = agent.runtime.stop_sandbox(&sandbox.id).await {
             let message = format!("error killing pod: {}", error.reason());
             agent.events.pod(pod, None, Kind::Warning, "FailedKillPod", message);
-            // The plan asks again; not at once, or a broken runtime would be asked in a hot loop.
-            supervision::sleep(Duration::from_secs(1)).await;
+            supervision::sleep(RETRY).await;
         }
     }
 }
@@ -171,5 +173,7 @@ async fn kill(agent: &Agent, pod: &Pod, target: &Target, message: &str, grace: i
             error = supervision::error_chain(&error),
             "container is not stopped"
         );
+        // The plan asks again; a runtime that fails at once must not be asked in a hot loop.
+        supervision::sleep(RETRY).await;
     }
 }
