@@ -20,6 +20,9 @@ use crate::signing::{self, Unsigned};
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a call is made whose answer is the region's own failure (as AWS SDKs do in retry mode "standard").
+const ATTEMPTS: u32 = 3;
+
 /// A client of one region.
 ///
 /// Once the region has answered, calls that cannot reach it are repeated for a while: a region process that is started
@@ -80,6 +83,8 @@ impl AwsError {
 /// An answer: status, error code and body.
 struct Answer {
     ok: bool,
+    /// The region itself failed (HTTP 5xx), as it does while it is being stopped.
+    server_failed: bool,
     error_type: Option<String>,
     body: Bytes,
 }
@@ -238,8 +243,14 @@ impl Aws {
 
     async fn send(&self, request: Request<'_>) -> Result<Answer, AwsError> {
         let first = SystemClock.now();
+        let mut attempts = ATTEMPTS;
         loop {
             let error = match self.try_send(&request).await {
+                Ok(answer) if answer.server_failed && attempts > 1 => {
+                    attempts -= 1;
+                    supervision::sleep(PAUSE).await;
+                    continue;
+                }
                 Ok(answer) => {
                     self.has_answered.set(true);
                     return Ok(answer);
@@ -305,13 +316,19 @@ async fn exchange(
     let asked = async move {
         let response = sender.send_request(request).await?;
         let ok = response.status().is_success();
+        let server_failed = response.status().is_server_error();
         let error_type = response
             .headers()
             .get("x-amzn-errortype")
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
         let body = response.into_body().collect().await?.to_bytes();
-        Ok::<_, hyper::Error>(Answer { ok, error_type, body })
+        Ok::<_, hyper::Error>(Answer {
+            ok,
+            server_failed,
+            error_type,
+            body,
+        })
     };
     // The connection ends when the sender is dropped, which `asked` does.
     let (answer, ended) = futures::join!(asked, connection);

@@ -101,7 +101,7 @@ async fn a_killed_shim_takes_its_containers_along_and_is_replaced() {
     };
     let pod = machine.pod("orphan").await;
     let id = pod
-        .run(&mut machine, Pod::script("runs", "sleep 1000 & sleep 1000"))
+        .run(&mut machine, Pod::script("runs", "sleep 1000 & sleep 1000; exit 0"))
         .await;
     let process = container_process(&machine, "sleep 1000 &").await;
     let [shim] = machine.shims()[..] else {
