@@ -14,7 +14,7 @@ pub fn root() -> PathBuf {
 
 /// What `cargo metadata` says; with `dependencies` also of every crate from the registry.
 pub fn metadata(dependencies: bool) -> io::Result<serde_json::Value> {
-    let mut arguments = vec!["metadata", "--format-version=1", "--offline"];
+    let mut arguments = vec!["metadata", "--format-version=1", "--locked"];
     if !dependencies {
         arguments.push("--no-deps");
     }
