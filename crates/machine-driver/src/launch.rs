@@ -12,8 +12,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, setsid};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -175,16 +177,7 @@ pub fn launcher_main(directory: &Path) -> Result<(), String> {
     match fork_alone().map_err(|error| format!("start the first process: {error}"))? {
         ForkResult::Parent { child } => {
             drop((go_read, told_write));
-            write_down(&spec, child)?;
-            File::from(go_write)
-                .write_all(b"g")
-                .map_err(|error| format!("release the first process: {error}"))?;
-            // Running the program closes the pipe; what comes through it before is the reason why it does not run.
-            let mut said = String::new();
-            File::from(told_read)
-                .read_to_string(&mut said)
-                .map_err(|error| format!("hear of the first process: {error}"))?;
-            if said.is_empty() { Ok(()) } else { Err(said) }
+            release(&spec, child, File::from(go_write), File::from(told_read)).or_else(|said| wait_for_end(child, said))
         }
         ForkResult::Child => {
             drop((go_write, told_read));
@@ -201,6 +194,26 @@ pub fn launcher_main(directory: &Path) -> Result<(), String> {
                 Ok(_) | Err(_) => std::process::exit(1),
             }
         }
+    }
+}
+
+/// Writes the first process down, lets it run, and hears whether it became the machine's program.
+fn release(spec: &MachineSpec, child: Pid, mut go: File, mut told: File) -> Result<(), String> {
+    write_down(spec, child)?;
+    go.write_all(b"g")
+        .map_err(|error| format!("release the first process: {error}"))?;
+    // Running the program closes the pipe; what comes through it before is the reason why it does not run.
+    let mut said = String::new();
+    told.read_to_string(&mut said)
+        .map_err(|error| format!("hear of the first process: {error}"))?;
+    if said.is_empty() { Ok(()) } else { Err(said) }
+}
+
+/// A first process that was not released, or could not become the program, ends by itself; only then is it true that nothing runs.
+fn wait_for_end(child: Pid, said: String) -> Result<(), String> {
+    match waitpid(child, None) {
+        Ok(_) | Err(Errno::ECHILD) => Err(said),
+        Err(error) => Err(format!("{said}; then wait for process {child}: {error}")),
     }
 }
 
