@@ -6,11 +6,12 @@ use std::sync::Arc;
 use packet_filter::{PacketFilter, PacketFilterError};
 use service_routing::names::vpc::VpcNames;
 use service_routing::names::{Answer, Record, RecordData, RecordKind};
+use service_routing::ruleset::Table;
 use service_routing::subnets::resolver_address;
 use service_routing::vpc_rules::vpc_table;
 use supervision::Supervisor;
 use thiserror::Error;
-use vpc_driver::nat::NAT_GATEWAY;
+use vpc_driver::nat::{DATAGRAM_MARK, NAT_GATEWAY};
 use vpc_driver::{Fabric, FabricError};
 
 use crate::dns::{Forwarder, Listeners, Zones, serve as serve_names};
@@ -76,15 +77,7 @@ pub async fn serve(fabric: Fabric, options: VpcOptions, supervisor: &Supervisor)
         return Err(VpcError::NoRange { vpc_id });
     };
     fabric.serve_nat(supervisor).await.map_err(fabric_error)?;
-    let table = vpc_table(&cidrs, NAT_GATEWAY);
-    let applied = fabric
-        .run(move || PacketFilter::open()?.apply(table))
-        .await
-        .map_err(fabric_error)?;
-    applied.map_err(|source| VpcError::Rules {
-        vpc_id: vpc_id.clone(),
-        source,
-    })?;
+    set_rules(&fabric).await?;
 
     let address = resolver_address(primary);
     fabric.add_local_address(address).await.map_err(fabric_error)?;
@@ -103,6 +96,35 @@ pub async fn serve(fabric: Fabric, options: VpcOptions, supervisor: &Supervisor)
     let scope = supervisor.child(format!("resolver-{vpc_id}"));
     serve_names(listeners, Arc::new(zones), Forwarder::of_host(), &scope);
     Ok(())
+}
+
+/// Sets the VPC's packet rules. A kernel without nft's tproxy still gets those of connections.
+async fn set_rules(fabric: &Fabric) -> Result<(), VpcError> {
+    let rules_error = |source| VpcError::Rules {
+        vpc_id: fabric.vpc_id().to_owned(),
+        source,
+    };
+    let with_datagrams = vpc_table(fabric.cidrs(), NAT_GATEWAY, Some(DATAGRAM_MARK));
+    let Err(refused) = apply(fabric, with_datagrams).await? else {
+        return Ok(());
+    };
+    let connections = vpc_table(fabric.cidrs(), NAT_GATEWAY, None);
+    apply(fabric, connections).await?.map_err(rules_error)?;
+    let error = supervision::error_chain(&refused);
+    tracing::warn!(
+        vpc = fabric.vpc_id(),
+        error,
+        "UDP to the outside of the VPC is not carried"
+    );
+    Ok(())
+}
+
+async fn apply(fabric: &Fabric, table: Table) -> Result<Result<(), PacketFilterError>, VpcError> {
+    let applied = fabric.run(move || PacketFilter::open()?.apply(table).map(drop)).await;
+    applied.map_err(|source| VpcError::Fabric {
+        vpc_id: fabric.vpc_id().to_owned(),
+        source,
+    })
 }
 
 struct VpcZones {

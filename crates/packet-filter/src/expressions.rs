@@ -56,6 +56,15 @@ fn put_statement(message: &mut Message, statement: &Statement) {
             immediate(message, REGISTER + 1, &to.port().to_be_bytes());
             redirect(message, REGISTER);
         }
+        Statement::DeliverTo(to) => {
+            immediate(message, REGISTER, &to.ip().octets());
+            immediate(message, REGISTER + 1, &to.port().to_be_bytes());
+            expression(message, "tproxy", |data| {
+                data.number(1, libc::NFPROTO_IPV4 as u32)
+                    .number(2, REGISTER)
+                    .number(3, REGISTER + 1);
+            });
+        }
         Statement::RedirectAsBefore(affinity) => redirect_as_before(message, affinity),
         Statement::RedirectAndRemember {
             affinity,

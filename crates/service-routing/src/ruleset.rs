@@ -295,6 +295,9 @@ pub enum Statement {
     },
     /// Sends the connection to one place.
     RedirectTo(SocketAddrV4),
+    /// Hands the packet, its destination unchanged, to the transparent socket at this address (or to the connected one
+    /// that took this flow over); without such a socket, on to the next rule.
+    DeliverTo(SocketAddrV4),
     /// Sends the connection where the client's earlier ones went, if that endpoint is still one, and remembers it
     /// anew; else, on to the next rule.
     RedirectAsBefore(Affinity),

@@ -272,7 +272,7 @@ impl Fabric {
         })
     }
 
-    fn socket_error(&self, action: &'static str, address: SocketAddr, source: io::Error) -> FabricError {
+    pub(crate) fn socket_error(&self, action: &'static str, address: SocketAddr, source: io::Error) -> FabricError {
         FabricError::Socket {
             action,
             address,
@@ -281,7 +281,7 @@ impl Fabric {
         }
     }
 
-    fn apply(&self, messages: Vec<crate::netlink::Message>) -> Result<(), FabricError> {
+    pub(crate) fn apply(&self, messages: Vec<crate::netlink::Message>) -> Result<(), FabricError> {
         self.with_route(|route| route.apply(messages))
     }
 

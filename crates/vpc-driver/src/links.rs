@@ -177,6 +177,33 @@ pub(crate) fn delete_route(address: Ipv4Addr) -> Message {
     message.tolerate(&[libc::ESRCH])
 }
 
+/// The routing table for packets that are delivered here whatever their destination.
+const TABLE_OF_DELIVERED: u8 = 100;
+
+/// Routes every packet that carries a mark to this namespace itself; its own sockets decide what they take.
+pub(crate) fn deliver_marked(mark: u32) -> Vec<Message> {
+    const TO_TABLE: u8 = 1;
+    const FWMARK: u16 = 10;
+    const FWMASK: u16 = 16;
+    let mut rule = [0; RTMSG];
+    rule[0] = libc::AF_INET as u8;
+    rule[4] = TABLE_OF_DELIVERED;
+    rule[7] = TO_TABLE;
+    let rule = Message::new("add the rule of marked packets", libc::RTM_NEWRULE, MAKE, &rule)
+        .number(FWMARK, mark)
+        .number(FWMASK, mark)
+        .tolerate(&[libc::EEXIST]);
+    let mut route = [0; RTMSG];
+    route[0] = libc::AF_INET as u8;
+    route[4] = TABLE_OF_DELIVERED;
+    route[5] = libc::RTPROT_STATIC;
+    route[6] = libc::RT_SCOPE_HOST;
+    route[7] = libc::RTN_LOCAL;
+    let route = Message::new("add the route of marked packets", libc::RTM_NEWROUTE, PUT, &route)
+        .number(libc::RTA_OIF, LOOPBACK);
+    vec![route, rule]
+}
+
 fn route_message(what: &str, kind: u16, flags: i32, to: Option<Ipv4Addr>, scope: u8) -> Message {
     let mut fixed = [0; RTMSG];
     fixed[0] = libc::AF_INET as u8;

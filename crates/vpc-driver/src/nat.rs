@@ -1,7 +1,8 @@
 //! The NAT gateway: what leaves the VPC is accepted inside and dialled again from the host's own namespace.
 //!
 //! A packet rule (set by the network agent) sends every connection to an address outside the VPC here; the kernel
-//! remembers where it wanted to go. No packet of a pod ever reaches an interface of the host.
+//! remembers where it wanted to go. Another hands over every datagram, with its destination. No packet of a pod ever
+//! reaches an interface of the host.
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use supervision::Supervisor;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::fabric::{Fabric, FabricError};
+
+mod datagrams;
+
+pub use datagrams::DATAGRAM_MARK;
 
 /// Where the NAT gateway listens inside every fabric.
 pub const NAT_GATEWAY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(169, 254, 1, 3), 15001);
@@ -29,6 +34,7 @@ pub struct NatCounters {
 #[derive(Debug, Default)]
 struct Counters {
     connections: AtomicU64,
+    datagram_flows: AtomicU64,
     failed: AtomicU64,
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
@@ -41,27 +47,49 @@ impl NatCounters {
         self.inner.connections.load(Ordering::Relaxed)
     }
 
-    /// Connections that the outside refused.
+    /// Flows of datagrams that were carried.
+    #[must_use]
+    pub fn datagram_flows(&self) -> u64 {
+        self.inner.datagram_flows.load(Ordering::Relaxed)
+    }
+
+    /// Connections that the outside refused, and datagrams that could not be carried.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.inner.failed.load(Ordering::Relaxed)
     }
 
-    /// Bytes from the VPC to the outside, of connections that have ended.
+    /// Bytes from the VPC to the outside, of connections that have ended and of all datagrams.
     #[must_use]
     pub fn bytes_out(&self) -> u64 {
         self.inner.bytes_out.load(Ordering::Relaxed)
     }
 
-    /// Bytes from the outside to the VPC, of connections that have ended.
+    /// Bytes from the outside to the VPC, of connections that have ended and of all datagrams.
     #[must_use]
     pub fn bytes_in(&self) -> u64 {
         self.inner.bytes_in.load(Ordering::Relaxed)
     }
+
+    fn began(&self) {
+        self.inner.datagram_flows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn failed_one(&self) {
+        self.inner.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn sent(&self, bytes: usize) {
+        self.inner.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn received(&self, bytes: usize) {
+        self.inner.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 impl Fabric {
-    /// Starts the NAT gateway's data path. The rule that sends connections here is the packet filter's.
+    /// Starts the NAT gateway's data path. The rules that send connections and datagrams here are the packet filter's.
     ///
     /// # Errors
     /// When its address cannot be had.
@@ -72,7 +100,7 @@ impl Fabric {
         let scope = supervisor.child(format!("nat-{}", self.vpc_id()));
         let connections = scope.clone();
         scope.spawn_until_cancelled("accept", accept(listener, counters, connections));
-        Ok(())
+        datagrams::serve(self, &scope).await
     }
 }
 
@@ -103,7 +131,7 @@ async fn carry(mut inside: TcpStream, counters: &NatCounters) {
             }
         }
         Err(error) => {
-            counters.inner.failed.fetch_add(1, Ordering::Relaxed);
+            counters.failed_one();
             tracing::debug!(%error, "NAT gateway: connection not carried");
             // The pod is connected to us already: a reset is the nearest to a refusal that it can still get.
             if let Err(error) = inside.set_zero_linger() {

@@ -201,6 +201,9 @@ async fn a_pod_asks_the_vpc_and_reaches_the_outside() {
     let balancer = "a1.ap-northeast-2.elb.localhost";
     assert_eq!(ask(balancer).await, format!("No Error [{balancer}. 169.254.2.1]"));
 
+    datagrams_pass_both_ways(&pod.namespace, host).await;
+    assert_eq!(world.fabric.nat_counters().datagram_flows(), 1);
+
     let outside = TcpListener::bind((host, 0)).await.unwrap();
     let port = outside.local_addr().unwrap().port();
     let client = tokio::task::spawn_blocking(move || crate::ask(&pod.namespace, host, port));
@@ -216,4 +219,34 @@ async fn a_pod_asks_the_vpc_and_reaches_the_outside() {
         "through the NAT gateway"
     );
     supervisor.drain(Duration::from_secs(1)).await;
+}
+
+/// Several datagrams of one pod's socket to one address of the host, each answered.
+async fn datagrams_pass_both_ways(pod: &world::Namespace, host: Ipv4Addr) {
+    let outside = UdpSocket::bind((host, 0)).await.unwrap();
+    let to = outside.local_addr().unwrap();
+    let (in_pod, words) = (pod.clone(), ["one", "two", "three"]);
+    let client = tokio::task::spawn_blocking(move || {
+        let socket = in_pod.run(move || std::net::UdpSocket::bind("0.0.0.0:0").unwrap());
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        words.map(|word| {
+            socket.send_to(word.as_bytes(), to).unwrap();
+            let mut buffer = [0; 64];
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            (String::from_utf8_lossy(&buffer[..length]).into_owned(), from)
+        })
+    });
+    let mut peers = std::collections::BTreeSet::new();
+    for _ in words {
+        let mut buffer = [0; 64];
+        let (length, peer) = outside.recv_from(&mut buffer).await.unwrap();
+        peers.insert(peer);
+        outside.send_to(&buffer[..length], peer).await.unwrap();
+    }
+    assert_eq!(
+        client.await.unwrap(),
+        words.map(|word| (word.to_owned(), to)),
+        "each is answered by whom it asked"
+    );
+    assert_eq!(peers.len(), 1, "one flow: {peers:?}");
 }

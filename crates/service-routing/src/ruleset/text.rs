@@ -133,6 +133,7 @@ impl Display for Statement {
             Self::VerdictOf { key, map } => write!(f, "{} vmap @{map}", join(key)),
             Self::RedirectByMap { key, map } => write!(f, "dnat to {} map @{map}", join(key)),
             Self::RedirectTo(to) => write!(f, "dnat to {to}"),
+            Self::DeliverTo(to) => write!(f, "tproxy to {to}"),
             Self::RedirectAsBefore(affinity) => write!(f, "dnat to {affinity}"),
             Self::RedirectAndRemember {
                 affinity,
