@@ -14,9 +14,11 @@ mod compile;
 mod roots;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use check::TypeError;
 pub use roots::{Visit, visit_kinds};
+pub use view::{Shape, StructShape, TypeShape};
 
 /// Number of a type in the compiled set.
 type TypeId = u32;
@@ -43,8 +45,10 @@ enum Type {
     Time,
     /// RFC 3339 with microseconds.
     MicroTime,
-    /// Anything at all; kept as it is.
-    Any,
+    /// Anything at all, or any object; kept as it is.
+    Any {
+        object: bool,
+    },
 }
 
 /// One field of a struct.
@@ -58,6 +62,8 @@ struct Field {
 /// A struct: its Go name and its fields, sorted by name.
 #[derive(Clone, Debug, Default)]
 struct Struct {
+    /// Name of the schema, as `io.k8s.api.core.v1.PodSpec`.
+    definition: Box<str>,
     /// Name of the Go type without package, as `PodSpec`.
     name: Box<str>,
     /// Package of the Go type, as `v1`.
@@ -128,6 +134,11 @@ impl Schema {
     /// As [`Schema::normalize`].
     pub fn unknown_fields(&self, object: &Map<String, Value>) -> Result<Vec<String>, TypeError> {
         self.normalize(&mut object.clone()).map(|unknown| unknown.0)
+    }
+
+    /// The type of the kind's objects.
+    pub fn shape(&self) -> StructShape {
+        StructShape::new(self.set, self.root)
     }
 
     /// Whether the kind has a top-level field.

@@ -1,8 +1,9 @@
-//! How one object becomes another: JSON patch, merge patch, strategic merge patch.
+//! How one object becomes another: JSON patch, merge patch, strategic merge patch, server-side apply.
 //!
 //! **Invariant:** never reads what a kind means, only its merge keys.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 mod json_patch;
 mod merge_keys;
 mod merge_patch;
@@ -11,9 +12,9 @@ mod strategic;
 use kube_types::GroupVersionKind;
 use serde_json::Value;
 
-pub use merge_keys::{FieldRule, ListType, MergeRules, merge_keys};
+pub use merge_keys::{FieldRule, ListType, MergeRules, always_present, definition_rules, is_atomic, merge_keys};
 
-/// How a patch's body is to be read, as its content type says. Apply comes with the Kubernetes API issue.
+/// How a patch's body is to be read, as its content type says. Apply, which needs to know who owns what, is in [`apply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchKind {
     /// RFC 6902, `application/json-patch+json`.

@@ -1,11 +1,13 @@
 //! How the lists and maps of each built-in kind merge: the extracted table, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use kube_types::GroupVersionKind;
+use serde_json::Value;
 
 const TABLE: &str = include_str!("merge_keys.txt");
+const ALWAYS_PRESENT: &str = include_str!("always_present.txt");
 
 /// How a list is owned and merged by server-side apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +38,10 @@ pub struct FieldRule {
     pub patch_key: Option<&'static str>,
     /// Server-side apply: how the list is owned.
     pub list_type: ListType,
+    /// Server-side apply: is the map or struct owned as a whole, where the field says so itself?
+    pub atomic: Option<bool>,
+    /// The declared default.
+    pub default: Option<Value>,
 }
 
 type Rules = BTreeMap<&'static str, FieldRule>;
@@ -43,6 +49,12 @@ type Rules = BTreeMap<&'static str, FieldRule>;
 struct Table {
     kinds: BTreeMap<&'static str, &'static str>,
     messages: BTreeMap<&'static str, Rules>,
+    /// Names of messages in lower case, since published types spell acronyms differently.
+    spelt: BTreeMap<String, &'static str>,
+    /// Types that are owned as a whole, in lower case.
+    atomic: BTreeSet<String>,
+    /// Structs that are written even when they are empty: messages in lower case, and their fields.
+    always: BTreeMap<String, Vec<&'static str>>,
 }
 
 /// The rules of one type, from which those of its fields can be reached.
@@ -58,6 +70,34 @@ pub fn merge_keys(gvk: &GroupVersionKind) -> MergeRules {
     MergeRules {
         message: table().kinds.get(name.as_str()).copied(),
     }
+}
+
+/// The merge rules of a type by the name of its schema, as `io.k8s.api.core.v1.PodSpec`.
+#[must_use]
+pub fn definition_rules(definition: &str) -> MergeRules {
+    MergeRules {
+        message: table().spelt.get(&message_name(definition)).copied(),
+    }
+}
+
+/// Whether server-side apply owns values of a type as a whole.
+#[must_use]
+pub fn is_atomic(definition: &str) -> bool {
+    table().atomic.contains(&message_name(definition))
+}
+
+/// The fields of a type that upstream writes even when they are empty structs.
+#[must_use]
+pub fn always_present(definition: &str) -> &'static [&'static str] {
+    table().always.get(&message_name(definition)).map_or(&[], Vec::as_slice)
+}
+
+/// `io.k8s.api.core.v1.PodSpec` is `core/v1.podspec` in lower case.
+fn message_name(definition: &str) -> String {
+    let mut parts = definition.rsplitn(4, '.');
+    let (name, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let group = parts.next().unwrap_or_default();
+    format!("{group}/{version}.{name}").to_lowercase()
 }
 
 impl MergeRules {
@@ -82,7 +122,15 @@ fn table() -> &'static Table {
         let mut table = Table {
             kinds: BTreeMap::new(),
             messages: BTreeMap::new(),
+            spelt: BTreeMap::new(),
+            atomic: BTreeSet::new(),
+            always: BTreeMap::new(),
         };
+        for line in ALWAYS_PRESENT.lines().filter(|line| !line.starts_with('#')) {
+            let mut words = line.split(' ');
+            let head = words.next().unwrap_or_default().to_lowercase();
+            table.always.insert(head, words.collect());
+        }
         for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
             let mut words = line.split(' ');
             let head = words.next().unwrap_or_default();
@@ -92,17 +140,28 @@ fn table() -> &'static Table {
                     .insert(words.next().unwrap_or_default(), words.next().unwrap_or_default());
                 continue;
             }
+            if head == "atomic" {
+                table.atomic.extend(words.map(str::to_lowercase));
+                continue;
+            }
             let rules = words.filter_map(|word| read_field(head, word));
             table.messages.insert(head, rules.collect());
+            table.spelt.insert(head.to_lowercase(), head);
         }
         resolve_relative(&mut table);
         table
     })
 }
 
-/// `name[*]=[message][~strategies[:key]][+list type[:keys]]`
+/// `name[*]=[message][~strategies[:key]][+list type[:keys]][!map type][?default]`
 fn read_field(_owner: &str, word: &'static str) -> Option<(&'static str, FieldRule)> {
     let (name, rest) = word.split_once('=')?;
+    let (rest, default) = rest
+        .split_once('?')
+        .map_or((rest, None), |(rest, default)| (rest, Some(default)));
+    let (rest, map_type) = rest
+        .split_once('!')
+        .map_or((rest, None), |(rest, kind)| (rest, Some(kind)));
     let (rest, list_type) = rest
         .split_once('+')
         .map_or((rest, None), |(rest, kind)| (rest, Some(kind)));
@@ -127,6 +186,8 @@ fn read_field(_owner: &str, word: &'static str) -> Option<(&'static str, FieldRu
         retain_keys: letters.contains('k'),
         patch_key,
         list_type,
+        atomic: map_type.map(|kind| kind == "atomic"),
+        default: default.and_then(|text| serde_json::from_str(text).ok()),
     };
     Some((name.trim_end_matches('*'), rule))
 }
@@ -165,6 +226,19 @@ mod tests {
             .filter(|part| !part.is_empty())
             .fold(merge_keys(&gvk), MergeRules::below);
         rules.field(last).cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn types_are_found_by_the_names_of_their_schemas() {
+        let port = definition_rules("io.k8s.api.core.v1.ContainerPort");
+        assert_eq!(port.field("protocol").unwrap().default, Some("TCP".into()));
+        let volume = definition_rules("io.k8s.api.core.v1.CephFSVolumeSource");
+        assert!(volume.field("secretRef").is_some(), "acronyms are spelt differently");
+        let spec = definition_rules("io.k8s.api.core.v1.PersistentVolumeSpec");
+        assert_eq!(spec.field("claimRef").unwrap().atomic, Some(false));
+        assert!(is_atomic("io.k8s.api.core.v1.ObjectReference"));
+        assert!(is_atomic("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"));
+        assert!(!is_atomic("io.k8s.api.core.v1.PodSpec"));
     }
 
     #[test]

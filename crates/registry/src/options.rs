@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube_types::selector::{FieldSelector, LabelSelector};
 use serde::Deserialize;
 
+use crate::pipeline::LONGEST_MANAGER;
 use crate::status::StatusError;
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ pub struct WriteOptions {
     /// `fieldValidation`.
     pub field_validation: FieldValidation,
     /// `force`, for apply patches only.
-    pub force: bool,
+    pub force: Option<bool>,
 }
 
 /// `propagationPolicy`.
@@ -319,9 +320,55 @@ impl WriteOptions {
             dry_run: dry_run(all)?,
             field_manager: last(query, "fieldManager").unwrap_or_default().to_owned(),
             field_validation,
-            force: flag(query, "force").unwrap_or(false),
+            force: flag(query, "force"),
         })
     }
+}
+
+impl WriteOptions {
+    /// What is wrong with the options of a create or update; `kind` is what the refusal names.
+    pub(crate) fn check(&self, kind: &str) -> Result<(), StatusError> {
+        let mut errors = object_rules::field::Errors::new();
+        self.check_manager(&mut errors);
+        invalid_unless_empty(kind, &errors)
+    }
+
+    /// What is wrong with the options of a patch. Source: `ValidatePatchOptions`.
+    pub(crate) fn check_patch(&self, apply: bool) -> Result<(), StatusError> {
+        let mut errors = object_rules::field::Errors::new();
+        if apply && self.field_manager.is_empty() {
+            errors.required("fieldManager", "is required for apply patch");
+        }
+        if !apply && self.force.is_some() {
+            errors.forbidden("force", "may not be specified for non-apply patch");
+        }
+        self.check_manager(&mut errors);
+        invalid_unless_empty("PatchOptions", &errors)
+    }
+
+    fn check_manager(&self, errors: &mut object_rules::field::Errors) {
+        let name = self.field_manager.as_str();
+        if name.len() > LONGEST_MANAGER {
+            let detail = format!("may not be more than {LONGEST_MANAGER} bytes");
+            errors.push(
+                object_rules::field::Kind::TooLong,
+                "fieldManager",
+                Some(name.into()),
+                detail,
+            );
+        }
+        if name.chars().any(char::is_control) {
+            errors.invalid("fieldManager", name, "should only contain printable characters");
+        }
+    }
+}
+
+fn invalid_unless_empty(kind: &str, errors: &object_rules::field::Errors) -> Result<(), StatusError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let subject = crate::status::Subject::new("meta.k8s.io", kind);
+    Err(StatusError::invalid(&subject, "", errors))
 }
 
 /// `DeleteOptions` as a body.

@@ -1,10 +1,10 @@
 //! The one pipeline: every request for every kind takes these steps.
 //!
 //! Reading: find the kind, choose the data by revision, select, render. Writing: decode, default, admit, prepare,
-//! validate, admit again, commit at the revision that was read, render. Server-side apply, which decodes an apply
-//! configuration and keeps `managedFields`, has its place in [`change`] between reading the current object and
-//! preparing the new one; until it is there, apply patches are refused with 415.
+//! validate, admit again, commit at the revision that was read, render. A change is first a [`wish`]: what the client
+//! wants of the newest object and who owns its fields then ([`ownership`]); applying is one more way to wish.
 
+mod apply;
 mod change;
 mod commit;
 mod create;
@@ -12,9 +12,11 @@ mod decode;
 mod delete;
 mod list;
 mod metadata;
+mod ownership;
 mod read;
 mod token;
 mod watch;
+mod wish;
 
 use std::sync::Arc;
 
@@ -22,13 +24,14 @@ use kube_types::ObjectKey;
 use kube_types::dynamic::Object;
 use object_rules::field::Errors;
 
-pub(crate) use change::Part;
-pub(crate) use change::{Source, keep};
+pub(crate) use change::{Changed, Part, keep};
 pub(crate) use commit::{Allocation, Commit};
 pub(crate) use create::Created;
 pub(crate) use decode::{check_name, check_namespace};
 pub(crate) use list::Selection;
 pub(crate) use metadata::stamp;
+pub(crate) use ownership::LONGEST_MANAGER;
+pub(crate) use wish::Source;
 
 use crate::cache::{Item, ResourceCache};
 use crate::kinds::{ResourceKind, Subresource, Verb};

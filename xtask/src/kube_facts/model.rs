@@ -19,6 +19,8 @@ pub struct Model {
 #[derive(Default)]
 pub struct Message {
     pub fields: Vec<Field>,
+    /// Server-side apply replaces it as a whole.
+    pub atomic: bool,
 }
 
 /// One field with its markers.
@@ -32,6 +34,10 @@ pub struct Field {
     pub patch_key: Option<String>,
     pub list_type: Option<String>,
     pub list_keys: Vec<String>,
+    /// `atomic` or `granular`, where the field says so itself.
+    pub map_type: Option<String>,
+    /// The declared default, as JSON.
+    pub default: Option<String>,
 }
 
 /// What a field holds.
@@ -161,7 +167,12 @@ fn read_messages(
         let line = line.as_str();
         if let Some(rest) = line.strip_prefix("pub struct ") {
             let name = rest.split([' ', '{']).next().unwrap_or_default();
-            current = Some((format!("{}.{name}", package(module)), Message::default()));
+            let message = Message {
+                atomic: markers.iter().any(|marker| marker == "structType=atomic"),
+                ..Message::default()
+            };
+            markers.clear();
+            current = Some((format!("{}.{name}", package(module)), message));
         } else if let Some(marker) = line.strip_prefix("/// +") {
             markers.push(marker.to_owned());
         } else if let Some(text) = line.strip_prefix("#[prost(") {
@@ -243,6 +254,8 @@ fn field(
         patch_key: values("patchMergeKey").pop(),
         list_type: values("listType").pop(),
         list_keys: values("listMapKey"),
+        map_type: values("mapType").pop().or_else(|| values("structType").pop()),
+        default: values("default").pop().map(|text| constant(&text)),
     })
 }
 
@@ -274,6 +287,15 @@ fn resolve(module: &[String], path: &str) -> String {
     let mut target: Vec<String> = module[..module.len().saturating_sub(ups)].to_vec();
     target.extend(parts[ups..].iter().map(|part| (*part).to_owned()));
     format!("{}.{name}", package(&target))
+}
+
+/// A default that is given as the name of a constant, as the constant's value.
+fn constant(text: &str) -> String {
+    match text {
+        "ref(AzureDataDiskCachingReadWrite)" => "\"ReadWrite\"".to_owned(),
+        "ref(AzureSharedBlobDisk)" => "\"Shared\"".to_owned(),
+        literal => literal.to_owned(),
+    }
 }
 
 fn camel(name: &str) -> String {

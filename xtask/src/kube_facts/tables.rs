@@ -8,7 +8,9 @@ const MERGE_HEAD: &str = "\
 # Merge keys of Kubernetes' types; written by `cargo xtask kube-facts`.
 # kind <group>/<version>/<kind> <message>
 # <message> <field>[*]=<message>[~<patch strategies>[:<patch key>]][+<list type>[:<list keys>]] …
-#   `*`: a list; messages of the same package begin with a dot; strategies: m = merge, k = retainKeys, r = replace.
+#   `*`: a list; messages of the same package begin with a dot; strategies: m = merge, k = retainKeys, r = replace;
+#   `!atomic` or `!granular`: the field is owned as a whole or not, whatever its type says; `?`: its default.
+# atomic <message> …: types that server-side apply owns as a whole.
 ";
 
 const MESSAGE_HEAD: &str = "\
@@ -50,6 +52,13 @@ pub fn merge_keys(model: &Model) -> String {
             text.push_str(&format!("{name} {}\n", entries.join(" ")));
         }
     }
+    let everywhere = reachable(model, |_| true);
+    let atomic: Vec<&str> = everywhere
+        .iter()
+        .filter(|name| model.messages[*name].atomic)
+        .map(String::as_str)
+        .collect();
+    text.push_str(&format!("atomic {}\n", atomic.join(" ")));
     text
 }
 
@@ -115,7 +124,10 @@ fn leading_to_markers(model: &Model) -> BTreeSet<String> {
 }
 
 fn is_marked(field: &Field) -> bool {
-    !field.patch_strategy.is_empty() || field.list_type.as_deref().is_some_and(|kind| kind != "atomic")
+    !field.patch_strategy.is_empty()
+        || field.list_type.as_deref().is_some_and(|kind| kind != "atomic")
+        || field.map_type.is_some()
+        || field.default.is_some()
 }
 
 fn target(field: &Field) -> Option<&str> {
@@ -165,6 +177,12 @@ fn merge_entry(owner: &str, field: &Field, relevant: &BTreeSet<String>) -> Strin
         if !field.list_keys.is_empty() {
             entry.push_str(&format!(":{}", field.list_keys.join(",")));
         }
+    }
+    if let Some(kind) = &field.map_type {
+        entry.push_str(&format!("!{kind}"));
+    }
+    if let Some(default) = &field.default {
+        entry.push_str(&format!("?{default}"));
     }
     entry
 }

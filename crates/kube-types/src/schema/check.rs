@@ -9,6 +9,8 @@ use super::{Compiled, Struct, Type, TypeId, Unknown};
 
 /// Texts of which the empty one means something else than none (pointers in Go).
 const MEANINGFUL_WHEN_EMPTY: &[(&str, &str)] = &[
+    // An empty list takes all entries away, none keeps them.
+    ("ObjectMeta", "managedFields"),
     ("PersistentVolumeClaimSpec", "storageClassName"),
     ("PersistentVolumeClaimSpec", "volumeAttributesClassName"),
     ("EndpointPort", "name"),
@@ -85,7 +87,7 @@ impl Checker {
 
     fn value(&mut self, of: &'static Type, value: &mut Value) -> Result<(), TypeError> {
         match (of, &mut *value) {
-            (Type::Any, _) | (Type::Text, Value::String(_)) | (Type::Boolean, Value::Bool(_)) => Ok(()),
+            (Type::Any { .. }, _) | (Type::Text, Value::String(_)) | (Type::Boolean, Value::Bool(_)) => Ok(()),
             (Type::Number, Value::Number(_)) => Ok(()),
             (Type::Struct(id), Value::Object(object)) => {
                 let of = &self.set.structs[*id as usize];
@@ -184,7 +186,7 @@ impl Checker {
             Type::Number => "float64".to_owned(),
             Type::Boolean => "bool".to_owned(),
             Type::Bytes => "[]uint8".to_owned(),
-            Type::Any => "interface {}".to_owned(),
+            Type::Any { .. } => "interface {}".to_owned(),
         }
     }
 }
@@ -209,7 +211,7 @@ fn zero(of: &Type) -> Value {
         Type::Quantity => "0".into(),
         Type::List(_) => Value::Array(Vec::new()),
         Type::Struct(_) | Type::Map(_) => Value::Object(Map::new()),
-        Type::Any | Type::Time | Type::MicroTime => Value::Null,
+        Type::Any { .. } | Type::Time | Type::MicroTime => Value::Null,
     }
 }
 

@@ -17,6 +17,9 @@ const ANY: &[&str] = &[
     "CustomResourceSubresourceStatus",
 ];
 
+/// Those among them that are objects.
+const ANY_OBJECT: &[&str] = &["RawExtension", "FieldsV1", "CustomResourceSubresourceStatus"];
+
 struct Compiler {
     definitions: Map<String, Value>,
     ids: BTreeMap<String, TypeId>,
@@ -72,6 +75,7 @@ impl Compiler {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         let (package, short) = go_name(name);
         self.structs[id as usize] = Struct {
+            definition: name.into(),
             name: short.into(),
             package: package.into(),
             fields: fields.into(),
@@ -94,9 +98,9 @@ impl Compiler {
             ("array", _) => Type::List(Box::new(self.type_of(schema.get("items").unwrap_or(&Value::Null)))),
             ("object", _) => match schema.get("additionalProperties") {
                 Some(values) => Type::Map(Box::new(self.type_of(values))),
-                None => Type::Any,
+                None => Type::Any { object: true },
             },
-            _ => Type::Any,
+            _ => Type::Any { object: false },
         }
     }
 
@@ -107,7 +111,9 @@ impl Compiler {
             "IntOrString" => Type::IntOrString,
             "Time" => Type::Time,
             "MicroTime" => Type::MicroTime,
-            _ if ANY.contains(&short) => Type::Any,
+            _ if ANY.contains(&short) => Type::Any {
+                object: ANY_OBJECT.contains(&short),
+            },
             _ => {
                 let id = self.structure(name);
                 Type::Struct(id)

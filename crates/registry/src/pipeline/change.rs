@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use kube_types::GroupVersionKind;
-use kube_types::dynamic::{Object, Value};
+use kube_types::dynamic::Object;
 use object_merge::PatchKind;
 use object_rules::field::Errors;
 
-use super::decode::{check_name, check_namespace, conform};
+use super::decode::{check_name, check_namespace};
+use super::wish::{Source, Wish};
 use super::{Commit, Created, Resource, metadata};
 use crate::admission::{Operation, Request};
 use crate::cache::{Item, encode};
@@ -26,6 +26,7 @@ const PATCHES: &[&str] = &[
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 ];
 
 /// Which part of an object a request may change.
@@ -43,20 +44,12 @@ pub(crate) enum Part {
     Binding,
 }
 
-/// A change that may be made again on a newer object.
-pub(crate) type Edit = Arc<dyn Fn(&mut Object) -> Result<(), StatusError> + Send + Sync>;
-
-/// Where the new state comes from.
-#[derive(Clone)]
-pub(crate) enum Source {
-    /// A whole object (or scale) that replaces the old one.
-    Body(Object),
-    Patch {
-        kind: PatchKind,
-        patch: bytes::Bytes,
-    },
-    /// A change that the registry makes itself.
-    Edit(Edit),
+/// What a request has made of an object.
+pub(crate) enum Changed {
+    /// There was one, and this is what it is now.
+    Existing(Created),
+    /// There was none.
+    New(Created),
 }
 
 impl Registry {
@@ -71,6 +64,7 @@ impl Registry {
         body: RequestBody,
         options: WriteOptions,
     ) -> Result<Reply, StatusError> {
+        options.check("UpdateOptions")?;
         let (resource, part) = self.part(target, Verb::Update)?;
         let gvk = part.gvk(&resource);
         let mut object = self.decode(context, &gvk, &body, options.field_validation)?;
@@ -82,7 +76,7 @@ impl Registry {
             .await
         {
             Err(error) if error.is_not_found() && part == Part::Whole && resource.stored().rules.create_on_update => {
-                let created = self.create_object(context, &resource, missing, options.dry_run).await?;
+                let created = self.create_object(context, &resource, missing, &options).await?;
                 let reply = self.render_written(context, &resource, created)?;
                 Ok(Reply { code: 201, ..reply })
             }
@@ -103,18 +97,31 @@ impl Registry {
     ) -> Result<Reply, StatusError> {
         let (resource, part) = self.part(target, Verb::Patch)?;
         let kind = match body.media_type {
-            MediaType::JsonPatch => PatchKind::Json,
-            MediaType::MergePatch => PatchKind::Merge,
-            MediaType::StrategicMergePatch => PatchKind::Strategic,
-            // Server-side apply comes with the Kubernetes API issue.
+            MediaType::JsonPatch => Some(PatchKind::Json),
+            MediaType::MergePatch => Some(PatchKind::Merge),
+            MediaType::StrategicMergePatch => Some(PatchKind::Strategic),
+            MediaType::ApplyPatch => None,
             _ => return Err(StatusError::unsupported_media_type(PATCHES)),
         };
-        let source = Source::Patch {
-            kind,
-            patch: body.bytes,
+        options.check_patch(kind.is_none())?;
+        let changed = match kind {
+            Some(kind) => {
+                let source = Source::Patch {
+                    kind,
+                    patch: body.bytes,
+                };
+                let changed = self.change(context, &resource, target, part, source, &options).await?;
+                Changed::Existing(changed)
+            }
+            None => self.apply(context, &resource, target, part, &body, &options).await?,
         };
-        let changed = self.change(context, &resource, target, part, source, &options).await?;
-        self.render_part(context, &resource, part, changed)
+        match changed {
+            Changed::Existing(changed) => self.render_part(context, &resource, part, changed),
+            Changed::New(created) => {
+                let reply = self.render_part(context, &resource, part, created)?;
+                Ok(Reply { code: 201, ..reply })
+            }
+        }
     }
 
     fn part(&self, target: &Target, verb: Verb) -> Result<(Resource, Part), StatusError> {
@@ -154,7 +161,7 @@ impl Registry {
             let Some(item) = self.newest(resource, target.namespace.as_deref(), name).await? else {
                 return Err(resource.not_found(name));
             };
-            let attempt = Attempt {
+            let mut attempt = Attempt {
                 registry: self,
                 context,
                 resource,
@@ -162,8 +169,15 @@ impl Registry {
                 options,
                 item: &item,
                 old: item.object(),
+                tracked: true,
             };
-            match attempt.run(&source).await? {
+            let mut outcome = attempt.run(&source).await;
+            // What is too large to be stored may be small enough without its owners.
+            if outcome.as_ref().is_err_and(|error| error.code() == 413) && !matches!(source, Source::Apply { .. }) {
+                attempt.tracked = false;
+                outcome = attempt.run(&source).await;
+            }
+            match outcome? {
                 Some(Commit::Done(item)) => return Ok(Created::Stored(item)),
                 Some(Commit::Moved | Commit::Taken) => {}
                 None => {
@@ -196,14 +210,6 @@ impl Registry {
 }
 
 impl Part {
-    /// Kind of the bodies.
-    fn gvk(self, resource: &Resource) -> GroupVersionKind {
-        match self {
-            Self::Scale(_) => GroupVersionKind::new("autoscaling", "v1", "Scale"),
-            _ => resource.kind.gvk(),
-        }
-    }
-
     /// Name of the subresource.
     pub(crate) fn name(self) -> Option<&'static str> {
         match self {
@@ -220,23 +226,24 @@ impl Part {
 }
 
 /// One try of a change on one state of the object.
-struct Attempt<'a> {
-    registry: &'a Registry,
-    context: &'a Context,
-    resource: &'a Resource,
-    part: Part,
-    options: &'a WriteOptions,
-    item: &'a Arc<Item>,
+pub(super) struct Attempt<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) context: &'a Context,
+    pub(super) resource: &'a Resource,
+    pub(super) part: Part,
+    pub(super) options: &'a WriteOptions,
+    pub(super) item: &'a Arc<Item>,
     /// The object in the stored version.
-    old: Object,
+    pub(super) old: Object,
+    /// Whether the owners of fields are kept.
+    pub(super) tracked: bool,
 }
 
 impl Attempt<'_> {
     /// Answers what became of the write, or `None` in a dry run.
     async fn run(&self, source: &Source) -> Result<Option<Commit>, StatusError> {
         let (registry, resource) = (self.registry, self.resource);
-        let mut new = self.desired(source)?;
-        let allocation = self.prepare(&mut new).await?;
+        let (new, allocation) = self.prepare(self.desired(source)?).await?;
         if self.options.dry_run {
             return Ok(None);
         }
@@ -259,97 +266,20 @@ impl Attempt<'_> {
     }
 
     async fn dry_run(&self, source: &Source) -> Result<Object, StatusError> {
-        let mut new = self.desired(source)?;
-        self.prepare(&mut new).await?;
+        let (mut new, _) = self.prepare(self.desired(source)?).await?;
         new.metadata_mut()
             .insert("resourceVersion".to_owned(), self.item.revision.to_string().into());
         Ok(new)
     }
 
-    /// The object as the client wants it, in the stored version, defaults filled in.
-    fn desired(&self, source: &Source) -> Result<Object, StatusError> {
-        match source {
-            Source::Body(object) => match self.part {
-                Part::Scale(paths) => self.scaled(paths, object.clone()),
-                _ => {
-                    let object = self.resource.to_stored(object.clone());
-                    self.check_preconditions(&object, true)?;
-                    Ok(object)
-                }
-            },
-            Source::Patch { kind, patch } => {
-                let gvk = self.part.gvk(self.resource);
-                let current = match self.part {
-                    Part::Scale(paths) => scale::view(paths, &self.old),
-                    _ => self.resource.to_requested(self.old.clone()),
-                };
-                let patched = object_merge::apply_patch(*kind, &gvk, &Value::Object(current.0), patch)
-                    .map_err(|error| patch_error(&error))?;
-                let mut object =
-                    Object::from_value(patched).map_err(|error| StatusError::bad_request(error.to_string()))?;
-                conform(
-                    self.context,
-                    &gvk,
-                    &mut object,
-                    Vec::new(),
-                    self.options.field_validation,
-                )?;
-                if let Part::Scale(paths) = self.part {
-                    return self.scaled(paths, object);
-                }
-                let object = self.resource.to_stored(object);
-                self.check_preconditions(&object, false)?;
-                Ok(object)
-            }
-            Source::Edit(edit) => {
-                let mut object = self.old.clone();
-                edit(&mut object)?;
-                Ok(object)
-            }
-        }
-    }
-
-    fn scaled(&self, paths: &'static ScalePaths, scale: Object) -> Result<Object, StatusError> {
-        self.check_preconditions(&scale, false)?;
-        let mut object = self.old.clone();
-        scale::apply(paths, &scale, &mut object)?;
-        Ok(object)
-    }
-
-    /// The uid and resourceVersion that the client gives must be those of the object.
-    fn check_preconditions(&self, new: &Object, replace: bool) -> Result<(), StatusError> {
-        let resource = self.resource;
-        let name = self.old.name().unwrap_or_default();
-        let uid = self.old.uid().unwrap_or_default();
-        if let Some(given) = new.uid().filter(|given| *given != uid) {
-            let problem = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {uid}");
-            return Err(StatusError::conflict(&resource.subject(), name, &problem));
-        }
-        match new.resource_version().filter(|given| *given != "0") {
-            None if replace && !resource.stored().rules.unconditional_update => {
-                let mut errors = Errors::new();
-                errors.invalid("metadata.resourceVersion", 0, "must be specified for an update");
-                resource.check(name, &errors)
-            }
-            Some(given) if given.parse::<u64>().is_err() => {
-                let mut errors = Errors::new();
-                let detail = format!("strconv.ParseUint: parsing \"{given}\": invalid syntax");
-                errors.invalid("resourceVersion", given, detail);
-                resource.check(name, &errors)
-            }
-            Some(given) if given != self.item.revision.to_string() => {
-                Err(StatusError::modified(&resource.subject(), name))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The steps between the wish and the write.
-    async fn prepare(&self, new: &mut Object) -> Result<super::Allocation, StatusError> {
+    async fn prepare(&self, wish: Wish) -> Result<(Object, super::Allocation), StatusError> {
         let (resource, old) = (self.resource, &self.old);
         let rules = resource.stored().rules;
+        let mut object = wish.object;
+        let new = &mut object;
         self.keep_other_parts(new)?;
-        metadata::restore(new, old);
+        metadata::restore(new, old, wish.owners);
         let mut request = Request {
             registry: self.registry,
             context: self.context,
@@ -389,7 +319,7 @@ impl Attempt<'_> {
             }
         }
         request.validate(new).await?;
-        Ok(allocation)
+        Ok((object, allocation))
     }
 
     /// Takes from the old object what this part must not change.
@@ -423,15 +353,5 @@ pub(crate) fn keep(new: &mut Object, old: &Object, is_kept: impl Fn(&str) -> boo
         if is_kept(field) {
             new.0.insert(field.clone(), value.clone());
         }
-    }
-}
-
-fn patch_error(error: &object_merge::PatchError) -> StatusError {
-    let message = error.to_string();
-    match error {
-        object_merge::PatchError::BadRequest(_) => StatusError::bad_request(message),
-        object_merge::PatchError::Unprocessable(_) => StatusError::new(422, "Invalid", message),
-        object_merge::PatchError::TooLarge(_) => StatusError::new(413, "RequestEntityTooLarge", message),
-        object_merge::PatchError::Internal(_) => StatusError::internal(message),
     }
 }

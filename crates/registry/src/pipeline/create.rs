@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use kube_types::dynamic::Object;
+use kube_types::dynamic::{Object, Value};
 use object_rules::field::Errors;
 
 use super::decode::check_namespace;
-use super::{Allocation, Commit, Resource, metadata};
+use super::ownership::{self, Ownership};
+use super::{Allocation, Commit, Part, Resource, metadata};
 use crate::admission::{Operation, Request};
 use crate::cache::Item;
 use crate::kinds::{Handler, Verb};
@@ -41,6 +42,7 @@ impl Registry {
         body: RequestBody,
         options: WriteOptions,
     ) -> Result<Reply, StatusError> {
+        options.check("CreateOptions")?;
         let kind = self.kind(target)?;
         if let Some(name) = &target.subresource {
             let handler = self.subresource(&kind, name, Verb::Create)?.handler;
@@ -60,7 +62,7 @@ impl Registry {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
-        let created = self.create_object(context, &resource, object, options.dry_run).await?;
+        let created = self.create_object(context, &resource, object, &options).await?;
         let reply = self.render_written(context, &resource, created)?;
         Ok(Reply { code: 201, ..reply })
     }
@@ -88,10 +90,39 @@ impl Registry {
         &self,
         context: &Context,
         resource: &Resource,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Created, StatusError> {
+        let sent = object.metadata_mut().shift_remove(ownership::FIELD);
+        let object = resource.to_stored(object);
+        let ownership = Ownership::new(self, context, resource, Part::Whole, options);
+        let owners = if resource.kind.converts() {
+            ownership.created(&resource.to_requested(object.clone()), sent.as_ref())
+        } else {
+            ownership.created(&object, sent.as_ref())
+        };
+        let created = self
+            .create_owned(context, resource, object.clone(), owners, options.dry_run)
+            .await;
+        match created {
+            // What is too large to be stored may be small enough without its owners.
+            Err(error) if error.code() == 413 => {
+                self.create_owned(context, resource, object, None, options.dry_run)
+                    .await
+            }
+            created => created,
+        }
+    }
+
+    /// Takes an object in the stored version, whose fields have these owners, through the whole of a creation.
+    pub(super) async fn create_owned(
+        &self,
+        context: &Context,
+        resource: &Resource,
         object: Object,
+        owners: Option<Value>,
         dry_run: bool,
     ) -> Result<Created, StatusError> {
-        let object = resource.to_stored(object);
         let generated = object.name().is_none();
         let prefix = object.metadata_text("generateName").unwrap_or_default().to_owned();
         let mut names_left = if generated && !prefix.is_empty() {
@@ -107,7 +138,9 @@ impl Registry {
                 let name = format!("{kept}{}", self.random.name_suffix(SUFFIX_LENGTH));
                 object.metadata_mut().insert("name".to_owned(), name.into());
             }
-            let allocation = self.prepare_create(context, resource, &mut object).await?;
+            let allocation = self
+                .prepare_create(context, resource, &mut object, owners.clone())
+                .await?;
             let name = object.name().unwrap_or_default().to_owned();
             if dry_run {
                 let existing = self.newest(resource, object.namespace(), &name).await?;
@@ -141,6 +174,7 @@ impl Registry {
         context: &Context,
         resource: &Resource,
         object: &mut Object,
+        owners: Option<Value>,
     ) -> Result<Allocation, StatusError> {
         let rules = resource.stored().rules;
         let mut request = Request {
@@ -151,7 +185,7 @@ impl Registry {
             subresource: None,
             old: None,
         };
-        metadata::fill(resource.stored(), object, self.random.uuid(), self.clock.now());
+        metadata::fill(resource.stored(), object, self.random.uuid(), self.clock.now(), owners);
         request.mutate(object).await?;
         if rules.status && !rules.status_on_create {
             object.0.remove("status");

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use kube_types::dynamic::{Map, Object, Value};
 
+use super::ownership::FIELD as OWNERS;
 use crate::kinds::ResourceKind;
 
 /// A time as objects carry it.
@@ -20,11 +21,12 @@ const SYSTEM: &[&str] = &[
 ];
 
 /// Gives a new object its identity.
-pub(crate) fn fill(kind: &ResourceKind, object: &mut Object, uid: String, now: Timestamp) {
+pub(crate) fn fill(kind: &ResourceKind, object: &mut Object, uid: String, now: Timestamp, owners: Option<Value>) {
     let metadata = object.metadata_mut();
-    for field in SYSTEM.iter().chain(&["selfLink", "resourceVersion", "managedFields"]) {
+    for field in SYSTEM.iter().chain(&["selfLink", "resourceVersion"]) {
         metadata.remove(*field);
     }
+    set_owners(metadata, owners);
     metadata.insert("uid".to_owned(), uid.into());
     metadata.insert("creationTimestamp".to_owned(), stamp(now).into());
     if kind.rules.generation {
@@ -32,13 +34,20 @@ pub(crate) fn fill(kind: &ResourceKind, object: &mut Object, uid: String, now: T
     }
 }
 
-/// Restores in a changed object what the server keeps.
-pub(crate) fn restore(object: &mut Object, old: &Object) {
+fn set_owners(metadata: &mut Map<String, Value>, owners: Option<Value>) {
+    match owners {
+        Some(owners) => metadata.insert(OWNERS.to_owned(), owners),
+        None => metadata.remove(OWNERS),
+    };
+}
+
+/// Restores in a changed object what the server keeps, and says who owns its fields.
+pub(crate) fn restore(object: &mut Object, old: &Object, owners: Option<Value>) {
     let empty = Map::new();
     let kept = old.metadata().unwrap_or(&empty);
     let metadata = object.metadata_mut();
     metadata.remove("selfLink");
-    metadata.remove("managedFields");
+    set_owners(metadata, owners);
     for field in SYSTEM
         .iter()
         .chain(&["resourceVersion", "generateName", "name", "namespace"])
@@ -74,14 +83,43 @@ pub(crate) fn spec_differs(new: &Object, old: &Object) -> bool {
     !(all(new, old) && all(old, new))
 }
 
-/// Whether two objects are the same but for their resourceVersion.
+/// Whether two objects are the same but for their resourceVersion and for when their owners last wrote.
 pub(crate) fn same(new: &Object, old: &Object) -> bool {
-    let strip = |object: &Object| {
-        let mut object = object.clone();
-        object.metadata_mut().remove("resourceVersion");
-        object
+    let empty = Map::new();
+    let (there, here) = (old.metadata().unwrap_or(&empty), new.metadata().unwrap_or(&empty));
+    let counted = |field: &str| !matches!(field, "resourceVersion" | OWNERS);
+    let others = |map: &Map<String, Value>| map.keys().filter(|field| counted(field)).count();
+    new.0.len() == old.0.len()
+        && others(here) == others(there)
+        && here
+            .iter()
+            .filter(|(field, _)| counted(field))
+            .all(|(field, value)| there.get(field) == Some(value))
+        && same_owners(here.get(OWNERS), there.get(OWNERS))
+        && new
+            .0
+            .iter()
+            .filter(|(field, _)| *field != "metadata")
+            .all(|(field, value)| old.0.get(field) == Some(value))
+}
+
+fn same_owners(new: Option<&Value>, old: Option<&Value>) -> bool {
+    let entries = |owners: Option<&Value>| owners.and_then(Value::as_array).map_or(0, Vec::len);
+    let timeless = |entry: &Value| {
+        let mut entry = entry.clone();
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("time");
+        }
+        entry
     };
-    strip(new) == strip(old)
+    new == old
+        || (entries(new) == entries(old)
+            && new
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .zip(old.and_then(Value::as_array).into_iter().flatten())
+                .all(|(new, old)| timeless(new) == timeless(old)))
 }
 
 /// Marks an object as being deleted: time now, grace 0, generation counted once. Source: `markAsDeleting`.

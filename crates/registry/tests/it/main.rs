@@ -5,6 +5,7 @@
     reason = "a test fails where it must, and tables are long"
 )]
 
+mod apply;
 mod deletion;
 mod every_kind;
 mod lifecycle;

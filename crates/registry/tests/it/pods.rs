@@ -30,7 +30,13 @@ async fn post(world: &World, path: &str, object: Value) -> Result<u16, registry:
 #[tokio::test]
 async fn a_short_pod_becomes_a_whole_one() {
     let world = world().await;
-    let made = world.create("v1/pods/default", pod("p")).await.unwrap();
+    let mut made = world.create("v1/pods/default", pod("p")).await.unwrap();
+    let owners = made["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .remove("managedFields")
+        .unwrap();
+    assert_eq!(owners[0]["operation"], "Update");
     let volume = made["spec"]["volumes"][0]["name"].as_str().unwrap();
     let uid = made["metadata"]["uid"].as_str().unwrap();
     let version = made["metadata"]["resourceVersion"].as_str().unwrap();

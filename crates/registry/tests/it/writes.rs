@@ -197,19 +197,3 @@ async fn events_are_the_same_in_both_groups() {
         .unwrap();
     assert_eq!(selected["items"][0]["note"], "m");
 }
-
-#[tokio::test]
-async fn apply_patches_are_refused_until_they_are_served() {
-    let world = World::new().await;
-    let body = RequestBody::new(MediaType::ApplyPatch, "{}");
-    let error = world
-        .registry
-        .patch(
-            &world.context(),
-            &target("v1/configmaps/default/a"),
-            body,
-            WriteOptions::default(),
-        )
-        .await;
-    assert_eq!(error.unwrap_err().code(), 415);
-}
