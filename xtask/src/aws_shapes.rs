@@ -1,7 +1,7 @@
 //! Extracts the facts of AWS's published service models (names, wire locations, types, limits; no prose) into the compact
 //! tables of `aws-types`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,44 +11,18 @@ use serde_json::{Map, Value};
 
 use crate::command::{self, TaskError};
 
-/// A service to extract: its folder in botocore, the name of the table, and the operations whose shapes are kept (all, if
-/// none is named). The names of all operations are kept in any case, so that unknown and not implemented differ.
-struct Wanted {
-    folder: &'static str,
-    operations: &'static [&'static str],
-}
+/// One service a line, or several lines: its folder in botocore and operations whose shapes are kept, `*` for all.
+const WANTED: &str = include_str!("aws_operations.txt");
 
-const WANTED: &[Wanted] = &[
-    Wanted {
-        folder: "eks",
-        operations: &[],
-    },
-    Wanted {
-        folder: "sts",
-        operations: &["GetCallerIdentity"],
-    },
-    Wanted {
-        folder: "iam",
-        operations: &["GetUser"],
-    },
-    Wanted {
-        folder: "ec2",
-        operations: &[
-            "CreateSubnet",
-            "CreateTags",
-            "CreateVpc",
-            "DeleteSubnet",
-            "DeleteVpc",
-            "DescribeAvailabilityZones",
-            "DescribeInstanceTypes",
-            "DescribeInstanceTypeOfferings",
-            "DescribeInstances",
-            "DescribeRegions",
-            "DescribeSubnets",
-            "DescribeVpcs",
-        ],
-    },
-];
+fn wanted() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for line in WANTED.lines() {
+        let mut words = line.split_whitespace();
+        let Some(folder) = words.next() else { continue };
+        wanted.entry(folder).or_default().extend(words.filter(|word| *word != "*"));
+    }
+    wanted
+}
 
 const METADATA: &[&str] = &[
     "apiVersion",
@@ -96,16 +70,16 @@ pub fn extract() -> Result<(), TaskError> {
             .arg("botocore"),
     )?;
     let data = folder.join("botocore/data");
-    for wanted in WANTED {
-        let (version, model) = read_model(&data.join(wanted.folder))?;
+    for (folder_name, operations) in wanted() {
+        let (version, model) = read_model(&data.join(folder_name))?;
         let table = table(
-            &format!("botocore {}/{version}", wanted.folder),
+            &format!("botocore {folder_name}/{version}"),
             &model,
-            wanted.operations,
+            &operations,
         );
         let path = root
             .join("crates/aws-types/shapes")
-            .join(format!("{}.json", wanted.folder));
+            .join(format!("{folder_name}.json"));
         fs::write(&path, table).map_err(|source| TaskError::File {
             path: path.display().to_string(),
             source,

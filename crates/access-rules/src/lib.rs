@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod eks_token;
+pub mod iam_policy;
 pub mod identity;
 pub mod node;
 pub mod rbac;

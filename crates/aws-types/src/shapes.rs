@@ -10,25 +10,55 @@ use std::sync::OnceLock;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A service that has a table here, by its signing name.
-pub fn service(signing_name: &str) -> Option<&'static Service> {
-    let (text, cell) = match signing_name {
-        "eks" => (include_str!("../shapes/eks.json"), &EKS),
-        "sts" => (include_str!("../shapes/sts.json"), &STS),
-        "iam" => (include_str!("../shapes/iam.json"), &IAM),
-        "ec2" => (include_str!("../shapes/ec2.json"), &EC2),
-        _ => return None,
+macro_rules! tables {
+    ($($name:literal),* $(,)?) => {
+        /// The names of all services that have a table: botocore's, which differ from signing names where two services share one.
+        pub const SERVICES: &[&str] = &[$($name),*];
+
+        /// The table of that name.
+        pub fn service(name: &str) -> Option<&'static Service> {
+            match name {
+                $($name => {
+                    static TABLE: OnceLock<Service> = OnceLock::new();
+                    let text = include_str!(concat!("../shapes/", $name, ".json"));
+                    let parse = || serde_json::from_str(text).expect("the tables are written by xtask and parsed by a test");
+                    Some(TABLE.get_or_init(parse))
+                })*
+                _ => None,
+            }
+        }
     };
-    Some(cell.get_or_init(|| serde_json::from_str(text).expect("the tables are written by xtask and parsed by a test")))
 }
 
-/// The signing names of all services that have a table.
-pub const SERVICES: &[&str] = &["eks", "sts", "iam", "ec2"];
+tables!(
+    "eks",
+    "eks-auth",
+    "sts",
+    "iam",
+    "ec2",
+    "cloudformation",
+    "autoscaling",
+    "elb",
+    "elbv2",
+    "ssm",
+    "logs",
+    "service-quotas",
+    "kms",
+    "resourcegroupstaggingapi",
+);
 
-static EKS: OnceLock<Service> = OnceLock::new();
-static STS: OnceLock<Service> = OnceLock::new();
-static IAM: OnceLock<Service> = OnceLock::new();
-static EC2: OnceLock<Service> = OnceLock::new();
+/// The table of the service that signs by this name. The two load balancing services share a name and differ in the version
+/// that their requests carry.
+pub fn table_of(signing_name: &str, version: Option<&str>) -> Option<&'static str> {
+    let name = match signing_name {
+        "elasticloadbalancing" if version == Some("2012-06-01") => "elb",
+        "elasticloadbalancing" => "elbv2",
+        "servicequotas" => "service-quotas",
+        "tagging" => "resourcegroupstaggingapi",
+        other => other,
+    };
+    SERVICES.iter().find(|known| **known == name).copied()
+}
 
 /// One service's model.
 #[derive(Debug, Deserialize)]

@@ -1,0 +1,307 @@
+//! Policies as tables: document, request, answer.
+
+use super::*;
+
+fn facts(pairs: &[(&str, &str)]) -> Facts {
+    let mut facts = Facts::new();
+    for (key, value) in pairs {
+        facts.entry(key.to_lowercase()).or_default().push((*value).to_owned());
+    }
+    facts
+}
+
+fn statement(rest: &str) -> String {
+    format!(r#"{{"Version":"2012-10-17","Statement":{{{rest}}}}}"#)
+}
+
+fn allows(rest: &str, action: &str, resource: &str, pairs: &[(&str, &str)]) -> bool {
+    let document = Document::identity(&statement(rest)).expect(rest);
+    let facts = facts(pairs);
+    let request = Request {
+        action,
+        resource,
+        facts: &facts,
+    };
+    verdict(&[document], &request) == Some(Effect::Allow)
+}
+
+#[test]
+fn actions_and_resources_have_wildcards_and_opposites() {
+    let arn = "arn:aws:eks:r:1:cluster/a";
+    for (rest, action, resource, wanted) in [
+        (
+            r#""Effect":"Allow","Action":"*","Resource":"*""#,
+            "eks:ListClusters",
+            "*",
+            true,
+        ),
+        (
+            r#""Effect":"Allow","Action":"eks:Describe*","Resource":"*""#,
+            "eks:DescribeCluster",
+            arn,
+            true,
+        ),
+        (
+            r#""Effect":"Allow","Action":"EKS:describe*","Resource":"*""#,
+            "eks:DescribeCluster",
+            arn,
+            true,
+        ),
+        (
+            r#""Effect":"Allow","Action":"eks:List?","Resource":"*""#,
+            "eks:ListClusters",
+            "*",
+            false,
+        ),
+        (
+            r#""Effect":"Allow","Action":["sts:*","eks:*"],"Resource":"arn:aws:eks:*:*:cluster/a""#,
+            "eks:DeleteCluster",
+            arn,
+            true,
+        ),
+        (
+            r#""Effect":"Allow","Action":"eks:*","Resource":"arn:aws:eks:*:*:cluster/b""#,
+            "eks:DeleteCluster",
+            arn,
+            false,
+        ),
+        (
+            r#""Effect":"Allow","NotAction":"iam:*","Resource":"*""#,
+            "eks:DeleteCluster",
+            arn,
+            true,
+        ),
+        (
+            r#""Effect":"Allow","NotAction":"iam:*","Resource":"*""#,
+            "iam:GetUser",
+            "*",
+            false,
+        ),
+        (
+            r#""Effect":"Allow","Action":"*","NotResource":"arn:aws:eks:r:1:cluster/a""#,
+            "eks:DeleteCluster",
+            arn,
+            false,
+        ),
+        (
+            r#""Effect":"Allow","Action":"*","NotResource":"arn:aws:eks:r:1:cluster/b""#,
+            "eks:DeleteCluster",
+            arn,
+            true,
+        ),
+    ] {
+        assert_eq!(
+            allows(rest, action, resource, &[]),
+            wanted,
+            "{rest} {action} {resource}"
+        );
+    }
+}
+
+#[test]
+fn conditions_compare_what_the_request_says() {
+    let key = [
+        ("aws:RequestedRegion", "us-east-1"),
+        ("n", "5"),
+        ("aws:SourceIp", "10.1.2.3"),
+        ("secure", "true"),
+        ("when", "2026-01-02T00:00:00Z"),
+        ("role", "arn:aws:iam::1:role/a"),
+        ("aws:TagKeys", "a"),
+        ("aws:TagKeys", "b"),
+        ("aws:username", "kim"),
+    ];
+    for (condition, wanted) in [
+        (r#"{"StringEquals":{"aws:RequestedRegion":"us-east-1"}}"#, true),
+        (r#"{"StringEquals":{"AWS:requestedregion":["x","us-east-1"]}}"#, true),
+        (r#"{"StringNotEquals":{"aws:RequestedRegion":"us-east-1"}}"#, false),
+        (r#"{"StringNotEquals":{"aws:RequestedRegion":["x","y"]}}"#, true),
+        (r#"{"StringLike":{"aws:RequestedRegion":"us-*"}}"#, true),
+        (r#"{"StringEquals":{"absent":"x"}}"#, false),
+        (r#"{"StringNotEquals":{"absent":"x"}}"#, true),
+        (r#"{"StringEqualsIfExists":{"absent":"x"}}"#, true),
+        (r#"{"Null":{"absent":true}}"#, true),
+        (r#"{"Null":{"n":"true"}}"#, false),
+        (r#"{"NumericLessThan":{"n":6}}"#, true),
+        (r#"{"NumericGreaterThanEquals":{"n":"6"}}"#, false),
+        (r#"{"Bool":{"secure":true}}"#, true),
+        (r#"{"IpAddress":{"aws:SourceIp":"10.1.0.0/16"}}"#, true),
+        (r#"{"NotIpAddress":{"aws:SourceIp":["10.1.0.0/16"]}}"#, false),
+        (r#"{"IpAddress":{"aws:SourceIp":"2001:db8::/32"}}"#, false),
+        (r#"{"DateGreaterThan":{"when":"2026-01-01"}}"#, true),
+        (r#"{"DateLessThan":{"when":"2026-01-01T00:00:00Z"}}"#, false),
+        (r#"{"ArnLike":{"role":"arn:aws:iam::*:role/*"}}"#, true),
+        (r#"{"ArnLike":{"role":"arn:*role/a"}}"#, false),
+        (r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a","b","c"]}}"#, true),
+        (r#"{"ForAllValues:StringEquals":{"aws:TagKeys":["a"]}}"#, false),
+        (r#"{"ForAllValues:StringEquals":{"absent":["a"]}}"#, true),
+        (r#"{"ForAnyValue:StringEquals":{"aws:TagKeys":["a"]}}"#, true),
+        (r#"{"ForAnyValue:StringEquals":{"absent":["a"]}}"#, false),
+        (r#"{"StringEquals":{"aws:username":"${aws:username}"}}"#, true),
+        (r#"{"StringEquals":{"n":"5"},"Bool":{"secure":"false"}}"#, false),
+    ] {
+        let rest = format!(r#""Effect":"Allow","Action":"*","Resource":"*","Condition":{condition}"#);
+        assert_eq!(allows(&rest, "a:B", "*", &key), wanted, "{condition}");
+    }
+}
+
+#[test]
+fn variables_are_filled_in_resources() {
+    let rest = r#""Effect":"Allow","Action":"*","Resource":"arn:aws:iam::1:user/${aws:username}""#;
+    assert!(allows(
+        rest,
+        "iam:GetUser",
+        "arn:aws:iam::1:user/kim",
+        &[("aws:username", "kim")]
+    ));
+    assert!(!allows(
+        rest,
+        "iam:GetUser",
+        "arn:aws:iam::1:user/lee",
+        &[("aws:username", "kim")]
+    ));
+    assert!(!allows(rest, "iam:GetUser", "arn:aws:iam::1:user/lee", &[]));
+    let rest = r#""Effect":"Allow","Action":"*","Resource":"x/${aws:PrincipalTag/team, 'none'}/${*}""#;
+    assert!(allows(rest, "iam:GetUser", "x/none/*", &[]));
+}
+
+#[test]
+fn every_kind_of_policy_must_allow_and_none_may_deny() {
+    let all = || Document::identity(&statement(r#""Effect":"Allow","Action":"*","Resource":"*""#)).unwrap();
+    let only_eks = || Document::identity(&statement(r#""Effect":"Allow","Action":"eks:*","Resource":"*""#)).unwrap();
+    let no_delete =
+        || Document::identity(&statement(r#""Effect":"Deny","Action":"eks:Delete*","Resource":"*""#)).unwrap();
+    let decide = |identity: Vec<Document>, boundary, session, action| {
+        let facts = Facts::new();
+        Policies {
+            identity,
+            boundary,
+            session,
+        }
+        .decide(&Request {
+            action,
+            resource: "*",
+            facts: &facts,
+        })
+    };
+    for (identity, boundary, session, action, wanted) in [
+        (vec![], None, None, "eks:X", Decision::ImplicitDeny(IDENTITY)),
+        (vec![all()], None, None, "eks:X", Decision::Allowed),
+        (
+            vec![all(), no_delete()],
+            None,
+            None,
+            "eks:DeleteX",
+            Decision::ExplicitDeny(IDENTITY),
+        ),
+        (vec![all()], Some(only_eks()), None, "eks:X", Decision::Allowed),
+        (
+            vec![all()],
+            Some(only_eks()),
+            None,
+            "ec2:X",
+            Decision::ImplicitDeny(BOUNDARY),
+        ),
+        (
+            vec![all()],
+            None,
+            Some(vec![only_eks()]),
+            "ec2:X",
+            Decision::ImplicitDeny(SESSION),
+        ),
+        (
+            vec![only_eks()],
+            None,
+            Some(vec![all()]),
+            "ec2:X",
+            Decision::ImplicitDeny(IDENTITY),
+        ),
+        (
+            vec![all()],
+            None,
+            Some(vec![no_delete()]),
+            "eks:DeleteX",
+            Decision::ExplicitDeny(SESSION),
+        ),
+        (
+            vec![all()],
+            None,
+            Some(vec![]),
+            "eks:X",
+            Decision::ImplicitDeny(SESSION),
+        ),
+    ] {
+        assert_eq!(decide(identity, boundary, session, action), wanted, "{action}");
+    }
+}
+
+#[test]
+fn trust_policies_name_principals() {
+    let trusts = |principal: &str, asked: Principal<'_>, pairs: &[(&str, &str)]| {
+        let text = statement(&format!(
+            r#""Effect":"Allow","Principal":{principal},"Action":"sts:AssumeRole","Condition":{{"StringEquals":{{"sts:ExternalId":"7"}}}}"#
+        ));
+        let facts = facts(pairs);
+        let request = Request {
+            action: "sts:AssumeRole",
+            resource: "*",
+            facts: &facts,
+        };
+        trust(&Document::trust(&text).unwrap(), asked, &request) == Some(Effect::Allow)
+    };
+    let kim = Principal::Aws {
+        arn: "arn:aws:iam::111111111111:user/kim",
+        role: None,
+        account: "111111111111",
+    };
+    let session = Principal::Aws {
+        arn: "arn:aws:sts::111111111111:assumed-role/r/s",
+        role: Some("arn:aws:iam::111111111111:role/r"),
+        account: "111111111111",
+    };
+    let id = [("sts:ExternalId", "7")];
+    for (principal, asked, wanted) in [
+        (r#"{"AWS":"arn:aws:iam::111111111111:root"}"#, kim, true),
+        (r#"{"AWS":"111111111111"}"#, kim, true),
+        (r#"{"AWS":"222222222222"}"#, kim, false),
+        (r#"{"AWS":["arn:aws:iam::111111111111:user/kim"]}"#, kim, true),
+        (r#"{"AWS":"arn:aws:iam::111111111111:role/r"}"#, session, true),
+        (r#""*""#, kim, true),
+        (r#"{"Service":"eks.amazonaws.com"}"#, kim, false),
+        (
+            r#"{"Service":["ec2.amazonaws.com","eks.amazonaws.com"]}"#,
+            Principal::Service("eks.amazonaws.com"),
+            true,
+        ),
+        (
+            r#"{"Federated":"arn:aws:iam::1:oidc-provider/x"}"#,
+            Principal::Federated("arn:aws:iam::1:oidc-provider/x"),
+            true,
+        ),
+    ] {
+        assert_eq!(trusts(principal, asked, &id), wanted, "{principal} {asked:?}");
+    }
+    assert!(!trusts(r#""*""#, kim, &[]), "the condition must hold too");
+}
+
+#[test]
+fn malformed_documents_are_refused() {
+    for text in [
+        "",
+        "{}",
+        "[]",
+        r#"{"Version":"2012-10-17","Statement":[]}"#,
+        r#"{"Version":"2020-01-01","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#,
+        &statement(r#""Effect":"Maybe","Action":"*","Resource":"*""#),
+        &statement(r#""Effect":"Allow","Resource":"*""#),
+        &statement(r#""Effect":"Allow","Action":"*","NotAction":"*","Resource":"*""#),
+        &statement(r#""Effect":"Allow","Action":"*""#),
+        &statement(r#""Effect":"Allow","Action":"everything","Resource":"*""#),
+        &statement(r#""Effect":"Allow","Action":"*","Resource":"*","Principal":"*""#),
+        &statement(r#""Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringSame":{"a":"b"}}"#),
+        &statement(r#""Effect":"Allow","Action":"*","Resource":"*","Unknown":1"#),
+    ] {
+        assert!(Document::identity(text).is_err(), "{text}");
+    }
+    assert!(Document::trust(&statement(r#""Effect":"Allow","Action":"sts:AssumeRole""#)).is_err());
+}
