@@ -19,7 +19,10 @@ fn wanted() -> BTreeMap<&'static str, Vec<&'static str>> {
     for line in WANTED.lines() {
         let mut words = line.split_whitespace();
         let Some(folder) = words.next() else { continue };
-        wanted.entry(folder).or_default().extend(words.filter(|word| *word != "*"));
+        wanted
+            .entry(folder)
+            .or_default()
+            .extend(words.filter(|word| *word != "*"));
     }
     wanted
 }
@@ -72,14 +75,8 @@ pub fn extract() -> Result<(), TaskError> {
     let data = folder.join("botocore/data");
     for (folder_name, operations) in wanted() {
         let (version, model) = read_model(&data.join(folder_name))?;
-        let table = table(
-            &format!("botocore {folder_name}/{version}"),
-            &model,
-            &operations,
-        );
-        let path = root
-            .join("crates/aws-types/shapes")
-            .join(format!("{folder_name}.json"));
+        let table = table(&format!("botocore {folder_name}/{version}"), &model, &operations);
+        let path = root.join("crates/aws-types/shapes").join(format!("{folder_name}.json"));
         fs::write(&path, table).map_err(|source| TaskError::File {
             path: path.display().to_string(),
             source,

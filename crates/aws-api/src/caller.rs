@@ -1,30 +1,48 @@
 //! Who calls: the identity behind a signature.
 
-use access_rules::User;
+use std::collections::BTreeMap;
+
 use access_rules::eks_token::{EksToken, EksTokenError};
-use access_rules::identity::MASTERS;
 use access_rules::sigv4::{self, Presented, SignatureError};
 use aws_types::region_files::Credentials;
 use aws_types::{AccountId, arn};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::State;
 
 /// An authenticated caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The account.
     pub account: AccountId,
     /// The identity's ARN.
     pub arn: String,
-    /// The identity's unique id, `AIDA…`.
+    /// The identity's unique id, `AIDA…`, or `AROA…:session`.
     pub user_id: String,
     /// The key that signed.
     pub access_key_id: String,
+    /// The user's name, or the session's.
+    pub name: String,
+    /// What decides what it may do.
+    pub principal: Principal,
+    /// Policies that narrow a session down.
+    pub session_policies: Option<Vec<String>>,
+    /// Tags of the principal, or of the session.
+    pub tags: BTreeMap<String, String>,
 }
 
-/// Every identity that can sign: today the built-in administrator.
-#[derive(Debug, Clone)]
-pub struct Identities {
-    administrator: Credentials,
+/// What decides what a caller may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Principal {
+    /// The region's own administrator: everything.
+    Administrator,
+    /// The policies of a user and of its groups.
+    User(String),
+    /// The policies of a role.
+    Role(String),
+    /// Nobody: for operations that are not signed.
+    Anonymous,
 }
 
 /// Why a request's signature does not prove an identity.
@@ -33,9 +51,49 @@ pub enum AuthenticationError {
     /// The signature is missing, malformed, old or wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// Nobody has that access key.
+    /// Nobody has that access key, or the session token is not its own.
     #[error("access key {0} is not known")]
     UnknownKey(String),
+    /// The temporary credentials are over.
+    #[error("the credentials of access key {0} have expired")]
+    Expired(String),
+}
+
+/// Why a bearer token proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Its form, age, cluster or signature.
+    #[error(transparent)]
+    Token(#[from] EksTokenError),
+    /// Its access key proves nothing.
+    #[error(transparent)]
+    Key(#[from] AuthenticationError),
+    /// The cluster grants this identity nothing.
+    #[error("{arn} has no access to cluster {cluster}")]
+    NotMapped {
+        /// The identity.
+        arn: String,
+        /// The cluster.
+        cluster: String,
+    },
+    /// The region has no such cluster.
+    #[error("no cluster found for name: {0}")]
+    NoCluster(String),
+    /// The cluster's `aws-auth` cannot be looked at.
+    #[error("read the identity mappings of cluster {cluster}")]
+    Mappings {
+        /// The cluster.
+        cluster: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The region's built-in administrator, and with the records everybody who can sign.
+#[derive(Debug, Clone)]
+pub struct Identities {
+    administrator: Credentials,
 }
 
 impl Identities {
@@ -49,19 +107,69 @@ impl Identities {
         &self.administrator.account_id
     }
 
-    /// The secret of an access key and who it stands for. Session tokens belong to temporary credentials, which nobody has.
-    fn find(&self, access_key_id: &str, session_token: Option<&str>) -> Option<(&str, Caller)> {
+    /// The administrator as a caller.
+    pub fn administrator(&self) -> Caller {
         let keys = &self.administrator;
-        if keys.access_key_id != access_key_id || session_token.is_some() {
-            return None;
-        }
-        let caller = Caller {
+        Caller {
             account: keys.account_id.clone(),
             arn: arn::user(&keys.account_id, &keys.user_name),
             user_id: format!("AIDA{}", &keys.access_key_id[4..]),
             access_key_id: keys.access_key_id.clone(),
+            name: keys.user_name.clone(),
+            principal: Principal::Administrator,
+            session_policies: None,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// Who calls an operation that is not signed.
+    pub fn anonymous(&self) -> Caller {
+        Caller {
+            arn: "anonymous".to_owned(),
+            user_id: String::new(),
+            access_key_id: String::new(),
+            name: String::new(),
+            principal: Principal::Anonymous,
+            ..self.administrator()
+        }
+    }
+
+    /// The secret of an access key and who it stands for.
+    fn find(
+        &self,
+        state: &State,
+        id: &str,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(String, Caller), AuthenticationError> {
+        let unknown = || AuthenticationError::UnknownKey(id.to_owned());
+        if id == self.administrator.access_key_id && token.is_none() {
+            return Ok((self.administrator.secret_access_key.clone(), self.administrator()));
+        }
+        if let Some(session) = state.sessions.get(id) {
+            if token != Some(&session.token) {
+                return Err(unknown());
+            }
+            if session.expires_at <= now {
+                return Err(AuthenticationError::Expired(id.to_owned()));
+            }
+            return Ok((session.secret.clone(), session.caller.clone()));
+        }
+        let key = state.access_keys.get(id).filter(|key| key.active && token.is_none());
+        let key = key.ok_or_else(unknown)?;
+        let user = crate::iam::entity::find(state, crate::iam::entity::EntityKind::User, &key.user);
+        let user = user.map_err(|_no_such_user| unknown())?;
+        let caller = Caller {
+            account: self.account().clone(),
+            arn: user.arn.clone(),
+            user_id: user.id.clone(),
+            access_key_id: id.to_owned(),
+            name: user.name.clone(),
+            principal: Principal::User(user.name.clone()),
+            session_policies: None,
+            tags: user.tags.clone(),
         };
-        Some((&keys.secret_access_key, caller))
+        Ok((key.secret.clone(), caller))
     }
 
     /// Who signed a request.
@@ -70,14 +178,13 @@ impl Identities {
     /// When the signature does not prove it.
     pub fn authenticate(
         &self,
+        state: &State,
         presented: &Presented,
         request: &sigv4::Request<'_>,
         now: Timestamp,
     ) -> Result<Caller, AuthenticationError> {
-        let Some((secret, caller)) = self.find(&presented.access_key_id, presented.session_token.as_deref()) else {
-            return Err(AuthenticationError::UnknownKey(presented.access_key_id.clone()));
-        };
-        presented.verify(request, secret, now)?;
+        let (secret, caller) = self.find(state, &presented.access_key_id, presented.session_token.as_deref(), now)?;
+        presented.verify(request, &secret, now)?;
         Ok(caller)
     }
 
@@ -85,57 +192,29 @@ impl Identities {
     ///
     /// # Errors
     /// When it is a token of this kind that proves nothing.
-    pub fn authenticate_token(&self, cluster: &str, token: &str, now: Timestamp) -> Result<Option<Caller>, TokenError> {
+    pub fn authenticate_token(
+        &self,
+        state: &State,
+        cluster: &str,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<Caller>, TokenError> {
         let token = match EksToken::parse(token) {
             Err(EksTokenError::NotOurs) => return Ok(None),
             parsed => parsed?,
         };
-        let Some((secret, caller)) = self.find(token.access_key_id(), token.session_token()) else {
-            return Err(TokenError::UnknownKey(token.access_key_id().to_owned()));
-        };
-        token.verify(cluster, secret, now)?;
+        let (secret, caller) = self.find(state, token.access_key_id(), token.session_token(), now)?;
+        token.verify(cluster, &secret, now)?;
         Ok(Some(caller))
     }
 }
 
-/// Why a bearer token proves nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// Its form, age, cluster or signature.
-    #[error(transparent)]
-    Token(#[from] EksTokenError),
-    /// Nobody has that access key.
-    #[error("access key {0} is not known")]
-    UnknownKey(String),
-    /// The cluster grants this identity nothing.
-    #[error("{arn} has no access to cluster {cluster}")]
-    NotMapped {
-        /// The identity.
-        arn: String,
-        /// The cluster.
-        cluster: String,
-    },
-    /// The region has no such cluster.
-    #[error("no cluster found for name: {0}")]
-    NoCluster(String),
-}
-
 impl Caller {
-    /// The Kubernetes user that a cluster's creator is, with what aws-iam-authenticator adds.
-    pub fn administrator(&self) -> User {
-        let mut user = User::authenticated("kubernetes-admin", [MASTERS]);
-        user.uid = Some(format!("aws-iam-authenticator:{}:{}", self.account, self.user_id));
-        let extra = [
-            ("accessKeyId", self.access_key_id.clone()),
-            ("arn", self.arn.clone()),
-            ("canonicalArn", self.arn.clone()),
-            ("principalId", self.user_id.clone()),
-            ("sessionName", String::new()),
-        ];
-        user.extra = extra
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), vec![value]))
-            .collect();
-        user
+    /// The ARN that mappings and policies know: a session's role, anybody else themselves.
+    pub fn canonical_arn(&self) -> String {
+        match &self.principal {
+            Principal::Role(name) => arn::role(&self.account, name),
+            _ => self.arn.clone(),
+        }
     }
 }

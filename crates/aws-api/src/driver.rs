@@ -199,10 +199,7 @@ impl Driver {
                 return Ok((None, Vec::new()));
             }
             match allocation::instances(state, group, &region, now) {
-                Ok(made) => Ok((
-                    None,
-                    vec![Change::Nodegroup(Box::new(group.clone().with_instances(made)))],
-                )),
+                Ok(made) => Ok((None, vec![Change::put(group.clone().with_instances(made))])),
                 Err(error) => Ok::<(Option<AllocationError>, _), ApiError>((Some(error), Vec::new())),
             }
         });
@@ -225,7 +222,7 @@ impl Driver {
         let changed = self.region.ledger.change(|state| {
             let Some(before) = state.nodegroups.get(&key) else { return Ok((false, Vec::new())) };
             let Some(mut after) = before.clone().step(input)? else {
-                return Ok((true, vec![Change::NoNodegroup(key.0.clone(), key.1.clone())]));
+                return Ok((true, vec![Change::remove::<Nodegroup>((key.0.clone(), key.1.clone()))]));
             };
             if after == *before {
                 return Ok((false, Vec::new()));
@@ -235,13 +232,13 @@ impl Driver {
                 && let Some((id, outcome)) = after.take_finished_update()
                 && let Some(update) = state.updates.get(&id)
             {
-                changes.push(Change::Update(update.clone().step(outcome)));
+                changes.push(Change::put(update.clone().step(outcome)));
             }
             if before.status != after.status {
                 after.modified_at = self.region.clock.now();
                 tracing::info!(cluster = %key.0, nodegroup = %key.1, from = before.status.name(), to = after.status.name(), "node group");
             }
-            changes.push(Change::Nodegroup(Box::new(after)));
+            changes.push(Change::put(after));
             Ok::<_, ApiError>((true, changes))
         });
         changed.await.map(drop)
@@ -250,17 +247,17 @@ impl Driver {
     async fn step_cluster(&self, input: cluster::Input) -> Result<(), ApiError> {
         let changed = self.region.ledger.change(|state| {
             let Some(before) = state.clusters.get(&self.name) else { return Ok(((), Vec::new())) };
-            let change = match before.clone().step(input)? {
-                None => Change::NoCluster(self.name.clone()),
-                Some(after) if after == *before => return Ok(((), Vec::new())),
+            let changes = match before.clone().step(input)? {
+                None => state.without_cluster(&self.name),
+                Some(after) if after == *before => Vec::new(),
                 Some(after) => {
                     if before.status != after.status {
                         tracing::info!(cluster = %self.name, from = before.status.name(), to = after.status.name(), "cluster");
                     }
-                    Change::Cluster(Box::new(after))
+                    vec![Change::put(after)]
                 }
             };
-            Ok::<_, ApiError>(((), vec![change]))
+            Ok::<_, ApiError>(((), changes))
         });
         changed.await
     }
@@ -325,10 +322,12 @@ impl Driver {
                 let ControlPlane {
                     endpoint,
                     certificate_authority_pem,
+                    issuer_keys,
                 } = made;
                 self.step_cluster(cluster::Input::ControlPlaneReady {
                     endpoint,
                     certificate_authority_pem,
+                    issuer_keys,
                 })
                 .await
             }

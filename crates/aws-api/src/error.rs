@@ -10,7 +10,8 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use store::StoreError;
 
-use crate::codec::xml;
+use crate::codec::check::Rule;
+use crate::codec::{DecodeError, xml};
 
 /// An error as a service answers it.
 #[derive(Debug, thiserror::Error)]
@@ -107,15 +108,58 @@ impl ApiError {
             (Protocol::Query | Protocol::Ec2, None) => {
                 Self::bad_request("MissingAction", "The request must contain the parameter Action")
             }
+            (Protocol::Json, None) => Self::bad_request("UnknownOperationException", "The request names no operation"),
             // EKS's gateway does not know what was meant when no route fits.
             (_, None) => Self::new(
                 "MissingAuthenticationTokenException",
                 StatusCode::FORBIDDEN,
                 "Missing Authentication Token",
             ),
+            (Protocol::Json, Some(name)) => {
+                let message = format!("Operation {name} is not available in this region");
+                Self::bad_request("UnknownOperationException", message)
+            }
             (_, Some(name)) => {
                 let message = format!("Operation {name} is not available in this region");
                 Self::new("UnknownOperationException", StatusCode::NOT_FOUND, message)
+            }
+        }
+    }
+
+    /// Temporary credentials that are over, in the service's words.
+    pub fn expired_key(protocol: Protocol) -> Self {
+        let message = "The security token included in the request is expired";
+        match protocol {
+            Protocol::Ec2 => Self::bad_request("RequestExpired", "Request has expired."),
+            Protocol::Query => Self::new("ExpiredToken", StatusCode::FORBIDDEN, message),
+            _ => Self::new("ExpiredTokenException", StatusCode::FORBIDDEN, message),
+        }
+    }
+
+    /// A request that cannot be understood, in the service's words.
+    pub fn undecodable(service: &Service, error: &DecodeError) -> Self {
+        let protocol = service.metadata.protocol;
+        let is_query = matches!(protocol, Protocol::Query | Protocol::Ec2);
+        match error {
+            DecodeError::NoOperation => Self::unknown_operation(protocol, None),
+            DecodeError::UnknownOperation(name) => Self::unknown_operation(protocol, Some(name)),
+            DecodeError::Malformed(message) => Self::bad_request("SerializationException", message.as_str()),
+            DecodeError::WrongType { .. } if is_query => Self::bad_request("InvalidParameterValue", error.to_string()),
+            DecodeError::WrongType { .. } => Self::bad_request("SerializationException", error.to_string()),
+            DecodeError::Invalid(violation) => {
+                let code = match (protocol, violation.rule) {
+                    (Protocol::Ec2, Rule::Required) => "MissingParameter",
+                    (Protocol::Ec2, _) => "InvalidParameterValue",
+                    (Protocol::Query, _) => "ValidationError",
+                    _ => "InvalidParameterException",
+                };
+                let message = match (protocol, violation.rule) {
+                    (Protocol::Ec2, Rule::Required) => {
+                        format!("The request must contain the parameter {}", violation.path)
+                    }
+                    _ => violation.message.clone(),
+                };
+                Self::bad_request(code, message)
             }
         }
     }

@@ -142,6 +142,8 @@ pub struct ControlPlane {
     pub endpoint: String,
     /// The authority that signed the endpoint's certificate, PEM (the region base64s it for `certificateAuthority.data`).
     pub certificate_authority_pem: String,
+    /// The public keys of its service-account tokens, as a JSON web key set.
+    pub issuer_keys: String,
 }
 
 /// An instance as EC2 would launch it for a node group. Ids and addresses are already allocated and written down.

@@ -14,21 +14,90 @@ use serde::de::DeserializeOwned;
 use store::{Outcome, RangeRequest, Store, StoreError, Transaction, Write};
 use tokio::sync::Mutex;
 
+use crate::iam::entity::{Entity, EntityKind};
+use crate::iam::key::AccessKey;
+use crate::iam::oidc::OidcProvider;
+use crate::iam::policy::ManagedPolicy;
+use crate::iam::profile::InstanceProfile;
 use crate::network::{Subnet, Vpc};
+use crate::sts::Session;
 
-/// Everything that the region remembers.
-#[derive(Debug, Default, Clone)]
-pub struct State {
+/// What the region remembers of one kind of resource.
+pub trait Record: Clone + Serialize + DeserializeOwned + Send + 'static {
+    /// What tells one from another.
+    type Key: Ord + Clone + Send + 'static;
+    /// Where they are in the store.
+    const FOLDER: &'static str;
+    /// This one's key.
+    fn key(&self) -> Self::Key;
+    /// A key as the rest of a path in the store.
+    fn path(key: &Self::Key) -> String;
+    /// Those that are there.
+    fn table(state: &mut State) -> &mut BTreeMap<Self::Key, Self>;
+}
+
+/// Declares [`State`] and where each kind of record is kept: kind, field, folder, key, and how the key is written.
+macro_rules! records {
+    ($($(#[$doc:meta])* $kind:ty, $field:ident, $folder:literal, $key:ty, $of:expr, $path:expr;)*) => {
+        /// Everything that the region remembers.
+        #[derive(Debug, Default, Clone)]
+        pub struct State {
+            $($(#[$doc])* pub $field: BTreeMap<$key, $kind>,)*
+        }
+
+        $(impl Record for $kind {
+            type Key = $key;
+            const FOLDER: &'static str = $folder;
+            fn key(&self) -> $key {
+                let of: fn(&$kind) -> $key = $of;
+                of(self)
+            }
+            fn path(key: &$key) -> String {
+                let path: fn(&$key) -> String = $path;
+                path(key)
+            }
+            fn table(state: &mut State) -> &mut BTreeMap<$key, $kind> {
+                &mut state.$field
+            }
+        })*
+
+        impl State {
+            async fn load(store: &dyn Store) -> Result<Self, LedgerError> {
+                let mut state = Self::default();
+                $(for record in read::<$kind>(store).await? {
+                    state.$field.insert(record.key(), record);
+                })*
+                Ok(state)
+            }
+        }
+    };
+}
+
+records! {
     /// Clusters.
-    pub clusters: BTreeMap<ClusterName, Cluster>,
+    Cluster, clusters, "/eks/clusters/", ClusterName, |cluster| cluster.name.clone(), ToString::to_string;
     /// Node groups.
-    pub nodegroups: BTreeMap<(ClusterName, NodegroupName), Nodegroup>,
+    Nodegroup, nodegroups, "/eks/nodegroups/", (ClusterName, NodegroupName),
+        |group| (group.cluster.clone(), group.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
     /// Updates by their id.
-    pub updates: BTreeMap<String, Update>,
+    Update, updates, "/eks/updates/", String, |update| update.id.clone(), Clone::clone;
     /// VPCs.
-    pub vpcs: BTreeMap<VpcId, Vpc>,
+    Vpc, vpcs, "/ec2/vpcs/", VpcId, |vpc| vpc.id.clone(), ToString::to_string;
     /// Subnets.
-    pub subnets: BTreeMap<SubnetId, Subnet>,
+    Subnet, subnets, "/ec2/subnets/", SubnetId, |subnet| subnet.id.clone(), ToString::to_string;
+    /// IAM's users, groups and roles.
+    Entity, entities, "/iam/entities/", (EntityKind, String),
+        |entity| (entity.kind, entity.name.clone()), |(kind, name)| format!("{}/{name}", kind.name());
+    /// Managed policies of the account, by ARN.
+    ManagedPolicy, policies, "/iam/policies/", String, |policy| policy.arn.clone(), Clone::clone;
+    /// Instance profiles.
+    InstanceProfile, instance_profiles, "/iam/instance-profiles/", String, |profile| profile.name.clone(), Clone::clone;
+    /// OIDC identity providers, by ARN.
+    OidcProvider, oidc_providers, "/iam/oidc-providers/", String, |provider| provider.arn.clone(), Clone::clone;
+    /// Access keys of users.
+    AccessKey, access_keys, "/iam/access-keys/", String, |key| key.id.clone(), Clone::clone;
+    /// Temporary credentials.
+    Session, sessions, "/sts/sessions/", String, |session| session.access_key_id.clone(), Clone::clone;
 }
 
 impl State {
@@ -36,29 +105,47 @@ impl State {
     pub fn nodegroups_of<'a>(&'a self, cluster: &'a ClusterName) -> impl Iterator<Item = &'a Nodegroup> {
         self.nodegroups.values().filter(move |group| group.cluster == *cluster)
     }
+
+    /// What goes with a cluster that is gone.
+    pub fn without_cluster(&self, name: &ClusterName) -> Vec<Change> {
+        let updates = self.updates.values().filter(|update| update.cluster == *name);
+        updates
+            .map(|update| Change::remove::<Update>(update.id.clone()))
+            .chain([Change::remove::<Cluster>(name.clone())])
+            .collect()
+    }
 }
 
 /// One record to write or remove.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// A cluster as it is now.
-    Cluster(Box<Cluster>),
-    /// A cluster that is gone, with its updates.
-    NoCluster(ClusterName),
-    /// A node group as it is now.
-    Nodegroup(Box<Nodegroup>),
-    /// A node group that is gone.
-    NoNodegroup(ClusterName, NodegroupName),
-    /// An update as it is now.
-    Update(Update),
-    /// A VPC as it is now.
-    Vpc(Vpc),
-    /// A VPC that is gone.
-    NoVpc(VpcId),
-    /// A subnet as it is now.
-    Subnet(Subnet),
-    /// A subnet that is gone.
-    NoSubnet(SubnetId),
+pub struct Change {
+    write: Write,
+    apply: Box<dyn FnOnce(&mut State) + Send>,
+}
+
+impl Change {
+    /// A record as it is now.
+    pub fn put<R: Record>(record: R) -> Self {
+        let key = format!("{}{}", R::FOLDER, R::path(&record.key()));
+        let value = serde_json::to_vec(&record).expect("records are plain structures with string keys");
+        Self {
+            write: Write::Put {
+                key: key.into(),
+                value: value.into(),
+                lease: None,
+            },
+            apply: Box::new(move |state| drop(R::table(state).insert(record.key(), record))),
+        }
+    }
+
+    /// A record that is gone.
+    pub fn remove<R: Record>(key: R::Key) -> Self {
+        Self {
+            write: Write::Delete {
+                key: format!("{}{}", R::FOLDER, R::path(&key)).into(),
+            },
+            apply: Box::new(move |state| drop(R::table(state).remove(&key))),
+        }
+    }
 }
 
 /// Why the ledger cannot be opened.
@@ -85,36 +172,13 @@ pub struct Ledger {
     writing: Mutex<()>,
 }
 
-const CLUSTERS: &str = "/eks/clusters/";
-const NODEGROUPS: &str = "/eks/nodegroups/";
-const UPDATES: &str = "/eks/updates/";
-const VPCS: &str = "/ec2/vpcs/";
-const SUBNETS: &str = "/ec2/subnets/";
-
 impl Ledger {
     /// Reads everything.
     ///
     /// # Errors
     /// When the store fails or holds what is no record.
     pub async fn open(store: Arc<dyn Store>) -> Result<Self, LedgerError> {
-        let mut state = State::default();
-        for cluster in read::<Cluster>(&*store, CLUSTERS).await? {
-            state.clusters.insert(cluster.name.clone(), cluster);
-        }
-        for group in read::<Nodegroup>(&*store, NODEGROUPS).await? {
-            state
-                .nodegroups
-                .insert((group.cluster.clone(), group.name.clone()), group);
-        }
-        for update in read::<Update>(&*store, UPDATES).await? {
-            state.updates.insert(update.id.clone(), update);
-        }
-        for vpc in read::<Vpc>(&*store, VPCS).await? {
-            state.vpcs.insert(vpc.id.clone(), vpc);
-        }
-        for subnet in read::<Subnet>(&*store, SUBNETS).await? {
-            state.subnets.insert(subnet.id.clone(), subnet);
-        }
+        let state = State::load(&*store).await?;
         Ok(Self {
             store,
             state: RwLock::new(state),
@@ -140,7 +204,8 @@ impl Ledger {
         if changes.is_empty() {
             return Ok(answer);
         }
-        let writes = self.read(|state| changes.iter().flat_map(|change| change.writes(state)).collect());
+        let (writes, applied): (Vec<_>, Vec<_>) =
+            changes.into_iter().map(|change| (change.write, change.apply)).unzip();
         match self
             .store
             .commit(Transaction {
@@ -156,16 +221,16 @@ impl Ledger {
             }
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for change in changes {
-            change.apply(&mut state);
+        for apply in applied {
+            apply(&mut state);
         }
         Ok(answer)
     }
 }
 
-async fn read<T: DeserializeOwned>(store: &dyn Store, prefix: &'static str) -> Result<Vec<T>, LedgerError> {
+async fn read<R: Record>(store: &dyn Store) -> Result<Vec<R>, LedgerError> {
     let found = store
-        .range(RangeRequest::prefix(prefix))
+        .range(RangeRequest::prefix(R::FOLDER))
         .await
         .map_err(LedgerError::Read)?;
     let parse = |item: store::KeyValue| {
@@ -173,60 +238,4 @@ async fn read<T: DeserializeOwned>(store: &dyn Store, prefix: &'static str) -> R
         serde_json::from_slice(&item.value).map_err(|source| LedgerError::Parse { key, source })
     };
     found.items.into_iter().map(parse).collect()
-}
-
-fn put(key: String, record: &impl Serialize) -> Write {
-    let value = serde_json::to_vec(record).expect("records are plain structures with string keys");
-    Write::Put {
-        key: key.into(),
-        value: value.into(),
-        lease: None,
-    }
-}
-
-fn delete(key: String) -> Write {
-    Write::Delete { key: key.into() }
-}
-
-impl Change {
-    fn writes(&self, state: &State) -> Vec<Write> {
-        match self {
-            Self::Cluster(cluster) => vec![put(format!("{CLUSTERS}{}", cluster.name), cluster)],
-            Self::NoCluster(name) => {
-                let updates = state.updates.values().filter(|update| update.cluster == *name);
-                let updates = updates.map(|update| delete(format!("{UPDATES}{}", update.id)));
-                std::iter::once(delete(format!("{CLUSTERS}{name}")))
-                    .chain(updates)
-                    .collect()
-            }
-            Self::Nodegroup(group) => vec![put(format!("{NODEGROUPS}{}/{}", group.cluster, group.name), group)],
-            Self::NoNodegroup(cluster, name) => vec![delete(format!("{NODEGROUPS}{cluster}/{name}"))],
-            Self::Update(update) => vec![put(format!("{UPDATES}{}", update.id), update)],
-            Self::Vpc(vpc) => vec![put(format!("{VPCS}{}", vpc.id), vpc)],
-            Self::NoVpc(id) => vec![delete(format!("{VPCS}{id}"))],
-            Self::Subnet(subnet) => vec![put(format!("{SUBNETS}{}", subnet.id), subnet)],
-            Self::NoSubnet(id) => vec![delete(format!("{SUBNETS}{id}"))],
-        }
-    }
-
-    fn apply(self, state: &mut State) {
-        match self {
-            Self::Cluster(cluster) => drop(state.clusters.insert(cluster.name.clone(), *cluster)),
-            Self::NoCluster(name) => {
-                state.updates.retain(|_, update| update.cluster != name);
-                state.clusters.remove(&name);
-            }
-            Self::Nodegroup(group) => {
-                state
-                    .nodegroups
-                    .insert((group.cluster.clone(), group.name.clone()), *group);
-            }
-            Self::NoNodegroup(cluster, name) => drop(state.nodegroups.remove(&(cluster, name))),
-            Self::Update(update) => drop(state.updates.insert(update.id.clone(), update)),
-            Self::Vpc(vpc) => drop(state.vpcs.insert(vpc.id.clone(), vpc)),
-            Self::NoVpc(id) => drop(state.vpcs.remove(&id)),
-            Self::Subnet(subnet) => drop(state.subnets.insert(subnet.id.clone(), subnet)),
-            Self::NoSubnet(id) => drop(state.subnets.remove(&id)),
-        }
-    }
 }

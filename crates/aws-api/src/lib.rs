@@ -3,7 +3,9 @@
 //! **Invariant:** an operation that is not in the table answers as AWS does for an unknown one.
 #![forbid(unsafe_code)]
 
+mod access;
 mod allocation;
+mod authorization;
 mod caller;
 mod codec;
 mod control;
@@ -13,7 +15,9 @@ mod ec2;
 mod eks;
 mod error;
 pub mod host;
+mod iam;
 mod ledger;
+mod members;
 mod network;
 mod operations;
 mod page;
@@ -28,5 +32,5 @@ pub use region::{Options, Region};
 
 /// Every operation that is served, as signing name of its service and name.
 pub fn served_operations() -> impl Iterator<Item = (&'static str, &'static str)> {
-    operations::OPERATIONS.iter().map(|row| (row.service, row.name))
+    operations::all().map(|row| (row.service, row.name))
 }

@@ -3,13 +3,37 @@
 
 use std::sync::Arc;
 
+use aws_types::shapes;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use crate::authorization;
 use crate::caller::Caller;
+use crate::codec::check;
 use crate::error::ApiError;
 use crate::region::Region;
-use crate::{ec2, eks, sts};
+use crate::sts;
+
+/// A typed handler as a row: the input is read into its request type and the answer written from its own.
+macro_rules! row {
+    ($service:literal, $name:literal, $handler:path) => {
+        crate::operations::Row {
+            service: $service,
+            name: $name,
+            run: |context, input| {
+                Box::pin(async move {
+                    let request = serde_json::from_value(input).map_err(crate::error::ApiError::internal)?;
+                    let answer = $handler(context, request).await?;
+                    serde_json::to_value(answer).map_err(crate::error::ApiError::internal)
+                })
+            },
+        }
+    };
+}
+
+mod ec2;
+mod eks;
+mod iam;
 
 /// What a handler is given besides its input.
 #[derive(Clone)]
@@ -33,55 +57,63 @@ pub struct Row {
     pub run: Run,
 }
 
-/// A typed handler as a row: the input is read into its request type and the answer written from its own.
-macro_rules! row {
-    ($service:literal, $name:literal, $handler:path) => {
-        Row {
-            service: $service,
-            name: $name,
-            run: |context, input| {
-                Box::pin(async move {
-                    let request = serde_json::from_value(input).map_err(ApiError::internal)?;
-                    let answer = $handler(context, request).await?;
-                    serde_json::to_value(answer).map_err(ApiError::internal)
-                })
-            },
-        }
-    };
-}
+/// Every operation that is served, service by service.
+pub const OPERATIONS: &[&[Row]] = &[STS, iam::ROWS, eks::ROWS, ec2::ROWS];
 
-/// Every operation that is served.
-pub const OPERATIONS: &[Row] = &[
+const STS: &[Row] = &[
     row!("sts", "GetCallerIdentity", sts::get_caller_identity),
-    row!("eks", "CreateCluster", eks::cluster::create),
-    row!("eks", "DescribeCluster", eks::cluster::describe),
-    row!("eks", "ListClusters", eks::cluster::list),
-    row!("eks", "DeleteCluster", eks::cluster::delete),
-    row!("eks", "CreateNodegroup", eks::nodegroup::create),
-    row!("eks", "DescribeNodegroup", eks::nodegroup::describe),
-    row!("eks", "ListNodegroups", eks::nodegroup::list),
-    row!("eks", "UpdateNodegroupConfig", eks::nodegroup_config::update),
-    row!("eks", "DeleteNodegroup", eks::nodegroup::delete),
-    row!("eks", "DescribeUpdate", eks::update::describe),
-    row!("eks", "ListUpdates", eks::update::list),
-    row!("eks", "DescribeClusterVersions", eks::version::describe),
-    row!("eks", "TagResource", eks::tag::add),
-    row!("eks", "UntagResource", eks::tag::remove),
-    row!("eks", "ListTagsForResource", eks::tag::list),
-    row!("ec2", "CreateVpc", ec2::vpc::create),
-    row!("ec2", "DescribeVpcs", ec2::vpc::describe),
-    row!("ec2", "DeleteVpc", ec2::vpc::delete),
-    row!("ec2", "CreateSubnet", ec2::subnet::create),
-    row!("ec2", "DescribeSubnets", ec2::subnet::describe),
-    row!("ec2", "DeleteSubnet", ec2::subnet::delete),
-    row!("ec2", "DescribeRegions", ec2::fact::regions),
-    row!("ec2", "DescribeAvailabilityZones", ec2::fact::availability_zones),
-    row!("ec2", "DescribeInstanceTypes", ec2::fact::instance_types),
+    row!("sts", "AssumeRole", sts::assume::role),
+    row!("sts", "AssumeRoleWithWebIdentity", sts::web_identity::role),
+    row!("sts", "GetSessionToken", sts::session_token),
+    row!("sts", "GetFederationToken", sts::federation_token),
+    row!("sts", "GetAccessKeyInfo", sts::access_key_info),
+    row!("sts", "DecodeAuthorizationMessage", sts::decode_message),
 ];
 
-/// The row of an operation.
+/// Every row.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    OPERATIONS.iter().copied().flatten()
+}
+
+/// The row of an operation of a service's table.
 pub fn find(service: &str, name: &str) -> Option<&'static Row> {
-    OPERATIONS.iter().find(|row| row.service == service && row.name == name)
+    all().find(|row| row.service == service && row.name == name)
+}
+
+/// Carries an operation out as the caller: checks of the model, of the caller's policies and of our own answer around the
+/// handler.
+///
+/// # Errors
+/// What the checks or the handler answer.
+pub async fn perform(context: Context, table: &'static str, operation: &str, input: Value) -> Result<Value, ApiError> {
+    let service = shapes::service(table).ok_or_else(|| ApiError::internal(format!("no table {table}")))?;
+    let protocol = service.metadata.protocol;
+    let row = find(table, operation).ok_or_else(|| ApiError::unknown_operation(protocol, Some(operation)))?;
+    let modelled = &service.operations[operation];
+    if let Some(shape) = &modelled.input {
+        check::request(service, shape, &input)
+            .map_err(|violation| ApiError::undecodable(service, &violation.into()))?;
+    }
+    let call = authorization::Call {
+        service: signing_name(table),
+        operation,
+        input: &input,
+    };
+    authorization::check(&context, protocol, &call)?;
+    let output = (row.run)(context, input).await?;
+    if let Some(shape) = &modelled.output {
+        check::answer(service, shape, &output).map_err(ApiError::internal)?;
+    }
+    Ok(output)
+}
+
+/// The prefix of a service's actions in policies.
+fn signing_name(table: &'static str) -> &'static str {
+    match table {
+        "elb" | "elbv2" => "elasticloadbalancing",
+        "service-quotas" => "servicequotas",
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -100,24 +100,26 @@ impl Region {
     /// # Errors
     /// When the token proves nothing, or its identity has no access to the cluster.
     pub fn authenticate_eks_token(&self, cluster: &ClusterName, token: &str) -> Result<Option<User>, TokenError> {
-        let Some(caller) = self
-            .identities
-            .authenticate_token(cluster.as_str(), token, self.clock.now())?
-        else {
-            return Ok(None);
-        };
-        let known = self.ledger.read(|state| {
-            let cluster = state.clusters.get(cluster)?;
-            Some((cluster.creator_arn.clone(), cluster.creator_is_admin))
-        });
-        match known {
-            None => Err(TokenError::NoCluster(cluster.to_string())),
-            Some((creator, true)) if creator == caller.arn => Ok(Some(caller.administrator())),
-            Some(_) => Err(TokenError::NotMapped {
-                arn: caller.arn,
-                cluster: cluster.to_string(),
-            }),
-        }
+        let now = self.clock.now();
+        let found = self.ledger.read(|state| {
+            let caller = self
+                .identities
+                .authenticate_token(state, cluster.as_str(), token, now)?;
+            Ok::<_, TokenError>(caller.map(|caller| (caller, state.clusters.get(cluster).cloned())))
+        })?;
+        let Some((caller, known)) = found else { return Ok(None) };
+        let known = known.ok_or_else(|| TokenError::NoCluster(cluster.to_string()))?;
+        crate::access::user(&known, &caller).map(Some)
+    }
+
+    /// The issuer of a cluster's service-account tokens.
+    pub fn issuer(&self, cluster: &ClusterName) -> Option<String> {
+        self.ledger.read(|state| {
+            state
+                .clusters
+                .get(cluster)
+                .map(|cluster| cluster.network.oidc_issuer.clone())
+        })
     }
 
     /// The account that owns everything here.

@@ -15,7 +15,6 @@ use serde_json::Value;
 use tower::util::service_fn;
 
 use crate::caller::{AuthenticationError, Caller};
-use crate::codec::check::{self, Rule};
 use crate::codec::route::{self, HttpRequest};
 use crate::codec::{DecodeError, Decoded, json, query, xml};
 use crate::error::{ApiError, build};
@@ -109,14 +108,26 @@ impl Call {
             headers: &headers,
             payload_sha256: &payload_sha256,
         };
-        let presented =
-            Presented::read(&request).map_err(|error| ApiError::signature(&error, Some(self.protocol), false))?;
-        let service = shapes::service(&presented.service).ok_or_else(|| unknown_service(&presented.service))?;
+        let presented = match Presented::read(&request) {
+            Err(SignatureError::Missing) if is_unsigned_call(&body, request.query) => None,
+            Err(error) => return Err(ApiError::signature(&error, Some(self.protocol), false)),
+            Ok(presented) => Some(presented),
+        };
+        let signing_name = presented.as_ref().map_or("sts", |presented| presented.service.as_str());
+        let table = shapes::table_of(signing_name, version(&body).as_deref());
+        let table = table.ok_or_else(|| unknown_service(signing_name))?;
+        let service = shapes::service(table).ok_or_else(|| unknown_service(signing_name))?;
         self.protocol = service.metadata.protocol;
         self.namespace = service.metadata.xml_namespace.as_deref();
-        let caller = self.authenticate(&region, &presented, &request)?;
-        let decoded = decode(service, &presented, parts, &body).map_err(|error| refuse(service, &error))?;
-        self.run(region, service, &presented.service, caller, decoded).await
+        let caller = match &presented {
+            Some(presented) => self.authenticate(&region, presented, &request)?,
+            None => region.identities.anonymous(),
+        };
+        let place = presented.map_or(Place::Header, |presented| presented.place);
+        let decoded = decode(service, place, parts, &body).map_err(|error| ApiError::undecodable(service, &error))?;
+        let Decoded { operation, input } = decoded;
+        let output = operations::perform(Context { region, caller }, table, &operation, input).await?;
+        Ok(self.encode(service, &operation, &output))
     }
 
     fn authenticate(
@@ -135,35 +146,15 @@ impl Call {
             );
             return Err(signature(&SignatureError::Scope(message)));
         }
-        region
-            .identities
-            .authenticate(presented, request, region.clock.now())
-            .map_err(|error| match error {
-                AuthenticationError::Signature(error) => signature(&error),
-                AuthenticationError::UnknownKey(_) => ApiError::unknown_key(self.protocol),
-            })
-    }
-
-    async fn run(
-        &self,
-        region: Arc<Region>,
-        service: &'static Service,
-        name: &str,
-        caller: Caller,
-        decoded: Decoded,
-    ) -> Result<Response, ApiError> {
-        let Decoded { operation, input } = decoded;
-        let row = operations::find(name, &operation)
-            .ok_or_else(|| ApiError::unknown_operation(self.protocol, Some(&operation)))?;
-        let modelled = &service.operations[&*operation];
-        if let Some(shape) = &modelled.input {
-            check::request(service, shape, &input).map_err(|violation| refuse(service, &violation.into()))?;
-        }
-        let output = (row.run)(Context { region, caller }, input).await?;
-        if let Some(shape) = &modelled.output {
-            check::answer(service, shape, &output).map_err(ApiError::internal)?;
-        }
-        Ok(self.encode(service, &operation, &output))
+        let now = region.clock.now();
+        let found = region
+            .ledger
+            .read(|state| region.identities.authenticate(state, presented, request, now));
+        found.map_err(|error| match error {
+            AuthenticationError::Signature(error) => signature(&error),
+            AuthenticationError::UnknownKey(_) => ApiError::unknown_key(self.protocol),
+            AuthenticationError::Expired(_) => ApiError::expired_key(self.protocol),
+        })
     }
 
     fn encode(&self, service: &Service, name: &str, output: &Value) -> Response {
@@ -185,7 +176,7 @@ impl Call {
                     .map(|shape| json::encode(service, shape, output).to_string());
                 build(
                     StatusCode::OK,
-                    "application/json",
+                    json_type(service),
                     body.unwrap_or_else(|| "{}".to_owned()),
                 )
             }
@@ -193,6 +184,35 @@ impl Call {
         .header("x-amzn-requestid", &self.request_id)
         .finish()
     }
+}
+
+/// The content type of a JSON service.
+fn json_type(service: &Service) -> &'static str {
+    match (service.metadata.protocol, service.metadata.json_version.as_deref()) {
+        (Protocol::Json, Some("1.0")) => "application/x-amz-json-1.0",
+        (Protocol::Json, _) => "application/x-amz-json-1.1",
+        _ => "application/json",
+    }
+}
+
+/// Whether this is the one operation whose proof is in its parameters.
+fn is_unsigned_call(body: &[u8], query: &str) -> bool {
+    let action = |text: &[u8]| {
+        let pairs = query::parameters(text);
+        pairs
+            .iter()
+            .any(|(key, value)| key == "Action" && value == "AssumeRoleWithWebIdentity")
+    };
+    action(body) || action(query.as_bytes())
+}
+
+/// The version that a form names.
+fn version(body: &[u8]) -> Option<String> {
+    let pairs = query::parameters(body);
+    pairs
+        .into_iter()
+        .find(|(key, _)| key == "Version")
+        .map(|(_, value)| value)
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -229,18 +249,22 @@ fn headers(parts: &Parts) -> Vec<(String, String)> {
     headers
 }
 
-fn decode(service: &Service, presented: &Presented, parts: &Parts, body: &[u8]) -> Result<Decoded, DecodeError> {
+fn decode(service: &Service, place: Place, parts: &Parts, body: &[u8]) -> Result<Decoded, DecodeError> {
     let uri_query = parts.uri.query().unwrap_or_default();
     match service.metadata.protocol {
         Protocol::Query | Protocol::Ec2 => {
             let mut form = query::parameters(body);
             // A GET, and a presigned URL, carry the action in the query.
-            if presented.place == Place::Query || form.is_empty() {
+            if place == Place::Query || form.is_empty() {
                 form.extend(query::parameters(uri_query.as_bytes()));
             }
             query::decode(service, &form)
         }
-        Protocol::RestJson | Protocol::Json | Protocol::RestXml => {
+        Protocol::Json => {
+            let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+            route::decode_target(service, target.unwrap_or_default(), body)
+        }
+        Protocol::RestJson | Protocol::RestXml => {
             let request = HttpRequest {
                 method: parts.method.as_str(),
                 path: parts.uri.path(),
@@ -255,30 +279,4 @@ fn decode(service: &Service, presented: &Presented, parts: &Parts, body: &[u8]) 
 fn unknown_service(name: &str) -> ApiError {
     let message = format!("Service {name} is not available in this region");
     ApiError::new("UnknownServiceException", StatusCode::NOT_FOUND, message)
-}
-
-/// A request that cannot be understood, in the service's words.
-fn refuse(service: &Service, error: &DecodeError) -> ApiError {
-    let protocol = service.metadata.protocol;
-    let is_query = matches!(protocol, Protocol::Query | Protocol::Ec2);
-    match error {
-        DecodeError::NoOperation => ApiError::unknown_operation(protocol, None),
-        DecodeError::UnknownOperation(name) => ApiError::unknown_operation(protocol, Some(name)),
-        DecodeError::Malformed(message) => ApiError::bad_request("SerializationException", message.as_str()),
-        DecodeError::WrongType { .. } if is_query => ApiError::bad_request("InvalidParameterValue", error.to_string()),
-        DecodeError::WrongType { .. } => ApiError::bad_request("SerializationException", error.to_string()),
-        DecodeError::Invalid(violation) => {
-            let code = match (protocol, violation.rule) {
-                (Protocol::Ec2, Rule::Required) => "MissingParameter",
-                (Protocol::Ec2, _) => "InvalidParameterValue",
-                (Protocol::Query, _) => "ValidationError",
-                _ => "InvalidParameterException",
-            };
-            let message = match (protocol, violation.rule) {
-                (Protocol::Ec2, Rule::Required) => format!("The request must contain the parameter {}", violation.path),
-                _ => violation.message.clone(),
-            };
-            ApiError::bad_request(code, message)
-        }
-    }
 }

@@ -43,8 +43,6 @@ tables!(
     "ssm",
     "logs",
     "service-quotas",
-    "kms",
-    "resourcegroupstaggingapi",
 );
 
 /// The table of the service that signs by this name. The two load balancing services share a name and differ in the version
@@ -54,7 +52,6 @@ pub fn table_of(signing_name: &str, version: Option<&str>) -> Option<&'static st
         "elasticloadbalancing" if version == Some("2012-06-01") => "elb",
         "elasticloadbalancing" => "elbv2",
         "servicequotas" => "service-quotas",
-        "tagging" => "resourcegroupstaggingapi",
         other => other,
     };
     SERVICES.iter().find(|known| **known == name).copied()

@@ -52,6 +52,9 @@ pub struct Cluster {
     pub certificate_authority_pem: Option<String>,
     /// What is wrong.
     pub issues: Vec<Issue>,
+    /// The public keys of its service-account tokens, as a JSON web key set, once there are any.
+    #[serde(default)]
+    pub issuer_keys: Option<String>,
 }
 
 /// A cluster's network.
@@ -111,6 +114,8 @@ pub enum Input {
         endpoint: String,
         /// Its authority.
         certificate_authority_pem: String,
+        /// The keys of its service-account tokens.
+        issuer_keys: String,
     },
     /// It cannot be made.
     ControlPlaneFailed {
@@ -160,8 +165,10 @@ impl Cluster {
                 Input::ControlPlaneReady {
                     endpoint,
                     certificate_authority_pem,
+                    issuer_keys,
                 },
             ) => {
+                self.issuer_keys = Some(issuer_keys);
                 self.endpoint = Some(endpoint);
                 self.certificate_authority_pem = Some(certificate_authority_pem);
                 self.issues.clear();

@@ -47,6 +47,34 @@ pub fn decode(service: &Service, request: &HttpRequest<'_>) -> Result<Decoded, D
     })
 }
 
+/// Understands a JSON request, whose operation is in `X-Amz-Target`.
+///
+/// # Errors
+/// When no operation is named, or the body cannot be understood.
+pub fn decode_target(service: &Service, target: &str, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let name = target.rsplit('.').next().unwrap_or_default();
+    if name.is_empty() {
+        return Err(DecodeError::NoOperation);
+    }
+    let known = service
+        .operations
+        .get(name)
+        .ok_or_else(|| DecodeError::UnknownOperation(name.to_owned()))?;
+    let body: Value = match body {
+        [] => Value::Object(Map::new()),
+        body => serde_json::from_slice(body)
+            .map_err(|error| DecodeError::Malformed(format!("the request body is not JSON: {error}")))?,
+    };
+    let input = match &known.input {
+        Some(shape) => json::decode(service, shape, &body, "")?,
+        None => Value::Object(Map::new()),
+    };
+    Ok(Decoded {
+        operation: name.to_owned(),
+        input,
+    })
+}
+
 type Labels<'a> = Vec<(&'a str, String)>;
 
 fn find<'a>(service: &'a Service, request: &HttpRequest<'_>) -> Option<(&'a str, Labels<'a>)> {

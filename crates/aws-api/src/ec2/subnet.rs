@@ -60,7 +60,7 @@ pub async fn create(context: Context, request: CreateSubnetRequest) -> Result<Cr
         };
         Ok((
             describe_one(state, &subnet, &region.name, owner),
-            vec![Change::Subnet(subnet)],
+            vec![Change::put(subnet)],
         ))
     });
     Ok(CreateSubnetResult {
@@ -153,7 +153,7 @@ pub async fn delete(context: Context, request: DeleteSubnetRequest) -> Result<Va
             let message = format!("The subnet '{id}' has dependencies and cannot be deleted.");
             return Err(ApiError::bad_request("DependencyViolation", message));
         }
-        Ok(((), vec![Change::NoSubnet(known.clone())]))
+        Ok(((), vec![Change::remove::<Subnet>(known.clone())]))
     });
     change.await?;
     Ok(Value::Object(Map::new()))

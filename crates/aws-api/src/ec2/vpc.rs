@@ -43,7 +43,7 @@ pub async fn create(context: Context, request: CreateVpcRequest) -> Result<Creat
     let answer = describe_one(&vpc, context.caller.account.as_str());
     region
         .ledger
-        .change(|_| Ok::<_, ApiError>(((), vec![Change::Vpc(vpc)])))
+        .change(|_| Ok::<_, ApiError>(((), vec![Change::put(vpc)])))
         .await?;
     Ok(CreateVpcResult { vpc: Some(answer) })
 }
@@ -104,7 +104,7 @@ pub async fn delete(context: Context, request: DeleteVpcRequest) -> Result<Value
             let message = format!("The vpc '{id}' has dependencies and cannot be deleted.");
             return Err(ApiError::bad_request("DependencyViolation", message));
         }
-        Ok(((), vec![Change::NoVpc(known.clone())]))
+        Ok(((), vec![Change::remove::<Vpc>(known.clone())]))
     });
     change.await?;
     Ok(Value::Object(Map::new()))

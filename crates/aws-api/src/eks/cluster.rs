@@ -44,7 +44,7 @@ pub async fn create(context: Context, request: CreateClusterRequest) -> Result<C
             return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message).into());
         }
         let cluster = wanted.cluster(state, &context, ids)?;
-        Ok((view::cluster(&cluster), vec![Change::Cluster(Box::new(cluster))]))
+        Ok((view::cluster(&cluster), vec![Change::put(cluster)]))
     });
     let cluster = answer.await?;
     region.drive(&name);
@@ -120,7 +120,7 @@ impl Wanted {
             version: version.minor.to_owned(),
             platform_version: version.platform.to_owned(),
             role_arn: request.role_arn.clone().unwrap_or_default(),
-            creator_arn: context.caller.arn.clone(),
+            creator_arn: context.caller.canonical_arn(),
             network: self.network(state, region, &ids)?,
             enabled_logs: enabled_logs(request.logging.as_ref())?,
             authentication_mode: access.authentication_mode.unwrap_or_else(|| "CONFIG_MAP".to_owned()),
@@ -139,6 +139,7 @@ impl Wanted {
             endpoint: None,
             certificate_authority_pem: None,
             issues: Vec::new(),
+            issuer_keys: None,
         })
     }
 
@@ -258,7 +259,7 @@ pub async fn delete(context: Context, request: DeleteClusterRequest) -> Result<D
         let deleting = cluster.clone().step(Input::Delete { nodegroups })?;
         let deleting = deleting.ok_or_else(|| Refusal::no_cluster(cluster.name.as_str()))?;
         let answer = (deleting.name.clone(), view::cluster(&deleting));
-        Ok::<_, ApiError>((answer, vec![Change::Cluster(Box::new(deleting))]))
+        Ok::<_, ApiError>((answer, vec![Change::put(deleting)]))
     });
     let (name, cluster) = change.await?;
     context.region.drive(&name);

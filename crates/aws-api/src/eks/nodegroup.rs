@@ -60,7 +60,7 @@ pub async fn create(context: Context, request: CreateNodegroupRequest) -> Result
                 .into());
         }
         let group = nodegroup(state, cluster, &context, &name, &request, &uuid, now)?;
-        Ok((view::nodegroup(&group), vec![Change::Nodegroup(Box::new(group))]))
+        Ok((view::nodegroup(&group), vec![Change::put(group)]))
     });
     let nodegroup = answer.await?;
     wake(&context, request.cluster_name.as_deref());
@@ -252,7 +252,7 @@ pub async fn delete(context: Context, request: DeleteNodegroupRequest) -> Result
         )?;
         let pending = group.update.as_ref().and_then(|pending| state.updates.get(&pending.id));
         let cancelled = pending.map(|update| {
-            Change::Update(Update {
+            Change::put(Update {
                 status: UpdateStatus::Cancelled,
                 ..update.clone()
             })
@@ -260,8 +260,8 @@ pub async fn delete(context: Context, request: DeleteNodegroupRequest) -> Result
         let mut answer = group.clone();
         answer.status = NodegroupStatus::Deleting;
         let change = match group.clone().step(Input::Delete)? {
-            Some(deleting) => Change::Nodegroup(Box::new(deleting)),
-            None => Change::NoNodegroup(group.cluster.clone(), group.name.clone()),
+            Some(deleting) => Change::put(deleting),
+            None => Change::remove::<Nodegroup>((group.cluster.clone(), group.name.clone())),
         };
         Ok::<_, ApiError>((
             view::nodegroup(&answer),

@@ -46,7 +46,7 @@ pub async fn update(
         let next = group.clone().step(Input::Configure(change))?;
         let next = next.ok_or_else(|| Refusal::no_nodegroup(group.cluster.as_str(), group.name.as_str()))?;
         let answer = view::update(&update);
-        Ok::<_, ApiError>((answer, vec![Change::Nodegroup(Box::new(next)), Change::Update(update)]))
+        Ok::<_, ApiError>((answer, vec![Change::put(next), Change::put(update)]))
     });
     let update = change.await?;
     wake(&context, request.cluster_name.as_deref());

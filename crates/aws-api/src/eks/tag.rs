@@ -75,7 +75,7 @@ async fn change(
         if let Some(cluster) = state.clusters.values().find(|cluster| cluster.arn == arn) {
             let mut cluster = cluster.clone();
             edit(&mut cluster.tags)?;
-            return Ok(((), vec![Change::Cluster(Box::new(cluster))]));
+            return Ok(((), vec![Change::put(cluster)]));
         }
         let group = state
             .nodegroups
@@ -84,7 +84,7 @@ async fn change(
             .ok_or_else(|| not_found(&arn))?;
         let mut group = group.clone();
         edit(&mut group.tags)?;
-        Ok::<_, ApiError>(((), vec![Change::Nodegroup(Box::new(group))]))
+        Ok::<_, ApiError>(((), vec![Change::put(group)]))
     };
     context.region.ledger.change(decide).await
 }

@@ -105,6 +105,18 @@ impl Fixture {
         self.succeed(Command::new(python).arg(path)).await;
     }
 
+    /// Runs a Python test script that finds something in `TEST_INPUT`.
+    pub async fn python_with(&self, script: &str, input: &str) {
+        let Some(python) = tool("python") else { return };
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
+        let mut command = Command::new(python);
+        command
+            .arg(path)
+            .env("TEST_INPUT", input)
+            .current_dir(self.directory.path());
+        self.succeed(&mut command).await;
+    }
+
     /// Runs a command in the environment that `ondol env` prints.
     pub async fn succeed(&self, command: &mut Command) -> String {
         let bin = std::env::var("ONDOL_TEST_TOOLS").unwrap_or_default();

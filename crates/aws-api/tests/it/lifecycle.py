@@ -132,5 +132,5 @@ ec2.delete_vpc(VpcId=vpc["VpcId"])
 assert ec2.describe_vpcs()["Vpcs"] == []
 refused("UnknownOperationException", 404, eks.create_fargate_profile, fargateProfileName="f", clusterName="c", podExecutionRoleArn=role)
 refused("InvalidAction", 400, ec2.describe_images)
-refused("InvalidAction", 400, boto3.client("iam").list_users)
+refused("InvalidAction", 400, boto3.client("iam").list_mfa_devices)
 print("lifecycle: as AWS")

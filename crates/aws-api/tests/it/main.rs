@@ -4,6 +4,8 @@
 mod fake_host;
 mod fixture;
 mod healing;
+mod iam;
+mod issuer;
 mod signatures;
 mod tokens;
 

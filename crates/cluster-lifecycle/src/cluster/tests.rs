@@ -35,6 +35,7 @@ pub(crate) fn cluster(status: ClusterStatus) -> Cluster {
         endpoint: None,
         certificate_authority_pem: None,
         issues: Vec::new(),
+        issuer_keys: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn ready() -> Input {
     Input::ControlPlaneReady {
         endpoint: "https://127.0.0.1:1".to_owned(),
         certificate_authority_pem: "pem".to_owned(),
+        issuer_keys: "{}".to_owned(),
     }
 }
 

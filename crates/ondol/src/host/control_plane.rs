@@ -48,6 +48,7 @@ pub(crate) struct Cluster {
     pub(super) fabric: Fabric,
     spec: ControlPlaneSpec,
     pki: Arc<ClusterPki>,
+    tokens: Arc<ServiceAccountTokens>,
     service_cidr: Ipv4Net,
     endpoint: String,
     supervisor: Supervisor,
@@ -64,6 +65,7 @@ impl Cluster {
         ControlPlane {
             endpoint: self.endpoint.clone(),
             certificate_authority_pem: self.pki.ca_pem().to_owned(),
+            issuer_keys: String::from_utf8_lossy(&self.tokens.key_set()).into_owned(),
         }
     }
 
@@ -229,7 +231,7 @@ impl LocalHost {
         let api = KubeApi::new(kube_api::Options {
             registry,
             pki: pki.clone(),
-            tokens,
+            tokens: tokens.clone(),
             token_authenticators: vec![Arc::new(ClusterTokens {
                 tokens: self.tokens.clone(),
                 cluster: spec.cluster.clone(),
@@ -250,6 +252,7 @@ impl LocalHost {
             fabric,
             spec: spec.clone(),
             pki,
+            tokens,
             service_cidr,
             endpoint: format!("https://127.0.0.1:{port}"),
             supervisor: supervisor.clone(),

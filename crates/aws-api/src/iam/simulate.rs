@@ -1,0 +1,89 @@
+//! The policy simulator, and sums of the account: what IAM's rules would say.
+
+use access_rules::iam_policy::{Decision, Document, Facts, Policies, Request};
+use serde_json::{Value, json};
+
+use super::entity::EntityKind;
+use super::no_such;
+use crate::authorization;
+use crate::error::ApiError;
+use crate::ledger::State;
+use crate::members::Members;
+use crate::operations::Context;
+
+/// `SimulatePrincipalPolicy`.
+pub async fn principal(context: Context, input: Value) -> Result<Value, ApiError> {
+    let arn = input.required("PolicySourceArn");
+    let mut policies = context.region.ledger.read(|state| {
+        let entity = state.entities.values().find(|entity| entity.arn == arn);
+        let entity = entity.ok_or_else(|| no_such(format!("The entity with ARN {arn} cannot be found.")))?;
+        Ok::<_, ApiError>(authorization::policies_of(state, entity))
+    })?;
+    policies.identity.extend(documents(&input)?);
+    evaluate(&policies, &input)
+}
+
+/// `SimulateCustomPolicy`.
+pub async fn custom(_context: Context, input: Value) -> Result<Value, ApiError> {
+    let policies = Policies {
+        identity: documents(&input)?,
+        ..Policies::default()
+    };
+    evaluate(&policies, &input)
+}
+
+fn documents(input: &Value) -> Result<Vec<Document>, ApiError> {
+    let read =
+        |text: &str| Document::identity(text).map_err(|error| ApiError::bad_request("InvalidInput", error.to_string()));
+    input.texts("PolicyInputList").into_iter().map(read).collect()
+}
+
+fn evaluate(policies: &Policies, input: &Value) -> Result<Value, ApiError> {
+    let mut facts = Facts::new();
+    for entry in input.list("ContextEntries") {
+        let values = entry.texts("ContextKeyValues").into_iter().map(str::to_owned).collect();
+        facts.insert(entry.required("ContextKeyName").to_lowercase(), values);
+    }
+    let mut resources = input.texts("ResourceArns");
+    if resources.is_empty() {
+        resources.push("*");
+    }
+    let mut results = Vec::new();
+    for action in input.texts("ActionNames") {
+        for resource in &resources {
+            let decision = policies.decide(&Request {
+                action,
+                resource,
+                facts: &facts,
+            });
+            let name = match decision {
+                Decision::Allowed => "allowed",
+                Decision::ExplicitDeny(_) => "explicitDeny",
+                Decision::ImplicitDeny(_) => "implicitDeny",
+            };
+            results.push(json!({
+                "EvalActionName": action, "EvalResourceName": resource, "EvalDecision": name, "MatchedStatements": [],
+                "MissingContextValues": [],
+            }));
+        }
+    }
+    super::page(results, "EvaluationResults", input)
+}
+
+/// `GetAccountSummary`: the counts that are known here.
+pub async fn summary(context: Context, _input: Value) -> Result<Value, ApiError> {
+    let count = |state: &State| {
+        let of = |kind: EntityKind| state.entities.values().filter(|entity| entity.kind == kind).count();
+        json!({"SummaryMap": {
+            "Users": of(EntityKind::User), "Groups": of(EntityKind::Group), "Roles": of(EntityKind::Role),
+            "Policies": state.policies.len(), "InstanceProfiles": state.instance_profiles.len(),
+            "Providers": state.oidc_providers.len(), "AccessKeysPerUserQuota": 2, "VersionsPerPolicyQuota": 5,
+        }})
+    };
+    Ok(context.region.ledger.read(count))
+}
+
+/// `ListAccountAliases`: there is none.
+pub async fn aliases(_context: Context, _input: Value) -> Result<Value, ApiError> {
+    Ok(json!({"AccountAliases": [], "IsTruncated": false}))
+}

@@ -1,0 +1,163 @@
+//! `AssumeRole`: the role's trust policy and the caller's own policies decide together.
+
+use access_rules::iam_policy::{self, Decision, Document, Effect, Request};
+use aws_types::shapes::Protocol;
+use serde_json::{Value, json};
+
+use super::{Session, issue};
+use crate::authorization::{self, Call};
+use crate::caller::{Caller, Principal};
+use crate::error::ApiError;
+use crate::iam::entity::{Entity, EntityKind};
+use crate::ledger::State;
+use crate::members::Members;
+use crate::operations::Context;
+
+/// The longest session that a session may make.
+const CHAINED: i64 = 3600;
+
+/// `AssumeRole`.
+pub async fn role(context: Context, input: Value) -> Result<Value, ApiError> {
+    let arn = input.required("RoleArn");
+    let call = Call {
+        service: "sts",
+        operation: "AssumeRole",
+        input: &input,
+    };
+    let mut facts = authorization::facts(&context, &call);
+    if let Some(id) = input.text("ExternalId") {
+        facts.insert("sts:externalid".to_owned(), vec![id.to_owned()]);
+    }
+    facts.insert(
+        "sts:rolesessionname".to_owned(),
+        vec![input.required("RoleSessionName").to_owned()],
+    );
+    let request = Request {
+        action: "sts:AssumeRole",
+        resource: arn,
+        facts: &facts,
+    };
+    let role = context.region.ledger.read(|state| {
+        let role = find(state, arn);
+        let trusted = role.is_some_and(|role| is_trusted(state, role, &context.caller, &request));
+        role.filter(|_| trusted).cloned()
+    });
+    let role = role.ok_or_else(|| {
+        let mut error = authorization::denied(&context.caller, Protocol::Query, &request, Decision::Allowed);
+        error.message = error.message.trim_end().to_owned();
+        error
+    })?;
+    let session = begin(
+        &context,
+        &role,
+        &input,
+        context.caller.access_key_id.starts_with("ASIA"),
+    )
+    .await?;
+    Ok(json!({
+        "Credentials": session.view(), "AssumedRoleUser": assumed(&session), "PackedPolicySize": 0,
+        "SourceIdentity": input.text("SourceIdentity"),
+    }))
+}
+
+/// The role of an ARN.
+pub fn find<'a>(state: &'a State, arn: &str) -> Option<&'a Entity> {
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    let role = state.entities.get(&(EntityKind::Role, name.to_owned()));
+    role.filter(|role| role.arn == arn)
+}
+
+/// A trust policy that names the caller itself is enough; one that names the account leaves it to the caller's policies.
+fn is_trusted(state: &State, role: &Entity, caller: &Caller, request: &Request<'_>) -> bool {
+    let Some(document) = role.trust.as_deref().and_then(|text| Document::trust(text).ok()) else {
+        return false;
+    };
+    let behind = caller.canonical_arn();
+    let is_session = matches!(caller.principal, Principal::Role(_));
+    let principal = |account: &'static str| iam_policy::Principal::Aws {
+        arn: &caller.arn,
+        role: is_session.then_some(behind.as_str()),
+        account: if account.is_empty() {
+            caller.account.as_str()
+        } else {
+            account
+        },
+    };
+    // With an account that nobody has, only statements that name the caller are left.
+    match (
+        iam_policy::trust(&document, principal(""), request),
+        iam_policy::trust(&document, principal("none"), request),
+    ) {
+        (Some(Effect::Allow), Some(Effect::Allow)) => {
+            let own = authorization::policies_for(state, caller);
+            own.is_none_or(|own| !matches!(own.decide(request), Decision::ExplicitDeny(_)))
+        }
+        (Some(Effect::Allow), _) => {
+            authorization::policies_for(state, caller).is_none_or(|own| own.decide(request) == Decision::Allowed)
+        }
+        _ => false,
+    }
+}
+
+/// The policies that a request gives to its session.
+///
+/// # Errors
+/// When one is malformed or not there.
+pub fn session_policies(context: &Context, input: &Value) -> Result<Option<Vec<String>>, ApiError> {
+    let mut policies = Vec::new();
+    if let Some(text) = input.text("Policy") {
+        crate::iam::policy::check(text)?;
+        policies.push(text.to_owned());
+    }
+    let arns = input.list("PolicyArns").iter().filter_map(|given| given.text("arn"));
+    for arn in arns {
+        policies.push(
+            context
+                .region
+                .ledger
+                .read(|state| crate::iam::policy::document(state, arn))?,
+        );
+    }
+    Ok((!policies.is_empty()).then_some(policies))
+}
+
+/// Makes the credentials of a session of a role.
+///
+/// # Errors
+/// When the duration or a policy cannot be.
+pub async fn begin(context: &Context, role: &Entity, input: &Value, chained: bool) -> Result<Session, ApiError> {
+    let seconds = input.number("DurationSeconds").unwrap_or(3600);
+    let most = if chained {
+        CHAINED.min(role.max_session)
+    } else {
+        role.max_session
+    };
+    if seconds > most {
+        let message = if chained && role.max_session > CHAINED {
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
+        } else {
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        };
+        return Err(ApiError::bad_request("ValidationError", message));
+    }
+    let name = input.required("RoleSessionName");
+    let account = context.caller.account.clone();
+    let mut tags = role.tags.clone();
+    tags.extend(input.tags("Tags"));
+    let caller = Caller {
+        arn: format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.name),
+        account,
+        user_id: format!("{}:{name}", role.id),
+        access_key_id: String::new(),
+        name: name.to_owned(),
+        principal: Principal::Role(role.name.clone()),
+        session_policies: session_policies(context, input)?,
+        tags,
+    };
+    issue(context, caller, seconds).await
+}
+
+/// `AssumedRoleUser` of a session.
+pub fn assumed(session: &Session) -> Value {
+    json!({"AssumedRoleId": session.caller.user_id, "Arn": session.caller.arn})
+}
