@@ -25,74 +25,78 @@ fn allows(rest: &str, action: &str, resource: &str, pairs: &[(&str, &str)]) -> b
     verdict(&[document], &request) == Some(Effect::Allow)
 }
 
+const ARN: &str = "arn:aws:eks:r:1:cluster/a";
+
+/// Statement, action, resource, whether it is allowed.
+const ACTIONS: &[(&str, &str, &str, bool)] = &[
+    (
+        r#""Effect":"Allow","Action":"*","Resource":"*""#,
+        "eks:ListClusters",
+        "*",
+        true,
+    ),
+    (
+        r#""Effect":"Allow","Action":"eks:Describe*","Resource":"*""#,
+        "eks:DescribeCluster",
+        ARN,
+        true,
+    ),
+    (
+        r#""Effect":"Allow","Action":"EKS:describe*","Resource":"*""#,
+        "eks:DescribeCluster",
+        ARN,
+        true,
+    ),
+    (
+        r#""Effect":"Allow","Action":"eks:List?","Resource":"*""#,
+        "eks:ListClusters",
+        "*",
+        false,
+    ),
+    (
+        r#""Effect":"Allow","Action":["sts:*","eks:*"],"Resource":"arn:aws:eks:*:*:cluster/a""#,
+        "eks:DeleteCluster",
+        ARN,
+        true,
+    ),
+    (
+        r#""Effect":"Allow","Action":"eks:*","Resource":"arn:aws:eks:*:*:cluster/b""#,
+        "eks:DeleteCluster",
+        ARN,
+        false,
+    ),
+    (
+        r#""Effect":"Allow","NotAction":"iam:*","Resource":"*""#,
+        "eks:DeleteCluster",
+        ARN,
+        true,
+    ),
+    (
+        r#""Effect":"Allow","NotAction":"iam:*","Resource":"*""#,
+        "iam:GetUser",
+        "*",
+        false,
+    ),
+    (
+        r#""Effect":"Allow","Action":"*","NotResource":"arn:aws:eks:r:1:cluster/a""#,
+        "eks:DeleteCluster",
+        ARN,
+        false,
+    ),
+    (
+        r#""Effect":"Allow","Action":"*","NotResource":"arn:aws:eks:r:1:cluster/b""#,
+        "eks:DeleteCluster",
+        ARN,
+        true,
+    ),
+];
+
 #[test]
 fn actions_and_resources_have_wildcards_and_opposites() {
-    let arn = "arn:aws:eks:r:1:cluster/a";
-    for (rest, action, resource, wanted) in [
-        (
-            r#""Effect":"Allow","Action":"*","Resource":"*""#,
-            "eks:ListClusters",
-            "*",
-            true,
-        ),
-        (
-            r#""Effect":"Allow","Action":"eks:Describe*","Resource":"*""#,
-            "eks:DescribeCluster",
-            arn,
-            true,
-        ),
-        (
-            r#""Effect":"Allow","Action":"EKS:describe*","Resource":"*""#,
-            "eks:DescribeCluster",
-            arn,
-            true,
-        ),
-        (
-            r#""Effect":"Allow","Action":"eks:List?","Resource":"*""#,
-            "eks:ListClusters",
-            "*",
-            false,
-        ),
-        (
-            r#""Effect":"Allow","Action":["sts:*","eks:*"],"Resource":"arn:aws:eks:*:*:cluster/a""#,
-            "eks:DeleteCluster",
-            arn,
-            true,
-        ),
-        (
-            r#""Effect":"Allow","Action":"eks:*","Resource":"arn:aws:eks:*:*:cluster/b""#,
-            "eks:DeleteCluster",
-            arn,
-            false,
-        ),
-        (
-            r#""Effect":"Allow","NotAction":"iam:*","Resource":"*""#,
-            "eks:DeleteCluster",
-            arn,
-            true,
-        ),
-        (
-            r#""Effect":"Allow","NotAction":"iam:*","Resource":"*""#,
-            "iam:GetUser",
-            "*",
-            false,
-        ),
-        (
-            r#""Effect":"Allow","Action":"*","NotResource":"arn:aws:eks:r:1:cluster/a""#,
-            "eks:DeleteCluster",
-            arn,
-            false,
-        ),
-        (
-            r#""Effect":"Allow","Action":"*","NotResource":"arn:aws:eks:r:1:cluster/b""#,
-            "eks:DeleteCluster",
-            arn,
-            true,
-        ),
-    ] {
+    for (rest, action, resource, wanted) in ACTIONS {
         assert_eq!(
             allows(rest, action, resource, &[]),
-            wanted,
+            *wanted,
             "{rest} {action} {resource}"
         );
     }
@@ -167,72 +171,62 @@ fn variables_are_filled_in_resources() {
 
 #[test]
 fn every_kind_of_policy_must_allow_and_none_may_deny() {
-    let all = || Document::identity(&statement(r#""Effect":"Allow","Action":"*","Resource":"*""#)).unwrap();
-    let only_eks = || Document::identity(&statement(r#""Effect":"Allow","Action":"eks:*","Resource":"*""#)).unwrap();
-    let no_delete =
-        || Document::identity(&statement(r#""Effect":"Deny","Action":"eks:Delete*","Resource":"*""#)).unwrap();
-    let decide = |identity: Vec<Document>, boundary, session, action| {
-        let facts = Facts::new();
-        Policies {
-            identity,
-            boundary,
-            session,
-        }
-        .decide(&Request {
-            action,
-            resource: "*",
-            facts: &facts,
-        })
-    };
-    for (identity, boundary, session, action, wanted) in [
-        (vec![], None, None, "eks:X", Decision::ImplicitDeny(IDENTITY)),
-        (vec![all()], None, None, "eks:X", Decision::Allowed),
-        (
-            vec![all(), no_delete()],
-            None,
-            None,
-            "eks:DeleteX",
-            Decision::ExplicitDeny(IDENTITY),
-        ),
-        (vec![all()], Some(only_eks()), None, "eks:X", Decision::Allowed),
-        (
-            vec![all()],
-            Some(only_eks()),
-            None,
-            "ec2:X",
-            Decision::ImplicitDeny(BOUNDARY),
-        ),
-        (
-            vec![all()],
-            None,
-            Some(vec![only_eks()]),
-            "ec2:X",
-            Decision::ImplicitDeny(SESSION),
-        ),
-        (
-            vec![only_eks()],
-            None,
-            Some(vec![all()]),
-            "ec2:X",
-            Decision::ImplicitDeny(IDENTITY),
-        ),
-        (
-            vec![all()],
-            None,
-            Some(vec![no_delete()]),
-            "eks:DeleteX",
-            Decision::ExplicitDeny(SESSION),
-        ),
-        (
-            vec![all()],
-            None,
-            Some(vec![]),
-            "eks:X",
-            Decision::ImplicitDeny(SESSION),
-        ),
-    ] {
-        assert_eq!(decide(identity, boundary, session, action), wanted, "{action}");
-    }
+    let all = r#""Effect":"Allow","Action":"*","Resource":"*""#;
+    let only_eks = r#""Effect":"Allow","Action":"eks:*","Resource":"*""#;
+    let no_delete = r#""Effect":"Deny","Action":"eks:Delete*","Resource":"*""#;
+    let read = |rest: &&str| Document::identity(&statement(rest)).unwrap();
+    let check =
+        |identity: &[&str], boundary: Option<&str>, session: Option<&[&str]>, action: &str, wanted: Decision| {
+            let policies = Policies {
+                identity: identity.iter().map(read).collect(),
+                boundary: boundary.as_ref().map(read),
+                session: session.map(|texts| texts.iter().map(read).collect()),
+            };
+            let facts = Facts::new();
+            let request = Request {
+                action,
+                resource: "*",
+                facts: &facts,
+            };
+            assert_eq!(
+                policies.decide(&request),
+                wanted,
+                "{identity:?} {boundary:?} {session:?} {action}"
+            );
+        };
+    check(&[], None, None, "eks:X", Decision::ImplicitDeny(IDENTITY));
+    check(&[all], None, None, "eks:X", Decision::Allowed);
+    check(
+        &[all, no_delete],
+        None,
+        None,
+        "eks:DeleteX",
+        Decision::ExplicitDeny(IDENTITY),
+    );
+    check(&[all], Some(only_eks), None, "eks:X", Decision::Allowed);
+    check(&[all], Some(only_eks), None, "ec2:X", Decision::ImplicitDeny(BOUNDARY));
+    check(
+        &[all],
+        None,
+        Some(&[only_eks]),
+        "ec2:X",
+        Decision::ImplicitDeny(SESSION),
+    );
+    check(
+        &[only_eks],
+        None,
+        Some(&[all]),
+        "ec2:X",
+        Decision::ImplicitDeny(IDENTITY),
+    );
+    check(
+        &[all],
+        None,
+        Some(&[no_delete]),
+        "eks:DeleteX",
+        Decision::ExplicitDeny(SESSION),
+    );
+    check(&[all], None, Some(&[]), "eks:X", Decision::ImplicitDeny(SESSION));
 }
 
 #[test]
