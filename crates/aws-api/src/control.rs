@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use access_rules::identity::MASTERS;
+use aws_types::ClusterName;
 use aws_types::status::{ClusterStatus, NodeStatus, NodegroupStatus, RegionStatus};
-use axum::extract::State as Extract;
+use axum::extract::{Path, Query, State as Extract};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
 
-use crate::host::HostError;
+use crate::host::{AnswerForm, HostError, HostErrorKind, Question};
 use crate::region::Region;
 
 /// The routes.
@@ -17,6 +20,7 @@ pub fn routes(region: &Arc<Region>) -> Router {
     Router::new()
         .route("/_ondol/health", get(|| async { "ok\n" }))
         .route("/_ondol/status", get(status))
+        .route("/_ondol/clusters/{cluster}/explain", get(explain))
         .with_state(Arc::clone(region))
 }
 
@@ -27,6 +31,56 @@ async fn status(Extract(region): Extract<Arc<Region>>) -> Response {
             let message = supervision::error_chain(&error);
             tracing::error!(error = message, "status");
             (http::StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+        }
+    }
+}
+
+/// What `explain` is asked.
+#[derive(serde::Deserialize)]
+struct ExplainQuery {
+    kind: String,
+    namespace: String,
+    name: String,
+    form: AnswerForm,
+}
+
+/// Plans show objects, so only the cluster's administrators see them: they prove themselves by the cluster's bearer token.
+async fn explain(
+    Extract(region): Extract<Arc<Region>>,
+    Path(cluster): Path<String>,
+    Query(query): Query<ExplainQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let cluster = match ClusterName::new(cluster) {
+        Ok(cluster) => cluster,
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    let header = headers
+        .get(http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = header
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    match region.authenticate_eks_token(&cluster, token) {
+        Ok(Some(user)) if user.groups.iter().any(|group| group == MASTERS) => {}
+        Ok(_) => return (StatusCode::FORBIDDEN, "only administrators of the cluster may ask").into_response(),
+        Err(error) => return (StatusCode::UNAUTHORIZED, supervision::error_chain(&error)).into_response(),
+    }
+    let question = Question {
+        cluster: region.cluster_ref(&cluster),
+        kind: query.kind,
+        namespace: query.namespace,
+        name: query.name,
+        form: query.form,
+    };
+    match region.host.explain(question).await {
+        Ok(text) => text.into_response(),
+        Err(error) => {
+            let status = match error.kind {
+                HostErrorKind::Permanent => StatusCode::NOT_FOUND,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, supervision::error_chain(&error)).into_response()
         }
     }
 }

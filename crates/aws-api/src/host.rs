@@ -60,6 +60,11 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// (`UpdateNodegroupConfig`). Keys in `before` and not in `after` are removed; others are left alone.
     fn relabel_nodes(&self, change: NodeMetadataChange) -> BoxFuture<'_, Result<(), HostError>>;
 
+    /// What the cluster's controllers and scheduler would do now about an object, in words or as data.
+    ///
+    /// A kind or object that is not there is an error of kind [`HostErrorKind::Permanent`].
+    fn explain(&self, question: Question) -> BoxFuture<'_, Result<String, HostError>>;
+
     /// The load balancers that serve now.
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>>;
 
@@ -244,6 +249,33 @@ pub struct NodeMetadataChange {
     pub taints_before: Vec<Taint>,
     /// The group's taints after.
     pub taints_after: Vec<Taint>,
+}
+
+/// What somebody wants explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The cluster.
+    pub cluster: ClusterRef,
+    /// The kind, in any of kubectl's spellings.
+    pub kind: String,
+    /// The namespace, of kinds that have one.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// In which form the answer is to be.
+    pub form: AnswerForm,
+}
+
+/// In which form an explanation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerForm {
+    /// For people.
+    Text,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
 }
 
 /// A load balancer that serves.

@@ -31,6 +31,8 @@ pub enum Command {
     Down(Down),
     /// What runs: region, clusters, nodes, load balancers, memory.
     Status(Status),
+    /// What the controllers would do about an object now, and why a pod waits.
+    Explain(Explain),
     /// Print the environment that points AWS clients at the region.
     Env(Env),
     /// Container images of the region's store.
@@ -87,6 +89,22 @@ pub struct Down {
 #[derive(Debug, Args)]
 pub struct Status {
     /// table, json or yaml.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The object, as kind/name: deployment/web.
+    pub object: String,
+    /// Its namespace.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+    /// The cluster; needed when there are several.
+    #[arg(short, long)]
+    pub cluster: Option<String>,
+    /// table (text for people), json or yaml.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }

@@ -241,6 +241,38 @@ impl Aws {
         })
     }
 
+    /// Ondol's own part of the endpoint, for the bearer of a cluster's token; the answer is text.
+    ///
+    /// # Errors
+    /// Why it could not be asked, or the region's own words.
+    pub async fn control_text(&self, path: &str, query: &[(&str, &str)], token: &str) -> Result<String, AwsError> {
+        let endpoint = self.endpoint.borrow().endpoint.clone();
+        let host = endpoint.trim_start_matches("http://").trim_end_matches('/');
+        let query: Vec<(String, String)> = query
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let request = http::Request::builder()
+            .uri(format!("{path}?{}", signing::canonical_query(&query)))
+            .header(http::header::HOST, host)
+            .header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        let asked = async { exchange(host, request.body(Full::new(Bytes::new()))?).await };
+        let answer = asked.await.map_err(|source| AwsError::Unreachable {
+            operation: path.to_owned(),
+            endpoint: endpoint.clone(),
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        if answer.ok {
+            return Ok(text);
+        }
+        Err(AwsError::Service {
+            operation: "explain".to_owned(),
+            code: "refused".to_owned(),
+            message: text,
+        })
+    }
+
     async fn send(&self, request: Request<'_>) -> Result<Answer, AwsError> {
         let first = SystemClock.now();
         let mut attempts = ATTEMPTS;

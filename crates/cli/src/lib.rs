@@ -8,6 +8,7 @@ pub mod arguments;
 mod aws;
 mod change;
 mod create;
+mod explain;
 mod flags;
 pub mod hooks;
 mod kubeconfig;
@@ -64,6 +65,7 @@ fn dispatch(arguments: &Arguments, hooks: &dyn Hooks) -> Result<(), Box<dyn Erro
 async fn speak(home: &Path, command: &Command) -> Result<(), Box<dyn Error + Send + Sync>> {
     match command {
         Command::Status(options) => show::status(home, options).await,
+        Command::Explain(options) => explain::explain(home, options).await,
         Command::Create(Create::Cluster(options)) => create::cluster(home, options).await,
         Command::Create(Create::Nodegroup(options)) => create::nodegroup(home, options).await,
         Command::Get(Get::Cluster(options)) => show::clusters(home, options).await,

@@ -116,4 +116,9 @@ impl ControllerManager {
     pub fn explain(&self, kind: Kind, key: &ObjectKey) -> Vec<Explained> {
         self.reconcile_loop.explain(kind, key)
     }
+
+    /// Is the object there, as far as controllers look at its kind?
+    pub fn knows(&self, kind: Kind, key: &ObjectKey) -> bool {
+        self.reconcile_loop.knows(kind, key)
+    }
 }

@@ -8,8 +8,10 @@
 pub mod cgroup;
 pub mod init;
 mod launch;
+mod probe;
 mod process;
 pub mod user_namespace;
 
 pub use launch::{LaunchError, MachineSpec, launch, launcher_main};
+pub use probe::{PROBE, probe, probe_main};
 pub use process::{Machine, MachineError};

@@ -44,9 +44,13 @@ pub struct Config {
     pub kubelet_version: String,
     /// Reported as `nodeInfo.osImage`.
     pub os_image: String,
-    /// Where and as whom the HTTPS port (10250) is served; `None` for simulated nodes.
+    /// Where and as whom the HTTPS port (10250) is served; `None` serves none.
     #[serde(default)]
     pub serving: Option<Serving>,
+    /// A node without containers ([`crate::simulated`]): nothing is written to disk, probes are not made and count as passed,
+    /// hooks are not run.
+    #[serde(default)]
+    pub simulated: bool,
 }
 
 fn cluster_domain() -> String {

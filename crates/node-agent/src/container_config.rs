@@ -263,20 +263,10 @@ pub(crate) fn container(
 ) -> Result<cri::ContainerConfig, ConfigError> {
     let spec = pod.spec.clone().unwrap_or_default();
     let (command, args) = pod_lifecycle::environment::command(container, &prepared.variables);
-    let message_path = container
-        .termination_message_path
-        .clone()
-        .unwrap_or_else(|| "/dev/termination-log".to_owned());
-    let mut labels = labels(pod);
-    labels.insert(label::CONTAINER.to_owned(), container.name.clone());
-    let annotations = annotations(container, attempt, &message_path);
+    let message_path = message_path(container);
     let security = security(pod, &spec, container, prepared.image)?;
     let limits = resources::container_limits(&spec, container, prepared.node_memory);
     Ok(cri::ContainerConfig {
-        metadata: Some(cri::ContainerMetadata {
-            name: container.name.clone(),
-            attempt,
-        }),
         image: Some(cri::ImageSpec {
             image: prepared.image_ref.clone(),
             user_specified_image: prepared.image_name.clone(),
@@ -294,8 +284,6 @@ pub(crate) fn container(
             })
             .collect(),
         mounts: mounts::of(container, prepared, &message_path)?,
-        labels,
-        annotations,
         log_path: format!("{}/{attempt}.log", container.name),
         stdin: container.stdin == Some(true),
         stdin_once: container.stdin_once == Some(true),
@@ -312,8 +300,28 @@ pub(crate) fn container(
             security_context: Some(security),
         }),
         stop_signal: stop_signal(container).into(),
-        ..Default::default()
+        ..identity(pod, container, attempt)
     })
+}
+
+fn message_path(container: &Container) -> String {
+    let path = container.termination_message_path.clone();
+    path.unwrap_or_else(|| "/dev/termination-log".to_owned())
+}
+
+/// What a container is found again by: name, attempt, labels, annotations.
+pub(crate) fn identity(pod: &Pod, container: &Container, attempt: u32) -> cri::ContainerConfig {
+    let mut labels = labels(pod);
+    labels.insert(label::CONTAINER.to_owned(), container.name.clone());
+    cri::ContainerConfig {
+        metadata: Some(cri::ContainerMetadata {
+            name: container.name.clone(),
+            attempt,
+        }),
+        labels,
+        annotations: annotations(container, attempt, &message_path(container)),
+        ..Default::default()
+    }
 }
 
 fn stop_signal(container: &Container) -> cri::Signal {

@@ -15,6 +15,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::{broadcast, mpsc};
 use tonic::transport::{Channel, Endpoint};
 
+mod adopt;
 mod service;
 
 /// Events kept for a subscriber that is slow; it then misses some and the agent looks at everything.
@@ -37,14 +38,24 @@ struct State {
     /// What commands answer, by container name: exit code and output.
     commands: BTreeMap<String, (i32, String)>,
     next_id: u64,
-    /// Addresses for pods: the first is taken from here on.
-    next_address: u32,
+    addresses: Addresses,
+    /// Parent of the containers that end by themselves, once served.
+    tasks: Option<Supervisor>,
+}
+
+/// Where pods' addresses come from.
+enum Addresses {
+    /// One after the other from here on.
+    From(u32),
+    /// Of these, each in turn, whichever is free.
+    Pool { all: Vec<Ipv4Addr>, next: usize },
 }
 
 struct Sandbox {
     config: cri::PodSandboxConfig,
     ready: bool,
-    address: Ipv4Addr,
+    /// None on the host's network.
+    address: Option<Ipv4Addr>,
     created: i64,
 }
 
@@ -62,14 +73,25 @@ struct Container {
 impl FakeRuntime {
     /// An empty runtime whose pods get addresses from `first_address` on.
     pub fn new(clock: Arc<dyn Clock>, first_address: Ipv4Addr) -> Self {
+        Self::with(clock, first_address, Addresses::From(first_address.into()))
+    }
+
+    /// An empty runtime of the machine at `own`, whose pods get their addresses from a pool.
+    pub fn with_pool(clock: Arc<dyn Clock>, own: Ipv4Addr, pool: Vec<Ipv4Addr>) -> Self {
+        Self::with(clock, own, Addresses::Pool { all: pool, next: 0 })
+    }
+
+    fn with(clock: Arc<dyn Clock>, own: Ipv4Addr, addresses: Addresses) -> Self {
         let state = State {
             sandboxes: BTreeMap::new(),
             containers: BTreeMap::new(),
             images: BTreeSet::new(),
             broken_images: BTreeMap::new(),
             commands: BTreeMap::new(),
-            next_id: 1,
-            next_address: first_address.into(),
+            // No two machines of a cluster make the same ids.
+            next_id: u64::from(u32::from(own)) << 32,
+            addresses,
+            tasks: None,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -80,6 +102,7 @@ impl FakeRuntime {
 
     /// Serves in memory as a task of `tasks`; the channel is what an agent is given.
     pub fn serve(&self, tasks: &Supervisor) -> Channel {
+        self.locked().tasks = Some(tasks.clone());
         let (connections, incoming) = mpsc::unbounded_channel::<std::io::Result<DuplexStream>>();
         let server = tonic::transport::Server::builder()
             .add_service(RuntimeServiceServer::new(self.clone()))
@@ -223,6 +246,24 @@ impl FakeRuntime {
 }
 
 impl State {
+    /// An address that no sandbox has.
+    fn take_address(&mut self) -> Option<Ipv4Addr> {
+        let held = self.sandboxes.values().filter(|sandbox| sandbox.ready);
+        let used: BTreeSet<Ipv4Addr> = held.filter_map(|sandbox| sandbox.address).collect();
+        match &mut self.addresses {
+            Addresses::From(next) => {
+                *next += 1;
+                Some(Ipv4Addr::from(*next - 1))
+            }
+            Addresses::Pool { all, next } => {
+                let turns = (0..all.len()).map(|turn| (*next + turn) % all.len());
+                let found = turns.into_iter().find(|index| !used.contains(&all[*index]))?;
+                *next = found + 1;
+                Some(all[found])
+            }
+        }
+    }
+
     fn id(&mut self) -> String {
         self.next_id += 1;
         format!("{:064x}", self.next_id)
@@ -246,25 +287,20 @@ impl Sandbox {
         }
     }
 
-    fn on_host(&self) -> bool {
-        let options = self
-            .config
-            .linux
-            .as_ref()
-            .and_then(|linux| linux.security_context.as_ref());
+    fn on_host(config: &cri::PodSandboxConfig) -> bool {
+        let options = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
         let options = options.and_then(|context| context.namespace_options.as_ref());
         options.is_some_and(|options| options.network() == cri::NamespaceMode::Node)
     }
 
     fn status(&self, id: &str) -> cri::PodSandboxStatus {
-        let address = IpAddr::from(self.address).to_string();
         cri::PodSandboxStatus {
             id: id.to_owned(),
             metadata: self.config.metadata.clone(),
             state: self.state().into(),
             created_at: self.created,
-            network: (!self.on_host()).then(|| cri::PodSandboxNetworkStatus {
-                ip: address,
+            network: self.address.map(|address| cri::PodSandboxNetworkStatus {
+                ip: IpAddr::from(address).to_string(),
                 additional_ips: Vec::new(),
             }),
             labels: self.config.labels.clone(),

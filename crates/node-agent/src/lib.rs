@@ -24,6 +24,7 @@ mod reconnect;
 mod runtime;
 mod server;
 mod services;
+pub mod simulated;
 mod status_writer;
 mod termination_message;
 mod tokens;
@@ -79,19 +80,24 @@ pub async fn run_on(config: Config, dependencies: Dependencies) -> Result<(), Se
     if let Some(serving) = &agent.config.serving {
         server::start(&agent, serving).await?;
     }
+    begin(&agent);
+    agent.tasks.cancelled().await;
+    Ok(())
+}
+
+/// Starts everything that an agent does by itself.
+fn begin(agent: &Arc<Agent>) {
     let restart = || Restart::always().pauses(Duration::from_millis(50), Duration::from_secs(1));
     let tasks = agent.tasks.clone();
-    let shared = Arc::clone(&agent);
+    let shared = Arc::clone(agent);
     tasks.spawn_restarting("node", restart(), move || node::keep(Arc::clone(&shared)));
-    let shared = Arc::clone(&agent);
+    let shared = Arc::clone(agent);
     tasks.spawn_restarting("lease", restart(), move || node::renew_lease(Arc::clone(&shared)));
-    let shared = Arc::clone(&agent);
+    let shared = Arc::clone(agent);
     tasks.spawn_restarting("runtime events", restart(), move || {
         pods::follow_runtime(Arc::clone(&shared))
     });
-    tasks.spawn_until_cancelled("pods", pods::follow(Arc::clone(&agent)));
-    tasks.cancelled().await;
-    Ok(())
+    tasks.spawn_until_cancelled("pods", pods::follow(Arc::clone(agent)));
 }
 
 /// An API error in the server's own words.

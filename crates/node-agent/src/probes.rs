@@ -135,6 +135,10 @@ impl One {
 
     /// One run; the error is what the event says.
     async fn probe(&self, pod: &Pod, timeout: Duration) -> Result<(), String> {
+        // Nobody is there to be asked, and the address may be somebody else's.
+        if self.agent.config.simulated {
+            return Ok(());
+        }
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
         if let Some(exec) = &self.probe.exec {
             return self.exec(exec.command.clone().unwrap_or_default(), timeout).await;

@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::agent::Agent;
@@ -77,10 +78,15 @@ impl Refusal {
 
 type Answer = Result<Response<Body>, Refusal>;
 
+/// The TLS side of the port.
+pub(crate) fn acceptor(serving: &Serving) -> Result<TlsAcceptor, ServerError> {
+    let tls = identity::server_config(serving).map_err(ServerError::Tls)?;
+    Ok(TlsAcceptor::from(Arc::new(tls)))
+}
+
 /// Starts serving in the background.
 pub(crate) async fn start(agent: &Arc<Agent>, serving: &Serving) -> Result<(), ServerError> {
-    let tls = identity::server_config(serving).map_err(ServerError::Tls)?;
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let acceptor = acceptor(serving)?;
     let listener = TcpListener::bind(serving.listen)
         .await
         .map_err(|source| ServerError::Listen {
@@ -102,7 +108,12 @@ pub(crate) async fn start(agent: &Arc<Agent>, serving: &Serving) -> Result<(), S
     Ok(())
 }
 
-async fn serve(agent: Arc<Agent>, acceptor: TlsAcceptor, stream: TcpStream) {
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    agent: Arc<Agent>,
+    acceptor: TlsAcceptor,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) {
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {

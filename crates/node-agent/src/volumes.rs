@@ -85,6 +85,32 @@ pub(crate) fn set_up(
     Ok(found)
 }
 
+/// Answers where each volume would be, if what it refers to is there, and makes nothing: all that a simulated node does.
+///
+/// # Errors
+/// The first volume that could not be prepared.
+pub(crate) fn check(
+    paths: &PodPaths,
+    pod: &Pod,
+    inputs: &Inputs<'_>,
+) -> Result<HashMap<String, PathBuf>, MountFailure> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let check_one = |volume: &Volume| match volumes::source(volume) {
+        Source::Files => projection::files(volume, inputs).map(drop).map_err(VolumeError::from),
+        Source::Unsupported(name) => Err(VolumeError::Unsupported(name)),
+        Source::EmptyDir { .. } | Source::HostPath { .. } => Ok(()),
+    };
+    volumes
+        .map(|volume| match check_one(volume) {
+            Ok(()) => Ok((volume.name.clone(), directory_of(paths, volume))),
+            Err(source) => Err(MountFailure {
+                volume: volume.name.clone(),
+                source,
+            }),
+        })
+        .collect()
+}
+
 fn set_up_one(
     paths: &PodPaths,
     pod: &Pod,

@@ -27,11 +27,9 @@ pub struct LocalCommands;
 
 impl Hooks for LocalCommands {
     fn up(&self, options: &UpOptions) -> Result<UpReport, HookError> {
-        if options.simulated {
-            return Err("nodes without containers are not there yet: leave --simulated out".into());
-        }
         let home = Home::new(&options.home);
         fs::create_dir_all(home.region()).map_err(|error| at(&home.region(), &error))?;
+        check_kind_of_nodes(&home, options.simulated)?;
         if let Some(endpoint) = running(&home)? {
             return Ok(report(&endpoint, options, true));
         }
@@ -57,7 +55,7 @@ impl Hooks for LocalCommands {
                 processes_ended: 0,
             });
         }
-        user_namespace::enter_if_needed(&home.region(), &home.machines())?;
+        enter(&home)?;
         let ended = runtime()?.block_on(end_all(&home, options.grace))?;
         if options.purge {
             purge(&home)?;
@@ -70,7 +68,7 @@ impl Hooks for LocalCommands {
 
     fn image_load(&self, home: &Path, archive: &Path) -> Result<Vec<String>, HookError> {
         let home = Home::new(home);
-        user_namespace::enter_if_needed(&home.region(), &home.machines())?;
+        enter(&home)?;
         let loaded = ImageStore::open(home.images())?.load_archive(archive)?;
         Ok(loaded.iter().map(ToString::to_string).collect())
     }
@@ -92,6 +90,41 @@ impl Hooks for LocalCommands {
         });
         Ok(images.collect())
     }
+}
+
+/// Becomes root enough for what machines have left, which simulated ones have not.
+fn enter(home: &Home) -> Result<(), HookError> {
+    if !is_simulated(home)?.unwrap_or(false) {
+        user_namespace::enter_if_needed(&home.region(), &home.machines())?;
+    }
+    Ok(())
+}
+
+/// Whether the nodes of this region are simulated; `None` before the first `ondol up`.
+fn is_simulated(home: &Home) -> Result<Option<bool>, HookError> {
+    let options: Option<RegionOptions> = read_json(&RegionOptions::path(home))?;
+    Ok(options.map(|options| options.simulated))
+}
+
+/// A region that runs, or has instances, cannot change what they are made of.
+fn check_kind_of_nodes(home: &Home, simulated: bool) -> Result<(), HookError> {
+    let Some(before) = is_simulated(home)?.filter(|before| *before != simulated) else {
+        return Ok(());
+    };
+    let instances = machine_directories(home)?.len();
+    if instances == 0 && running(home)?.is_none() {
+        return Ok(());
+    }
+    let (is, flag) = if before {
+        ("simulated", "with --simulated")
+    } else {
+        ("real", "without --simulated")
+    };
+    Err(format!(
+        "the nodes of the region in {} are {is}: start it {flag}, remove it first with `ondol down --purge`, or use another --home",
+        home.path().display()
+    )
+    .into())
 }
 
 fn at(path: &Path, error: &io::Error) -> io::Error {
@@ -156,6 +189,13 @@ fn said_since(home: &Home, from: u64) -> String {
 
 fn report(endpoint: &RegionEndpoint, options: &UpOptions, already_running: bool) -> UpReport {
     let mut notices = Vec::new();
+    if options.simulated {
+        notices.push(
+            "nodes are simulated: pods become Running without containers, so nothing answers behind services and load \
+             balancers, and there are no logs and no exec"
+                .to_owned(),
+        );
+    }
     let enforcement = Enforcement::here();
     if !enforcement.reason.is_empty() && !options.simulated {
         notices.push(enforcement.reason);
@@ -179,6 +219,7 @@ fn report(endpoint: &RegionEndpoint, options: &UpOptions, already_running: bool)
 /// Ends the region process, then every machine. Returns how many processes that were.
 async fn end_all(home: &Home, grace: Duration) -> Result<usize, HookError> {
     let mut ended = 0;
+    let simulated = is_simulated(home)?.unwrap_or(false);
     if let Some(region) = user_namespace::door(&home.region())? {
         let pid = i32::try_from(region.pid)?;
         kill(Pid::from_raw(pid), Signal::SIGTERM)?;
@@ -200,7 +241,7 @@ async fn end_all(home: &Home, grace: Duration) -> Result<usize, HookError> {
             machine.terminate().await?;
             ended += 1;
         }
-        if let Some(name) = directory.file_name() {
+        if let Some(name) = directory.file_name().filter(|_| !simulated) {
             let group = MachineGroup::named(&format!("{tag}/{}", name.to_string_lossy()));
             let removed = supervision::wait_until("the control group's end", grace, async || {
                 group.remove().map_err(|error| supervision::error_chain(&error))

@@ -61,48 +61,9 @@ impl MachineConfig {
         limits: &Limits,
         control_group: Option<PathBuf>,
     ) -> Result<Self, HostError> {
-        let directory = host.home().machine(&spec.id);
         let identity = cluster.node_identity(&spec.node_name)?;
-        let serving = cluster.node_serving(spec)?;
+        let agent = agent_config(host, cluster, spec, limits)?;
         let region = spec.cluster.region.to_string();
-        let taints = spec.taints.iter().map(|taint| Taint {
-            key: taint.key.clone(),
-            value: (!taint.value.is_empty()).then(|| taint.value.clone()),
-            effect: taint.effect.clone(),
-            time_added: None,
-        });
-        let enforcement = host.enforcement();
-        let agent = node_agent::Config {
-            node_name: spec.node_name.clone(),
-            instance: instance_of(spec),
-            labels: spec.labels.clone(),
-            taints: taints.collect(),
-            capacity: node_agent::Capacity {
-                cpus: limits.processors,
-                memory_bytes: limits.memory_bytes,
-                ephemeral_storage_bytes: ROOT_VOLUME,
-                max_pods: spec.max_pods,
-            },
-            limits: node_agent::Limits {
-                memory: enforcement.memory,
-                cpu: enforcement.processors,
-                reason: enforcement.reason.clone(),
-            },
-            cluster_dns: vec![IpAddr::V4(cluster.dns_address())],
-            cluster_domain: "cluster.local".to_owned(),
-            cri_socket: cri_socket(),
-            root_dir: directory.join("kubelet"),
-            pod_log_dir: directory.join("log-pods"),
-            resolv_conf: Some(resolver_file()),
-            kubelet_version: format!("v{}", cluster.git_version()),
-            os_image: format!("Ondol {}", env!("CARGO_PKG_VERSION")),
-            serving: Some(node_agent::Serving {
-                listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10250)),
-                certificate_pem: serving.certificate_pem,
-                key_pem: serving.key_pem,
-                client_ca_pem: cluster.authority_pem().to_owned(),
-            }),
-        };
         Ok(Self {
             agent,
             endpoint: cluster.inner_endpoint(),
@@ -127,6 +88,56 @@ impl MachineConfig {
             )
         })
     }
+}
+
+/// What an instance's node agent is to be told.
+pub(crate) fn agent_config(
+    host: &LocalHost,
+    cluster: &Cluster,
+    spec: &InstanceSpec,
+    limits: &Limits,
+) -> Result<node_agent::Config, HostError> {
+    let directory = host.home().machine(&spec.id);
+    let serving = cluster.node_serving(spec)?;
+    let taints = spec.taints.iter().map(|taint| Taint {
+        key: taint.key.clone(),
+        value: (!taint.value.is_empty()).then(|| taint.value.clone()),
+        effect: taint.effect.clone(),
+        time_added: None,
+    });
+    let enforcement = host.enforcement();
+    Ok(node_agent::Config {
+        node_name: spec.node_name.clone(),
+        instance: instance_of(spec),
+        labels: spec.labels.clone(),
+        taints: taints.collect(),
+        capacity: node_agent::Capacity {
+            cpus: limits.processors,
+            memory_bytes: limits.memory_bytes,
+            ephemeral_storage_bytes: ROOT_VOLUME,
+            max_pods: spec.max_pods,
+        },
+        limits: node_agent::Limits {
+            memory: enforcement.memory,
+            cpu: enforcement.processors,
+            reason: enforcement.reason.clone(),
+        },
+        cluster_dns: vec![IpAddr::V4(cluster.dns_address())],
+        cluster_domain: "cluster.local".to_owned(),
+        cri_socket: cri_socket(),
+        root_dir: directory.join("kubelet"),
+        pod_log_dir: directory.join("log-pods"),
+        resolv_conf: (!host.is_simulated()).then(resolver_file),
+        kubelet_version: format!("v{}", cluster.git_version()),
+        os_image: format!("Ondol {}", env!("CARGO_PKG_VERSION")),
+        serving: Some(node_agent::Serving {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10250)),
+            certificate_pem: serving.certificate_pem,
+            key_pem: serving.key_pem,
+            client_ca_pem: cluster.authority_pem().to_owned(),
+        }),
+        simulated: host.is_simulated(),
+    })
 }
 
 /// What the instance metadata service tells a kubelet on EC2.

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
             machine_driver::launcher_main(subject).map_err(|said| Failure::new("launch the machine", said))
         }
         "machine" => machine::first_process(subject),
+        machine_driver::PROBE => return ExitCode::from(machine_driver::probe_main()),
         "region-server" => region_server(subject),
         "machine-runtime" => small(|supervisor| machine::runtime(subject, supervisor)),
         "machine-agent" => small(|supervisor| machine::agent(subject, supervisor)),
@@ -88,8 +89,15 @@ fn region_server(home: &Path) -> Result<(), Failure> {
     let home = Home::new(home);
     // The terminal that started us may go away.
     nix::unistd::setsid().map_err(Failure::of("begin a session"))?;
-    user_namespace::enter_if_needed(&home.region(), &home.machines())
-        .map_err(Failure::of("enter the user namespace"))?;
+    let options = region::RegionOptions::read(&home)?;
+    if !options.simulated {
+        user_namespace::enter_if_needed(&home.region(), &home.machines()).map_err(Failure::of(
+            "enter the user namespace that nodes with containers need (`ondol up --simulated` needs none)",
+        ))?;
+        machine_driver::probe().map_err(Failure::of(
+            "make the namespaces that nodes with containers need (`ondol up --simulated` needs none)",
+        ))?;
+    }
     user_namespace::leave_door(&home.region()).map_err(Failure::of("record the region process"))?;
     begin()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,5 +106,5 @@ fn region_server(home: &Path) -> Result<(), Failure> {
         .build();
     runtime
         .map_err(Failure::of("start the runtime"))?
-        .block_on(region::run(home))
+        .block_on(region::run(home, options))
 }

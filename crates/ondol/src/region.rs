@@ -46,6 +46,17 @@ impl RegionOptions {
     pub fn path(home: &Home) -> std::path::PathBuf {
         home.region().join("options.json")
     }
+
+    /// As `ondol up` has written them.
+    pub fn read(home: &Home) -> Result<Self, Failure> {
+        let options: Option<Self> = read_json(&Self::path(home)).map_err(Failure::of("read the region's options"))?;
+        options.ok_or_else(|| {
+            Failure::new(
+                "read the region's options",
+                "`ondol up` writes them and starts this process",
+            )
+        })
+    }
 }
 
 /// The region as the one who knows EKS tokens; filled in once the region, which needs the host first, is open.
@@ -71,18 +82,12 @@ pub fn tag_of(home: &Home) -> String {
 }
 
 /// Runs the region until the process is told to stop (SIGTERM).
-pub async fn run(home: Home) -> Result<(), Failure> {
-    let options: Option<RegionOptions> =
-        read_json(&RegionOptions::path(&home)).map_err(Failure::of("read the region's options"))?;
-    let options = options.ok_or_else(|| {
-        Failure::new(
-            "read the region's options",
-            "`ondol up` writes them and starts this process",
-        )
-    })?;
+pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let supervisor = Supervisor::new("region");
-    import_images(&home).await?;
+    if !options.simulated {
+        import_images(&home).await?;
+    }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await;
     let listener = listener
         .map_err(|error| Failure::new("listen for AWS clients", format!("127.0.0.1:{}: {error}", options.port)))?;
@@ -141,6 +146,7 @@ async fn open(
         load_balancers: load_balancers.clone(),
         tokens: tokens.clone(),
         tag: tag_of(home),
+        simulated: options.simulated,
     });
     let region = Region::open(aws_api::Options {
         store,

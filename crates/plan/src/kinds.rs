@@ -34,6 +34,18 @@ macro_rules! observed_kinds {
             pub fn resource(self) -> GroupVersionResource {
                 match self { $(Kind::$kind => GroupVersionResource::of::<$kind>(),)+ }
             }
+
+            /// Does the kind have namespaces?
+            pub fn is_namespaced(self) -> bool {
+                !matches!(self, Kind::Node | Kind::Namespace)
+            }
+        }
+
+        impl World {
+            /// Is there an object of this kind with this key?
+            pub fn contains(&self, kind: Kind, key: &ObjectKey) -> bool {
+                match kind { $(Kind::$kind => self.$field.get(key).is_some(),)+ }
+            }
         }
 
         /// A read-only view of everything controllers may look at, from one moment.
@@ -159,6 +171,34 @@ impl World {
     /// The objects of kind `K`.
     pub fn of<K: Observed>(&self) -> &Index<K> {
         K::index(self)
+    }
+}
+
+impl Kind {
+    /// The kind that a person means: by its name, its resource or kubectl's short name, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        const SHORT: &[(&str, Kind)] = &[
+            ("po", Kind::Pod),
+            ("no", Kind::Node),
+            ("ns", Kind::Namespace),
+            ("svc", Kind::Service),
+            ("ep", Kind::Endpoints),
+            ("sa", Kind::ServiceAccount),
+            ("cm", Kind::ConfigMap),
+            ("pvc", Kind::PersistentVolumeClaim),
+            ("quota", Kind::ResourceQuota),
+            ("deploy", Kind::Deployment),
+            ("rs", Kind::ReplicaSet),
+            ("ds", Kind::DaemonSet),
+            ("sts", Kind::StatefulSet),
+            ("cj", Kind::CronJob),
+            ("pdb", Kind::PodDisruptionBudget),
+        ];
+        let wanted = text.to_ascii_lowercase();
+        let named =
+            |kind: &&Kind| kind.to_string().to_ascii_lowercase() == wanted || kind.resource().resource == wanted;
+        let short = || SHORT.iter().find(|(name, _)| *name == wanted).map(|(_, kind)| *kind);
+        Self::ALL.iter().find(named).copied().or_else(short)
     }
 }
 

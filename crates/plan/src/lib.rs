@@ -11,6 +11,7 @@ mod index;
 mod kinds;
 mod owner;
 mod time;
+mod words;
 
 pub use change::{Change, MetadataPatch, Plan, Propagation, ResourceName, Step, Target};
 pub use condition::{Condition, set_condition, without_condition};

@@ -1,6 +1,7 @@
 //! Workers that take a root from the queue, decide, apply, and wait until the view shows it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -41,6 +42,27 @@ pub struct Explained {
     pub controller: &'static str,
     /// What it would do now.
     pub plan: Plan,
+    /// What kept its last plan from being carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl fmt::Display for Explained {
+    /// The controller's name, and below it, further in, what it would do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.controller)?;
+        if let Some(failure) = &self.failure {
+            writeln!(
+                f,
+                "  its last plan was refused ({:?}): {}",
+                failure.change, failure.message
+            )?;
+        }
+        self.plan
+            .to_string()
+            .lines()
+            .try_for_each(|line| writeln!(f, "  {line}"))
+    }
 }
 
 /// The loop of all controllers.
@@ -112,8 +134,14 @@ impl ReconcileLoop {
             .map(|runner| Explained {
                 controller: runner.controller.name(),
                 plan: runner.controller.plan(key, &world, now).plan,
+                failure: world.failure(runner.controller.name(), key).cloned(),
             })
             .collect()
+    }
+
+    /// Is the object in the view that decisions are made from?
+    pub fn knows(&self, kind: Kind, key: &ObjectKey) -> bool {
+        self.observer.world().contains(kind, key)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod actions;
 mod decisions;
+mod explain;
 mod metrics;
 mod queue;
 mod state;
@@ -17,12 +18,15 @@ use std::sync::Arc;
 
 use clock::{Clock, Random};
 use kube::Client;
+use kube_types::ObjectKey;
 use plan::Kind;
 use reconcile_loop::{Observer, Recorder};
 use supervision::Supervisor;
+use tokio::time::Instant;
 
 use crate::actions::Actions;
 use crate::decisions::Decider;
+pub use crate::explain::Explanation;
 pub use crate::metrics::Metrics;
 use crate::state::Cluster;
 
@@ -45,6 +49,7 @@ pub struct Options {
 pub struct Scheduler {
     /// What it counts.
     pub metrics: Metrics,
+    cluster: Arc<Cluster>,
 }
 
 /// Starts the scheduler of a cluster. Must be called within a tokio runtime.
@@ -56,7 +61,7 @@ pub fn start(options: Options) -> Scheduler {
     let cluster = Arc::new(Cluster::default());
     observer.listen(Arc::clone(&cluster) as _);
     let actions = Actions::new(options.client, recorder, options.clock);
-    let decider = Decider::new(cluster, actions, metrics.clone(), scope.child("bindings"));
+    let decider = Decider::new(Arc::clone(&cluster), actions, metrics.clone(), scope.child("bindings"));
     let kinds: BTreeSet<Kind> = state::KINDS.into();
     observer.start(&kinds, &scope);
     scope.spawn_until_cancelled("decisions", async move {
@@ -64,7 +69,14 @@ pub fn start(options: Options) -> Scheduler {
         observer.synced(kinds).await;
         decider.run().await;
     });
-    Scheduler { metrics }
+    Scheduler { metrics, cluster }
+}
+
+impl Scheduler {
+    /// What would be decided now about the pod with this key, if it waits for a node.
+    pub fn explain(&self, pod: &ObjectKey) -> Option<Explanation> {
+        self.cluster.state().explain(pod, Instant::now())
+    }
 }
 
 #[cfg(test)]

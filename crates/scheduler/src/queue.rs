@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kube_types::ObjectKey;
 use scheduling::plugin::FILTERS;
 use scheduling::{ClusterChange, PodInfo};
 use tokio::time::Instant;
@@ -65,7 +66,41 @@ pub(crate) struct Counts {
     pub(crate) gated: usize,
 }
 
+impl Waiting {
+    /// Where the pod waits, in words.
+    pub(crate) fn place(&self, now: Instant) -> String {
+        match &self.place {
+            Place::Active(_) => "is decided on next".to_owned(),
+            Place::Backoff(until) => {
+                let left = until.saturating_duration_since(now);
+                format!("is tried again in {:.1} s", left.as_secs_f64())
+            }
+            Place::Unschedulable { plugins, .. } => {
+                let plugins: Vec<&str> = plugins.iter().copied().collect();
+                format!("waits for a change that matters to {}", plugins.join(", "))
+            }
+            Place::Gated => {
+                let gates = self
+                    .pod
+                    .pod
+                    .spec
+                    .iter()
+                    .flat_map(|spec| spec.scheduling_gates.iter().flatten());
+                let names: Vec<&str> = gates.map(|gate| gate.name.as_str()).collect();
+                format!("is held by scheduling gates: {}", names.join(", "))
+            }
+        }
+    }
+}
+
 impl Queue {
+    /// The waiting pod with this key.
+    pub(crate) fn find(&self, key: &ObjectKey) -> Option<&Waiting> {
+        self.pods
+            .values()
+            .find(|waiting| ObjectKey::of(waiting.pod.pod.as_ref()) == *key)
+    }
+
     /// A pod came, or changed in a way that may matter: it is decided on next, unless a gate holds it or it has just
     /// failed.
     pub(crate) fn put(&mut self, pod: PodInfo, now: Instant) {

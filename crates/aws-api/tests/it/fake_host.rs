@@ -167,6 +167,10 @@ impl ClusterHost for FakeHost {
         async { Ok(()) }.boxed()
     }
 
+    fn explain(&self, question: Question) -> BoxFuture<'_, Result<String, HostError>> {
+        async move { Ok(format!("{} {}/{}", question.kind, question.namespace, question.name)) }.boxed()
+    }
+
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {
         async { Ok(Vec::new()) }.boxed()
     }

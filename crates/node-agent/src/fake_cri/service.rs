@@ -88,8 +88,12 @@ impl RuntimeService for FakeRuntime {
         let id = {
             let mut state = self.locked();
             let id = state.id();
-            let address = state.next_address.into();
-            state.next_address += 1;
+            let address = if Sandbox::on_host(&config) {
+                None
+            } else {
+                let full = || Status::resource_exhausted("failed to assign an IP address to container");
+                Some(state.take_address().ok_or_else(full)?)
+            };
             state.sandboxes.insert(
                 id.clone(),
                 Sandbox {
@@ -221,6 +225,7 @@ impl RuntimeService for FakeRuntime {
             container.started = started;
         }
         self.announce(&id, cri::ContainerEventType::ContainerStartedEvent);
+        self.end_in_time(&id);
         Ok(Response::new(cri::StartContainerResponse {}))
     }
 

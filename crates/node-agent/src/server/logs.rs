@@ -73,6 +73,11 @@ pub(super) async fn serve(agent: &Arc<Agent>, pod: Arc<Pod>, name: &str, query: 
     let observed = streaming::observe(agent, &pod).await?;
     let attempts = observed.attempts(name);
     let container = choose(&pod, name, &attempts, query.flag(&["previous"]))?;
+    if agent.config.simulated {
+        return Err(Refusal::internal(
+            "a simulated node runs no containers and so has no logs of them",
+        ));
+    }
     let paths = crate::container_config::PodPaths::of(&agent.config, &pod);
     let path = paths.logs.join(name).join(format!("{}.log", container.attempt));
     let running = container.state == ContainerState::Running;

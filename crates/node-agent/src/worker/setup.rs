@@ -9,12 +9,13 @@ use k8s_openapi::api::core::v1::Pod;
 use pod_lifecycle::downward::Addresses;
 use pod_lifecycle::environment::Objects;
 use pod_lifecycle::observed::Observed;
-use pod_lifecycle::projection::Inputs;
+use pod_lifecycle::projection::{self, Inputs};
 use pod_lifecycle::{dns, spec};
 
 use super::Worker;
 use crate::container_config;
 use crate::events::Kind;
+use crate::tokens::Issued;
 use crate::volumes::{self, MountFailure};
 
 /// What was prepared, and when it must be looked at again.
@@ -51,7 +52,7 @@ impl Worker {
         let now = self.agent.now();
         let (objects, issued, services) = tokio::join!(
             self.agent.objects.of_pod(pod, &self.inbox),
-            self.agent.tokens.of_pod(&self.agent.client, pod, now),
+            self.tokens(pod, now),
             self.agent.services.variables(pod),
         );
         let (tokens, renew_at) = issued;
@@ -65,7 +66,11 @@ impl Worker {
             addresses,
             node: &node,
         };
-        let result: Result<_, MountFailure> = volumes::set_up(&self.paths, pod, &inputs, now);
+        let result: Result<_, MountFailure> = if self.agent.config.simulated {
+            volumes::check(&self.paths, pod, &inputs)
+        } else {
+            volumes::set_up(&self.paths, pod, &inputs, now)
+        };
         match result {
             Ok(volumes) => Some(Setup {
                 volumes,
@@ -79,6 +84,17 @@ impl Worker {
                 None
             }
         }
+    }
+
+    /// The tokens that the pod's volumes need; nobody reads those of a simulated node, so none are asked for.
+    async fn tokens(&self, pod: &Pod, now: Timestamp) -> Issued {
+        if self.agent.config.simulated {
+            let unread = projection::tokens(pod)
+                .into_iter()
+                .map(|request| (request, Ok(String::new())));
+            return (unread.collect(), None);
+        }
+        self.agent.tokens.of_pod(&self.agent.client, pod, now).await
     }
 
     /// Brings files up to date when an object changed or a token is due. Answers when that is next needed.
@@ -109,7 +125,9 @@ impl Worker {
             &self.agent.host_resolver(),
             attempt,
         );
-        if let Err(error) = std::fs::create_dir_all(&self.paths.logs) {
+        if !self.agent.config.simulated
+            && let Err(error) = std::fs::create_dir_all(&self.paths.logs)
+        {
             tracing::warn!(path = %self.paths.logs.display(), %error, "log directory");
             return false;
         }

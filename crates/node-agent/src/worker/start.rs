@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cri_api::v1 as cri;
 use k8s_openapi::api::core::v1::{Container, Pod, Secret};
+use pod_lifecycle::downward::Addresses;
 use pod_lifecycle::environment::{self, Sources};
 use pod_lifecycle::observed::{ContainerState, Observed};
 use pod_lifecycle::plan::Waiting;
@@ -14,7 +15,7 @@ use super::Worker;
 use super::setup::Setup;
 use crate::container_config::{self, Prepared};
 use crate::events::Kind;
-use crate::{hooks, images, volumes};
+use crate::{hooks, images, simulated, volumes};
 
 /// A failed start is tried again after this long, or when what it refers to changes.
 const RETRY: Duration = Duration::from_secs(10);
@@ -142,11 +143,11 @@ impl Worker {
             .await
             .map_err(|error| Failure::new("RunContainerError", error.status.message()))?;
         self.event(pod, container, Kind::Normal, "Started", "Container started".to_owned());
-        let hook = container
-            .lifecycle
-            .as_ref()
-            .and_then(|lifecycle| lifecycle.post_start.as_ref());
-        let Some(hook) = hook else { return Ok(()) };
+        let lifecycle = container.lifecycle.as_ref();
+        let hook = lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref());
+        let Some(hook) = hook.filter(|_| !self.agent.config.simulated) else {
+            return Ok(());
+        };
         let address = self.addresses(pod, observed).pod_ips.first().cloned();
         if let Err(error) = hooks::run(&self.agent.runtime, hook, container, &id, address.as_deref()).await {
             self.event(
@@ -190,17 +191,12 @@ impl Worker {
             node: &node,
         };
         let variables = environment::variables(container, &sources).map_err(|error| refuse(error.to_string()))?;
-        let file_error = |error: volumes::VolumeError| refuse(supervision::error_chain(&error));
-        self.write_hosts(pod, &addresses).map_err(file_error)?;
         let message_file = self
             .paths
             .dir
             .join("containers")
             .join(&container.name)
             .join(format!("{attempt}.message"));
-        volumes::write_file(&message_file, b"", 0o666).map_err(file_error)?;
-        let logs = self.paths.logs.join(&container.name);
-        std::fs::create_dir_all(&logs).map_err(|error| refuse(format!("create {}: {error}", logs.display())))?;
         let spec_image = container.image.clone().unwrap_or_default();
         let prepared = Prepared {
             paths: &self.paths,
@@ -216,14 +212,37 @@ impl Worker {
             image_name: full_name(image, &spec_image),
             node_memory: i64::try_from(self.agent.config.capacity.memory_bytes).unwrap_or(i64::MAX),
         };
-        let config = container_config::container(pod, container, attempt, &prepared)
+        let mut config = container_config::container(pod, container, attempt, &prepared)
             .map_err(|error| refuse(error.to_string()))?;
+        if self.agent.config.simulated {
+            config.annotations.extend(simulated::life(pod, container));
+        } else {
+            self.write_files(pod, container, &addresses, &prepared, &config)
+                .map_err(refuse)?;
+        }
+        Ok(config)
+    }
+
+    /// What must be on disk before the container is made: /etc/hosts, the termination message, the log's directory, sub paths.
+    fn write_files(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        addresses: &Addresses,
+        prepared: &Prepared<'_>,
+        config: &cri::ContainerConfig,
+    ) -> Result<(), String> {
+        let file_error = |error: volumes::VolumeError| supervision::error_chain(&error);
+        self.write_hosts(pod, addresses).map_err(file_error)?;
+        volumes::write_file(&prepared.message_file, b"", 0o666).map_err(file_error)?;
+        let logs = self.paths.logs.join(&container.name);
+        std::fs::create_dir_all(&logs).map_err(|error| format!("create {}: {error}", logs.display()))?;
         for (mount, of_spec) in config.mounts.iter().zip(container.volume_mounts.iter().flatten()) {
-            if let Some(volume) = setup.volumes.get(&of_spec.name) {
+            if let Some(volume) = prepared.volumes.get(&of_spec.name) {
                 volumes::make_sub_path(volume, mount.host_path.as_ref()).map_err(file_error)?;
             }
         }
-        Ok(config)
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use kube_api::{
     Anonymous, AsyncReadWrite, ClusterPki, KubeApi, NodeDialer, Options, ServerNames, ServiceAccountTokens, VersionInfo,
 };
 use node_agent::fake_cri::FakeRuntime;
+use node_agent::simulated::SimulatedNode;
 use registry::Registry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -108,15 +109,34 @@ impl Cluster {
         cluster
     }
 
-    pub fn start_agent(&mut self) {
+    /// How the node is described.
+    fn config(&self) -> node_agent::Config {
         let root = self.dir.path().display();
-        let config = object(&format!(
+        object(&format!(
             r#"{{"nodeName":"node-1",
                 "instance":{{"instanceId":"i-0abc","instanceType":"t3.medium","region":"r","zone":"ra","privateIp":"10.0.0.5","privateDnsName":"node-1"}},
                 "capacity":{{"cpus":2,"memoryBytes":4294967296,"ephemeralStorageBytes":21474836480,"maxPods":17}},
                 "clusterDns":["10.100.0.10"],"criSocket":"unused","rootDir":"{root}/kubelet","podLogDir":"{root}/log",
                 "kubeletVersion":"v1.36.0-eks-test","osImage":"test"}}"#
-        ));
+        ))
+    }
+
+    /// Puts a simulated node, which ran `pods` before, in the place of the agent.
+    pub async fn simulate(&mut self, pods: &[Pod]) -> SimulatedNode {
+        self.stop_agent().await;
+        let tasks = self.supervisor.child("simulated");
+        let pool = vec!["10.2.0.1".parse().unwrap(), "10.2.0.2".parse().unwrap()];
+        let tools = (Arc::new(SystemClock) as _, Arc::new(SystemRandom) as _);
+        SimulatedNode::start(self.config(), self.node_client.clone(), tools, tasks, pool, pods).unwrap()
+    }
+
+    /// Is anything on disk of what nodes keep there?
+    pub fn has_files(&self) -> bool {
+        self.dir.path().join("kubelet").exists() || self.dir.path().join("log").exists()
+    }
+
+    pub fn start_agent(&mut self) {
+        let config = self.config();
         let tasks = self.supervisor.child("agent");
         let dependencies = node_agent::Dependencies {
             client: self.node_client.clone(),

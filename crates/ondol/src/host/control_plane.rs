@@ -15,21 +15,20 @@ use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use kube_api::{
-    Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, NodeDialer, ServerNames,
-    ServiceAccountTokens, TokenAuthenticator, VersionInfo,
+    Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens,
+    TokenAuthenticator, VersionInfo,
 };
-use network_agent::vpc::VpcOptions;
 use registry::Registry;
 use serde::{Deserialize, Serialize};
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
-use vpc_driver::{Fabric, FabricSpec};
 
+use super::network::Network;
 use super::{LocalHost, failed, instances, locked};
 
 /// How long a cluster's tasks may take to end by themselves.
-const DRAIN: Duration = Duration::from_secs(5);
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
 /// Ports of `type: NodePort` services, upstream's default.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
@@ -45,13 +44,16 @@ pub(crate) struct Cluster {
     /// As the cluster's administrator.
     pub(super) client: kube::Client,
     /// Its VPC.
-    pub(super) fabric: Fabric,
-    spec: ControlPlaneSpec,
+    pub(super) network: Network,
+    pub(super) api: KubeApi,
+    pub(super) spec: ControlPlaneSpec,
     pki: Arc<ClusterPki>,
     tokens: Arc<ServiceAccountTokens>,
     service_cidr: Ipv4Net,
     endpoint: String,
-    supervisor: Supervisor,
+    pub(super) supervisor: Supervisor,
+    pub(super) scheduler: scheduler::Scheduler,
+    pub(super) controllers: controller_manager::ControllerManager,
 }
 
 /// What is written down so that the endpoint stays the same for the cluster's life.
@@ -90,7 +92,8 @@ impl Cluster {
 
     /// The VPC's resolver: the base of its block plus two.
     pub(crate) fn resolver(&self) -> Ipv4Addr {
-        resolver_of(&self.fabric)
+        let block = self.spec.vpc.cidr.parse();
+        block.map_or(Ipv4Addr::LOCALHOST, |block| nth(block, 2))
     }
 
     /// Address of the `kube-dns` Service: the tenth of the block.
@@ -116,38 +119,8 @@ impl Cluster {
     }
 }
 
-fn nth(block: Ipv4Net, index: u32) -> Ipv4Addr {
+pub(super) fn nth(block: Ipv4Net, index: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(block.network()).saturating_add(index))
-}
-
-fn resolver_of(fabric: &Fabric) -> Ipv4Addr {
-    fabric
-        .cidrs()
-        .first()
-        .map_or(Ipv4Addr::LOCALHOST, |block| nth(*block, 2))
-}
-
-/// Reaches nodes and pods of a cluster through its VPC.
-struct VpcDialer(Fabric);
-
-impl NodeDialer for VpcDialer {
-    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn kube_api::AsyncReadWrite>>> {
-        async move {
-            let stream = self.0.dial(to).await.map_err(io::Error::other)?;
-            Ok(Box::new(stream) as Box<dyn kube_api::AsyncReadWrite>)
-        }
-        .boxed()
-    }
-}
-
-impl load_balancer::Dialer for VpcDialer {
-    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn load_balancer::TargetStream>>> {
-        async move {
-            let stream = self.0.dial(to).await.map_err(io::Error::other)?;
-            Ok(Box::new(stream) as Box<dyn load_balancer::TargetStream>)
-        }
-        .boxed()
-    }
 }
 
 /// EKS tokens of one cluster.
@@ -175,9 +148,9 @@ impl LocalHost {
         let name = spec.cluster.name.to_string();
         let directory = self.home.cluster(spec.cluster.region.as_str(), &name);
         fs::create_dir_all(&directory).map_err(failed("make the directory", &name))?;
-        let fabric = self.fabric(&spec).await?;
+        let network = self.network(&spec).await?;
         let supervisor = self.supervisor.child(format!("cluster {name}"));
-        let started = self.start_components(&spec, &directory, fabric, &supervisor).await;
+        let started = self.start_components(&spec, &directory, network, &supervisor).await;
         let cluster = match started {
             Ok(cluster) => Arc::new(cluster),
             Err(error) => {
@@ -186,18 +159,27 @@ impl LocalHost {
                 return Err(error);
             }
         };
-        if spec.bootstrap_addons {
-            cluster.install_system_pods().await?;
+        if let Err(error) = self.complete(&cluster).await {
+            supervisor.drain(DRAIN).await;
+            return Err(error);
         }
         locked(&self.shared.clusters).insert(spec.cluster, Arc::clone(&cluster));
         Ok(cluster.control_plane())
+    }
+
+    /// What needs an API server that answers.
+    async fn complete(&self, cluster: &Cluster) -> Result<(), HostError> {
+        if cluster.spec.bootstrap_addons {
+            cluster.install_system_pods().await?;
+        }
+        self.resume_simulated(cluster).await
     }
 
     async fn start_components(
         &self,
         spec: &ControlPlaneSpec,
         directory: &Path,
-        fabric: Fabric,
+        network: Network,
         supervisor: &Supervisor,
     ) -> Result<Cluster, HostError> {
         let name = spec.cluster.name.as_str();
@@ -208,12 +190,7 @@ impl LocalHost {
         let pki = self.pki(spec, directory, service_cidr)?;
         let tokens = ServiceAccountTokens::new(&pki, spec.oidc_issuer.clone(), self.clock.clone(), self.random.clone());
         let tokens = Arc::new(tokens.map_err(failed("read the service-account key", name))?);
-        let store_options = store::Options {
-            clock: self.clock.clone(),
-            ..store::Options::default()
-        };
-        let store: Arc<dyn Store> =
-            store::open(&directory.join("store"), store_options, supervisor).map_err(failed("open the store", name))?;
+        let store = self.open_store(name, directory, supervisor)?;
         let registry = Registry::open(registry::Options {
             store,
             clock: self.clock.clone(),
@@ -237,7 +214,7 @@ impl LocalHost {
                 cluster: spec.cluster.clone(),
             })],
             anonymous: Anonymous::HealthOnly,
-            dialer: Arc::new(VpcDialer(fabric.clone())),
+            dialer: Arc::new(network.clone()),
             version: version(&spec.git_version),
             external_address: format!("127.0.0.1:{port}"),
             clock: self.clock.clone(),
@@ -245,18 +222,32 @@ impl LocalHost {
             supervisor: supervisor.clone(),
         });
         let api = api.map_err(failed("start the API server", name))?;
-        self.serve(spec, &api, listener, &fabric, supervisor).await?;
-        self.start_loops(spec, &api, &pki, &fabric, supervisor);
+        self.serve(spec, &api, listener, &network, supervisor).await?;
+        let (scheduler, controllers) = self.start_loops(spec, &api, &pki, &network, supervisor);
         Ok(Cluster {
             client: client(&api, "ondol:host", &["system:masters"]),
-            fabric,
+            network,
+            api,
             spec: spec.clone(),
             pki,
             tokens,
             service_cidr,
             endpoint: format!("https://127.0.0.1:{port}"),
             supervisor: supervisor.clone(),
+            scheduler,
+            controllers,
         })
+    }
+
+    fn open_store(&self, name: &str, directory: &Path, supervisor: &Supervisor) -> Result<Arc<dyn Store>, HostError> {
+        let options = store::Options {
+            clock: self.clock.clone(),
+            ..store::Options::default()
+        };
+        match store::open(&directory.join("store"), options, supervisor) {
+            Ok(store) => Ok(store),
+            Err(error) => Err(failed("open the store", name)(error)),
+        }
     }
 
     fn pki(
@@ -283,11 +274,12 @@ impl LocalHost {
         spec: &ControlPlaneSpec,
         api: &KubeApi,
         listener: TcpListener,
-        fabric: &Fabric,
+        network: &Network,
         supervisor: &Supervisor,
     ) -> Result<(), HostError> {
         let name = spec.cluster.name.as_str();
         accept(api, listener, "API server", supervisor);
+        let Network::Vpc(fabric) = network else { return Ok(()) };
         for address in &spec.addresses {
             fabric
                 .add_local_address(*address)
@@ -309,10 +301,10 @@ impl LocalHost {
         spec: &ControlPlaneSpec,
         api: &KubeApi,
         pki: &ClusterPki,
-        fabric: &Fabric,
+        network: &Network,
         supervisor: &Supervisor,
-    ) {
-        scheduler::start(scheduler::Options {
+    ) -> (scheduler::Scheduler, controller_manager::ControllerManager) {
+        let scheduler = scheduler::start(scheduler::Options {
             client: client(api, "system:kube-scheduler", &[]),
             clock: self.clock.clone(),
             random: self.random.clone(),
@@ -320,7 +312,7 @@ impl LocalHost {
         });
         let region = spec.cluster.region.to_string();
         // Each of upstream's controllers has a role of its own; here they share one view of the cluster, and so one identity.
-        controller_manager::start(controller_manager::Options {
+        let controllers = controller_manager::start(controller_manager::Options {
             client: client(api, "system:kube-controller-manager", &["system:masters"]),
             clock: self.clock.clone(),
             random: self.random.clone(),
@@ -332,42 +324,10 @@ impl LocalHost {
             name: spec.cluster.name.to_string(),
             region,
             client: client(api, "eks:load-balancer", &["system:masters"]),
-            dialer: Arc::new(VpcDialer(fabric.clone())),
+            dialer: Arc::new(network.clone()),
             supervisor: supervisor.clone(),
         });
-    }
-
-    /// The fabric of a cluster's VPC: one that runs, one that a machine kept open, or a new one.
-    async fn fabric(&self, spec: &ControlPlaneSpec) -> Result<Fabric, HostError> {
-        let mut fabrics = self.shared.fabrics.lock().await;
-        if let Some((fabric, _)) = fabrics.get(&spec.vpc.id) {
-            return Ok(fabric.clone());
-        }
-        let object = spec.vpc.id.to_string();
-        let block: Ipv4Net = spec.vpc.cidr.parse().map_err(failed("read the block", &object))?;
-        let metadata = Ipv4Addr::new(169, 254, 169, 254);
-        let wanted = FabricSpec {
-            vpc_id: object.clone(),
-            cidrs: vec![block],
-            local_addresses: vec![nth(block, 2), metadata],
-        };
-        let holders: Vec<i32> = self
-            .machine_pids()?
-            .into_iter()
-            .filter_map(|pid| i32::try_from(pid).ok())
-            .collect();
-        let fabric = Fabric::reopen_or_create(wanted, &holders)
-            .await
-            .map_err(failed("make the network", &object))?;
-        let supervisor = self.supervisor.child(object.clone());
-        let options = VpcOptions {
-            region: spec.cluster.region.to_string(),
-            addresses: None,
-        };
-        let served = network_agent::vpc::serve(fabric.clone(), options, &supervisor).await;
-        served.map_err(failed("serve the network", &object))?;
-        fabrics.insert(spec.vpc.id.clone(), (fabric.clone(), supervisor));
-        Ok(fabric)
+        (scheduler, controllers)
     }
 
     pub(super) async fn remove_cluster(&self, cluster: ClusterRef) -> Result<(), HostError> {
@@ -384,18 +344,6 @@ impl LocalHost {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("remove the directory", cluster.name.as_str())(error)),
-        }
-    }
-
-    /// The last cluster of a VPC takes its fabric along.
-    async fn forget_fabric(&self, removed: &Cluster) {
-        let mut fabrics = self.shared.fabrics.lock().await;
-        let vpc = &removed.spec.vpc.id;
-        let is_used = locked(&self.shared.clusters)
-            .values()
-            .any(|other| other.spec.vpc.id == *vpc);
-        if !is_used && let Some((_, supervisor)) = fabrics.remove(vpc) {
-            supervisor.drain(DRAIN).await;
         }
     }
 
@@ -442,7 +390,7 @@ fn version(git_version: &str) -> VersionInfo {
 }
 
 /// A client that is `name`, without a socket.
-fn client(api: &KubeApi, name: &str, groups: &[&str]) -> kube::Client {
+pub(super) fn client(api: &KubeApi, name: &str, groups: &[&str]) -> kube::Client {
     kube_client::in_process(
         api.in_process(User::authenticated(name, groups.iter().copied())),
         "default",
@@ -483,6 +431,12 @@ impl Cluster {
                 let text = serde_json::to_vec(&object).map_err(failed("encode the manifest", addon.name()))?;
                 let object: DynamicObject =
                     serde_json::from_slice(&text).map_err(failed("encode the manifest", addon.name()))?;
+                // Asked for first: a Service that is there holds its address, and a second one is refused for that.
+                let name = object.metadata.name.as_deref().unwrap_or_default();
+                let known = api.get_metadata_opt(name).await;
+                if known.map_err(failed("look for the add-on", addon.name()))?.is_some() {
+                    continue;
+                }
                 match api.create(&PostParams::default(), &object).await {
                     Ok(_) => {}
                     Err(kube::Error::Api(status)) if status.code == 409 => {}

@@ -9,15 +9,19 @@ use machine_driver::cgroup::{Limits, MachineGroup};
 use machine_driver::{Machine, MachineSpec};
 use vpc_driver::{InstanceLink, MachineNamespace};
 
+use super::network::Network;
 use super::{LocalHost, failed};
 use crate::machine::MachineConfig;
 
 /// The file in a machine's directory that says which instance it is.
-const INSTANCE: &str = "instance.json";
+pub(crate) const INSTANCE: &str = "instance.json";
 
 impl LocalHost {
     /// Starts an instance, or takes up one that runs.
     pub(super) async fn launch(&self, spec: InstanceSpec) -> Result<(), HostError> {
+        if self.simulated {
+            return self.simulate(&spec).await;
+        }
         let object = spec.id.to_string();
         let directory = self.home.machine(&spec.id);
         let running = Machine::find(&directory).map_err(failed("find the machine", &object))?;
@@ -35,16 +39,7 @@ impl LocalHost {
     async fn start_machine(&self, spec: &InstanceSpec, directory: &Path) -> Result<Machine, HostError> {
         let object = spec.id.to_string();
         let cluster = self.cluster(&spec.cluster)?;
-        let shape = aws_types::instance_type::find(&spec.instance_type)
-            .ok_or_else(|| io::Error::other(format!("unknown instance type {:?}", spec.instance_type)))
-            .map_err(|error| HostError {
-                kind: HostErrorKind::Permanent,
-                ..failed("size the machine", &object)(error)
-            })?;
-        let limits = Limits {
-            processors: shape.vcpus,
-            memory_bytes: shape.memory_mib << 20,
-        };
+        let limits = limits_of(spec)?;
         fs::create_dir_all(directory).map_err(failed("make the directory", &object))?;
         let group = format!("{}/{}", self.tag, spec.id);
         let config = MachineConfig::of(self, &cluster, spec, &limits, MachineGroup::named(&group).path())?;
@@ -59,13 +54,21 @@ impl LocalHost {
             group,
             limits,
         };
-        machine_driver::launch(&launch, Some(cluster.fabric.netns_fd()))
+        let namespace = match &cluster.network {
+            Network::Vpc(fabric) => Some(fabric.netns_fd()),
+            Network::Simulated(_) => None,
+        };
+        machine_driver::launch(&launch, namespace)
             .await
             .map_err(failed("start the machine", &object))
     }
 
     async fn connect(&self, spec: &InstanceSpec, machine: &Machine) -> Result<(), HostError> {
         let object = spec.id.to_string();
+        let cluster = self.cluster(&spec.cluster)?;
+        let Network::Vpc(fabric) = &cluster.network else {
+            return Ok(());
+        };
         let pid = i32::try_from(machine.pid).map_err(failed("name the process", &object))?;
         let link = InstanceLink {
             eni_id: spec.eni.to_string(),
@@ -73,8 +76,7 @@ impl LocalHost {
             namespace: MachineNamespace::Process(pid),
             pod_addresses: spec.pod_addresses.clone(),
         };
-        self.cluster(&spec.cluster)?
-            .fabric
+        fabric
             .attach_instance(link)
             .await
             .map_err(failed("connect to the VPC", &object))
@@ -97,7 +99,7 @@ impl LocalHost {
             });
     }
 
-    fn tell(&self, spec: &InstanceSpec, state: InstanceState, reason: Option<String>) {
+    pub(super) fn tell(&self, spec: &InstanceSpec, state: InstanceState, reason: Option<String>) {
         let instance = InstanceRef {
             cluster: spec.cluster.clone(),
             id: spec.id.clone(),
@@ -124,11 +126,13 @@ impl LocalHost {
         if let Some(spec) = &spec
             && let Ok(cluster) = self.cluster(&spec.cluster)
         {
-            cluster
-                .fabric
-                .detach_instance(spec.eni.as_str())
-                .await
-                .map_err(failed("disconnect from the VPC", &object))?;
+            match &cluster.network {
+                Network::Vpc(fabric) => fabric
+                    .detach_instance(spec.eni.as_str())
+                    .await
+                    .map_err(failed("disconnect from the VPC", &object))?,
+                Network::Simulated(_) => cluster.end_simulated(spec).await,
+            }
             cluster
                 .delete_node(&spec.node_name)
                 .await
@@ -161,7 +165,8 @@ impl LocalHost {
             // A directory without a record is a launch that was cut off before the id was used up.
             let Some(spec) = spec else { continue };
             let machine = Machine::find(&directory).map_err(failed("find the machine", &object))?;
-            let state = if machine.is_some() {
+            // A simulated instance is its record: it lives until it is terminated.
+            let state = if machine.is_some() || self.simulated {
                 InstanceState::Running
             } else {
                 InstanceState::Terminated
@@ -189,7 +194,7 @@ impl LocalHost {
         Ok(pids)
     }
 
-    fn machine_directories(&self) -> Result<Vec<PathBuf>, HostError> {
+    pub(super) fn machine_directories(&self) -> Result<Vec<PathBuf>, HostError> {
         let machines = self.home.machines();
         let entries = match fs::read_dir(&machines) {
             Ok(entries) => entries,
@@ -201,6 +206,20 @@ impl LocalHost {
         paths.sort();
         Ok(paths)
     }
+}
+
+/// How big an instance is.
+pub(super) fn limits_of(spec: &InstanceSpec) -> Result<Limits, HostError> {
+    let shape = aws_types::instance_type::find(&spec.instance_type);
+    let unknown = || HostError {
+        kind: HostErrorKind::Permanent,
+        ..failed("size the machine", spec.id.as_str())(format!("unknown instance type {:?}", spec.instance_type))
+    };
+    let shape = shape.ok_or_else(unknown)?;
+    Ok(Limits {
+        processors: shape.vcpus,
+        memory_bytes: shape.memory_mib << 20,
+    })
 }
 
 fn lost(object: &str) -> HostError {

@@ -1,8 +1,11 @@
 //! This machine as the place where clusters and instances are: the drivers and components behind EKS's operations.
 
 mod control_plane;
+mod explain;
 mod instances;
+mod network;
 mod nodes;
+mod simulated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use aws_api::host::{
     ClusterHost, ClusterRef, ControlPlane, ControlPlaneSpec, HostError, HostErrorKind, InstanceRef, InstanceSpec,
-    LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode, Process,
+    LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode, Process, Question,
 };
 use aws_types::{InstanceId, VpcId};
 use clock::{Clock, Random};
@@ -50,6 +53,8 @@ pub struct Settings {
     pub tokens: Arc<dyn control_plane::EksTokens>,
     /// Names the control groups of this Ondol among those of others on the machine.
     pub tag: String,
+    /// Whether nodes are simulated.
+    pub simulated: bool,
 }
 
 /// The host. Cheap to clone; clones are the same host.
@@ -62,6 +67,7 @@ pub struct LocalHost {
     load_balancers: LoadBalancers,
     tokens: Arc<dyn control_plane::EksTokens>,
     tag: String,
+    simulated: bool,
     enforcement: Enforcement,
     events: broadcast::Sender<ObservedInstance>,
     shared: Arc<Shared>,
@@ -103,6 +109,7 @@ impl LocalHost {
             load_balancers,
             tokens,
             tag,
+            simulated,
         } = settings;
         let (events, _) = broadcast::channel(1024);
         let enforcement = Enforcement::here();
@@ -114,6 +121,7 @@ impl LocalHost {
             load_balancers,
             tokens,
             tag,
+            simulated,
             enforcement,
             events,
             shared: Arc::default(),
@@ -123,6 +131,11 @@ impl LocalHost {
     /// What of limits is enforced here.
     pub fn enforcement(&self) -> &Enforcement {
         &self.enforcement
+    }
+
+    /// Whether nodes are simulated.
+    pub fn is_simulated(&self) -> bool {
+        self.simulated
     }
 
     fn cluster(&self, cluster: &ClusterRef) -> Result<Arc<Cluster>, HostError> {
@@ -193,6 +206,10 @@ impl ClusterHost for LocalHost {
 
     fn relabel_nodes(&self, change: NodeMetadataChange) -> BoxFuture<'_, Result<(), HostError>> {
         self.relabel(change).boxed()
+    }
+
+    fn explain(&self, question: Question) -> BoxFuture<'_, Result<String, HostError>> {
+        std::future::ready(self.explained(&question)).boxed()
     }
 
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {
