@@ -34,6 +34,9 @@ pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, call: Call) ->
     let Some(kind) = kinds.find(&gvr).filter(|kind| scope_fits(kind, info)) else {
         return respond::page_not_found();
     };
+    if let Some(warning) = kind.deprecation() {
+        call.context.warnings.add(warning);
+    }
     let wire = call.negotiated.wire;
     let handler = match allowed(kind, info) {
         Ok(handler) => handler,

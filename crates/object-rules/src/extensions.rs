@@ -1,9 +1,9 @@
 //! Kinds that extend or steer the API server.
 
-use kube_types::dynamic::{Object, Value, json};
+use kube_types::dynamic::Object;
 
 use crate::rules::Rules;
-use crate::tree::{Node, child, child_mut, default, ensure, items_mut, text};
+use crate::tree::{Node, child_mut, default, ensure, items_mut};
 
 /// Kinds that count changes and have no other rules of their own.
 pub(crate) static COUNTED: Rules = Rules {
@@ -57,52 +57,6 @@ pub(crate) static MUTATING_WEBHOOKS: Rules = Rules {
 
 pub(crate) static VALIDATING_WEBHOOKS: Rules = Rules {
     defaults: |configuration| webhooks(configuration, false),
-    ..COUNTED
-};
-
-pub(crate) static CUSTOM_RESOURCE_DEFINITION: Rules = Rules {
-    defaults: |definition| {
-        let Some(spec) = child_mut(&mut definition.0, "spec") else {
-            return;
-        };
-        default(ensure(spec, "conversion"), "strategy", "None");
-        let kind = child(spec, "names")
-            .map(|names| text(names, "kind").to_owned())
-            .unwrap_or_default();
-        let names = ensure(spec, "names");
-        default(names, "singular", kind.to_lowercase());
-        default(names, "listKind", format!("{kind}List"));
-    },
-    // Serving custom resources is the Kubernetes API issue: no condition says that they are.
-    prepare_create: |definition| {
-        let stored: Vec<Value> = child(&definition.0, "spec")
-            .into_iter()
-            .flat_map(|spec| crate::tree::items(spec, "versions"))
-            .filter(|version| crate::tree::flag(version, "storage"))
-            .map(|version| text(version, "name").into())
-            .collect();
-        definition
-            .0
-            .insert("status".to_owned(), json!({"storedVersions": stored}));
-    },
-    validate: |definition, errors| {
-        let empty = Node::new();
-        let spec = child(&definition.0, "spec").unwrap_or(&empty);
-        let plural = child(spec, "names").map_or("", |names| text(names, "plural"));
-        let wanted = format!("{plural}.{}", text(spec, "group"));
-        if definition.name() != Some(wanted.as_str()) {
-            let detail = "must be spec.names.plural+\".\"+spec.group";
-            errors.invalid("metadata.name", definition.name().unwrap_or_default(), detail);
-        }
-        if crate::tree::count(spec, "versions") == 0 {
-            errors.invalid(
-                "spec.versions",
-                json!([]),
-                "must have exactly one version marked as storage version",
-            );
-        }
-    },
-    status: true,
     ..COUNTED
 };
 

@@ -11,6 +11,8 @@ pub enum Kind {
     Required,
     /// Its value breaks a rule.
     Invalid,
+    /// Its value is of another type.
+    TypeInvalid,
     /// Its value occurs twice.
     Duplicate,
     /// It must not be given, or not be changed.
@@ -31,6 +33,7 @@ impl Kind {
         match self {
             Self::Required => "FieldValueRequired",
             Self::Invalid => "FieldValueInvalid",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
             Self::Duplicate => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
             Self::NotSupported => "FieldValueNotSupported",
@@ -43,7 +46,7 @@ impl Kind {
     fn text(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid => "Invalid value",
+            Self::Invalid | Self::TypeInvalid => "Invalid value",
             Self::Duplicate => "Duplicate value",
             Self::Forbidden => "Forbidden",
             Self::NotSupported => "Unsupported value",
@@ -74,7 +77,10 @@ impl Error {
         let shown = !matches!(self.kind, Kind::Required | Kind::Forbidden | Kind::TooLong);
         if let Some(value) = self.value.as_ref().filter(|_| shown) {
             text.push_str(": ");
-            text.push_str(&value.to_string());
+            match value {
+                Value::Null => text.push_str("\"null\""),
+                value => text.push_str(&value.to_string()),
+            }
         }
         if !self.detail.is_empty() {
             text.push_str(": ");

@@ -64,6 +64,16 @@ pub fn validate_update(new: &Object, old: &Object, errors: &mut Errors) {
     }
 }
 
+/// Finalizers of built-in kinds have standard names or name who sets them.
+pub fn known_finalizers(object: &Object, errors: &mut Errors) {
+    for finalizer in object.finalizers() {
+        if !finalizer.contains('/') && !matches!(finalizer.as_str(), "orphan" | "foregroundDeletion" | "kubernetes") {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.invalid("metadata.finalizers", finalizer, detail);
+        }
+    }
+}
+
 /// Upstream prints the list with Go's `%#v` of a string slice.
 fn go_list(texts: &[Value]) -> String {
     let quoted: Vec<String> = texts.iter().map(Value::to_string).collect();
@@ -78,10 +88,6 @@ fn common(metadata: &Node, errors: &mut Errors) {
     for finalizer in texts(metadata, "finalizers") {
         for problem in names::qualified_name(finalizer) {
             errors.invalid("metadata.finalizers", finalizer, problem);
-        }
-        if !finalizer.contains('/') && !matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes") {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.invalid("metadata.finalizers", finalizer, detail);
         }
         orphan |= finalizer == "orphan";
         foreground |= finalizer == "foregroundDeletion";

@@ -56,7 +56,7 @@ pub(crate) static NAMESPACE: Rules = Rules {
         }
     },
     held: |namespace| child(&namespace.0, "spec").is_some_and(|spec| count(spec, "finalizers") > 0),
-    mark_deleting: |namespace| {
+    mark_deleting: |namespace, _| {
         ensure(&mut namespace.0, "status").insert("phase".to_owned(), "Terminating".into());
     },
     status: true,

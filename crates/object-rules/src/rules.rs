@@ -48,8 +48,8 @@ pub struct Rules {
     pub create_on_update: bool,
     /// Something besides finalizers in the metadata holds a deleting object (a namespace's `spec.finalizers`).
     pub held: fn(&Object) -> bool,
-    /// What else a deletion writes into an object that stays for now (a namespace's phase).
-    pub mark_deleting: fn(&mut Object),
+    /// What else a deletion writes into an object that stays for now (a namespace's phase); the time is given as text.
+    pub mark_deleting: fn(&mut Object, &str),
     /// How a deletion begins; the grace asked for is given.
     pub grace: fn(&Object, Option<i64>) -> Grace,
     /// A deletion answers with the object instead of a `Status`.
@@ -76,7 +76,7 @@ impl Rules {
         unconditional_update: true,
         create_on_update: false,
         held: |_| false,
-        mark_deleting: |_| {},
+        mark_deleting: |_, _| {},
         grace: |_, _| Grace::Immediate,
         returns_deleted: false,
         orphan_by_default: false,
@@ -206,8 +206,9 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
     (
         "apiextensions.k8s.io",
         "CustomResourceDefinition",
-        &extensions::CUSTOM_RESOURCE_DEFINITION,
-        Defaults,
+        // Its rules need those of custom resources, and stand with them.
+        &extensions::COUNTED,
+        Full,
     ),
     (
         "apiregistration.k8s.io",

@@ -6,6 +6,7 @@
 mod feed;
 mod item;
 mod resource;
+mod served;
 
 pub(crate) use feed::Caches;
 pub(crate) use item::{Extract, Item, encode};

@@ -1,7 +1,7 @@
 //! Table columns as upstream's printers show them (`pkg/printers/internalversion/printers.go`).
 
 use jiff::Timestamp;
-use kube_types::dynamic::{Map, Value};
+use kube_types::dynamic::{Map, Value, json};
 
 pub mod core;
 pub mod events;
@@ -25,6 +25,12 @@ pub struct Column {
     pub priority: i32,
     /// What the column means.
     pub description: &'static str,
+}
+
+/// A heading as tables carry it.
+pub(crate) fn heading(column: &Column) -> Value {
+    json!({"name": column.name, "type": column.type_, "format": column.format,
+        "description": column.description, "priority": column.priority})
 }
 
 /// How a kind is shown as rows.

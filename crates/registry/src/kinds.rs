@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kube_types::dynamic::{Map, Value};
 use kube_types::{GroupVersionKind, GroupVersionResource};
 use object_rules::Rules;
 
@@ -15,11 +16,15 @@ use crate::columns::{AGE_ONLY, Printer};
 mod access;
 mod apps;
 mod core;
+mod custom;
 mod extensions;
 mod network;
 mod platform;
 #[cfg(test)]
 mod tests;
+
+pub use custom::Custom;
+pub(crate) use custom::{DEFINITIONS, kinds_of};
 
 /// A name that is usually known at compile time.
 pub type Name = Cow<'static, str>;
@@ -79,7 +84,7 @@ pub enum Handler {
     /// `status`: the object, of which only status (and labels, annotations) may change.
     Status,
     /// `scale`: an `autoscaling/v1` view of the replicas.
-    Scale(&'static ScalePaths),
+    Scale,
     /// `binding` of a pod to a node.
     Binding,
     /// `eviction` of a pod.
@@ -99,16 +104,15 @@ pub enum Handler {
 }
 
 /// Where a kind keeps what `scale` shows.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ScalePaths {
-    /// Where the selector is: a label selector, or a plain map of labels.
-    pub selector_is_map: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScalePaths {
+    /// `spec.selector` is a label selector.
+    Selector,
+    /// `spec.selector` is a map of labels.
+    Map,
+    /// As the definition of a custom resource says.
+    Custom(custom_resources::Scale),
 }
-
-/// Scale of kinds whose `spec.selector` is a label selector.
-pub const SCALE: ScalePaths = ScalePaths { selector_is_map: false };
-/// Scale of kinds whose `spec.selector` is a map.
-pub const SCALE_MAP: ScalePaths = ScalePaths { selector_is_map: true };
 
 /// A path below an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,14 +128,36 @@ pub struct Subresource {
 }
 
 /// A field that field selectors may name, besides `metadata.name` and `metadata.namespace`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectableField {
     /// Name in the selector, as `spec.nodeName`.
-    pub name: &'static str,
+    pub name: Name,
     /// Where the value is.
-    pub path: &'static [&'static str],
+    pub path: FieldPath,
     /// Value where the field is absent.
     pub absent: &'static str,
+}
+
+/// The names of the fields on the way to a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldPath {
+    /// Of a built-in kind.
+    BuiltIn(&'static [&'static str]),
+    /// Of a custom resource.
+    Custom(Vec<String>),
+}
+
+impl FieldPath {
+    /// The value there.
+    pub fn find<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
+        match self {
+            Self::BuiltIn(path) => crate::columns::at(object, path),
+            Self::Custom(path) => {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                crate::columns::at(object, &path)
+            }
+        }
+    }
 }
 
 /// Where and how objects of a kind are kept.
@@ -173,13 +199,17 @@ pub struct ResourceKind {
     /// Paths below an object.
     pub subresources: Vec<Subresource>,
     /// Fields that selectors may name.
-    pub fields: &'static [SelectableField],
-    /// Columns of tables.
+    pub fields: Cow<'static, [SelectableField]>,
+    /// Where `scale` finds what it shows.
+    pub scale: ScalePaths,
+    /// Columns of tables; those of a custom resource are in its definition.
     pub printer: &'static Printer,
     /// Where objects are kept; `None` for kinds that are answered and forgotten.
     pub storage: Option<Storage>,
     /// Defaults, validation and the other rules of the kind.
     pub rules: &'static Rules,
+    /// The definition of a custom resource; what it says holds besides the rules.
+    pub custom: Option<Custom>,
 }
 
 impl ResourceKind {
@@ -212,11 +242,14 @@ impl ResourceKind {
         self.verbs.contains(&verb)
     }
 
-    /// Whether objects are stored in another version than this one.
+    /// Whether the rules are about objects in another version than this one, which is stored too. Custom resources have
+    /// rules for each version, and get into the stored one when they are written.
     pub fn converts(&self) -> bool {
-        self.storage
-            .as_ref()
-            .is_some_and(|storage| storage.version != self.version || storage.group != self.group)
+        self.custom.is_none()
+            && self
+                .storage
+                .as_ref()
+                .is_some_and(|storage| storage.version != self.version || storage.group != self.group)
     }
 }
 
@@ -277,11 +310,25 @@ impl KindTable {
         self.by_kind.get(gvk).map(|index| &self.kinds[*index])
     }
 
-    /// The kind whose objects lie under a storage prefix, in its stored version.
+    /// The built-in kinds whose objects lie under a storage prefix, in their stored version.
     pub fn stored_kinds(&self) -> impl Iterator<Item = &Arc<ResourceKind>> {
         self.kinds
             .iter()
-            .filter(|kind| kind.storage.is_some() && !kind.converts())
+            .filter(|kind| kind.storage.is_some() && kind.custom.is_none() && !kind.converts())
+    }
+
+    /// This table with custom resources, which never take the place of what is there already.
+    pub(crate) fn with_custom(&self, custom: impl IntoIterator<Item = Arc<ResourceKind>>) -> Self {
+        let mut table = self.clone();
+        for kind in custom {
+            let (gvr, gvk) = (kind.gvr(), kind.gvk());
+            if !table.by_resource.contains_key(&gvr) && !table.by_kind.contains_key(&gvk) {
+                table.by_resource.insert(gvr, table.kinds.len());
+                table.by_kind.insert(gvk, table.kinds.len());
+                table.kinds.push(kind);
+            }
+        }
+        table
     }
 
     /// Groups in upstream's order of priority: core, then as declared.
@@ -323,7 +370,8 @@ fn kind(group: &'static str, version: &'static str, name: &'static str, plural: 
         namespaced: true,
         verbs: ALL_VERBS,
         subresources: Vec::new(),
-        fields: &[],
+        fields: Cow::Borrowed(&[]),
+        scale: ScalePaths::Selector,
         printer: &AGE_ONLY,
         storage: Some(Storage {
             prefix: format!("/registry/{plural}/").into(),
@@ -332,6 +380,7 @@ fn kind(group: &'static str, version: &'static str, name: &'static str, plural: 
             time_to_live: None,
         }),
         rules: object_rules::rules(group, name),
+        custom: None,
     }
 }
 
@@ -357,7 +406,7 @@ impl ResourceKind {
     }
 
     fn fields(mut self, fields: &'static [SelectableField]) -> Self {
-        self.fields = fields;
+        self.fields = Cow::Borrowed(fields);
         self
     }
 
@@ -411,13 +460,19 @@ impl ResourceKind {
         self.below("status", READ_AND_CHANGE, None, Handler::Status)
     }
 
-    fn scale(self, paths: &'static ScalePaths) -> Self {
+    fn scale(mut self, paths: ScalePaths) -> Self {
+        self.scale = paths;
         self.below(
             "scale",
             READ_AND_CHANGE,
             Some(("autoscaling", "v1", "Scale")),
-            Handler::Scale(paths),
+            Handler::Scale,
         )
+    }
+
+    fn rules(mut self, rules: &'static Rules) -> Self {
+        self.rules = rules;
+        self
     }
 
     fn connect(self, name: &'static str, verbs: &'static [Verb], kind: &'static str) -> Self {
@@ -432,5 +487,9 @@ const PROXY: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Ver
 
 /// A selectable text field.
 const fn field(name: &'static str, path: &'static [&'static str]) -> SelectableField {
-    SelectableField { name, path, absent: "" }
+    SelectableField {
+        name: Cow::Borrowed(name),
+        path: FieldPath::BuiltIn(path),
+        absent: "",
+    }
 }

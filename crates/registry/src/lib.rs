@@ -10,6 +10,7 @@ mod cache;
 pub mod columns;
 mod compaction;
 mod convert;
+mod custom;
 pub mod kinds;
 pub mod options;
 mod pipeline;

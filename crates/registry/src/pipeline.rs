@@ -59,6 +59,16 @@ impl Resource {
         &self.cache.kind
     }
 
+    /// The kind in the version that rules and admission are about: the stored one, but of custom resources, whose
+    /// versions have rules of their own, the one asked for.
+    pub fn ruling(&self) -> &Arc<ResourceKind> {
+        if self.kind.custom.is_some() {
+            &self.kind
+        } else {
+            self.stored()
+        }
+    }
+
     /// Key of an object within the cache.
     pub fn cache_key(&self, namespace: Option<&str>, name: &str) -> String {
         match namespace {
@@ -95,7 +105,7 @@ impl Resource {
 impl Registry {
     /// The kind that a target names.
     pub(crate) fn kind(&self, target: &Target) -> Result<Arc<ResourceKind>, StatusError> {
-        self.kinds
+        self.kinds()
             .find(&target.gvr)
             .cloned()
             .ok_or_else(StatusError::path_not_found)
@@ -116,15 +126,15 @@ impl Registry {
     /// The stored resource of a kind.
     pub(crate) fn resource_of(&self, kind: Arc<ResourceKind>) -> Result<Resource, StatusError> {
         let prefix = kind.storage.as_ref().map_or("", |storage| &storage.prefix);
-        let cache = self.caches.by_prefix(prefix).cloned();
+        let cache = self.caches.served().by_prefix(prefix).cloned();
         let cache = cache.ok_or_else(|| StatusError::internal(format!("{} are not stored", kind.plural)))?;
         Ok(Resource { kind, cache })
     }
 
     /// A built-in resource by group and plural name, in its stored version.
     pub(crate) fn built_in(&self, group: &str, plural: &str) -> Result<Resource, StatusError> {
-        let kind = self
-            .kinds
+        let kinds = self.kinds();
+        let kind = kinds
             .stored_kinds()
             .find(|kind| kind.group == group && kind.plural == plural)
             .cloned();
@@ -157,7 +167,7 @@ impl Registry {
         reached.map_err(|missed| StatusError::revision_too_large(missed.wanted, missed.current))
     }
 
-    /// The newest state of an object.
+    /// The newest state of an object, in the version that rules are about.
     pub(crate) async fn newest(
         &self,
         resource: &Resource,
@@ -165,7 +175,10 @@ impl Registry {
         name: &str,
     ) -> Result<Option<Arc<Item>>, StatusError> {
         self.catch_up().await?;
-        Ok(resource.cache.get(&resource.cache_key(namespace, name)))
+        match resource.cache.get(&resource.cache_key(namespace, name)) {
+            Some(item) => Ok(Some(self.converter.view(resource, item).await?)),
+            None => Ok(None),
+        }
     }
 
     /// A cached object of a built-in resource, or `None`.

@@ -13,6 +13,7 @@ use supervision::{Restart, Supervisor};
 
 use crate::access::{BoundPods, Compiled};
 use crate::cache::Caches;
+use crate::custom::Converter;
 use crate::kinds::KindTable;
 use crate::status::StatusError;
 
@@ -117,11 +118,11 @@ pub enum RegistryError {
 
 /// All objects of one cluster, behind the one pipeline. Shared as an `Arc`.
 pub struct Registry {
-    pub(crate) kinds: Arc<KindTable>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) caches: Arc<Caches>,
+    pub(crate) converter: Arc<Converter>,
     pub(crate) policy: ArcSwap<Compiled>,
     pub(crate) bound_pods: BoundPods,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
@@ -138,8 +139,8 @@ impl Registry {
     /// # Errors
     /// When the store does not answer or holds what cannot be read.
     pub async fn open(options: Options) -> Result<Arc<Self>, RegistryError> {
-        let kinds = Arc::new(KindTable::built_in());
-        let caches = Arc::new(Caches::new(options.store.clone(), options.clock.clone(), &kinds));
+        let kinds = KindTable::built_in();
+        let caches = Arc::new(Caches::new(options.store.clone(), options.clock.clone(), kinds));
         caches.load().await?;
         let feed = caches.clone();
         options.supervisor.spawn_restarting("registry-feed", RESTART, move || {
@@ -147,7 +148,7 @@ impl Registry {
             async move { feed.follow().await }
         });
         let registry = Arc::new(Self {
-            kinds,
+            converter: Arc::default(),
             store: options.store,
             clock: options.clock,
             random: options.random,
@@ -168,6 +169,13 @@ impl Registry {
                 let keeper = keeper.clone();
                 async move { keeper.keep_api_service().await }
             });
+        let custom = registry.clone();
+        options
+            .supervisor
+            .spawn_restarting("registry-custom-resources", RESTART, move || {
+                let custom = custom.clone();
+                async move { custom.keep_definitions().await }
+            });
         let compacting = registry.clone();
         options
             .supervisor
@@ -178,8 +186,8 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Every served kind.
+    /// Every kind that is served now; definitions of custom resources change it.
     pub fn kinds(&self) -> Arc<KindTable> {
-        self.kinds.clone()
+        self.caches.served().kinds.clone()
     }
 }

@@ -103,7 +103,10 @@ impl Renderer {
             Form::Object => {
                 let head = json!({"kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": metadata});
                 let items = selection.items.iter().map(|item| {
-                    if kind.converts() {
+                    if kind.custom.is_some() {
+                        // Items of these lists say what they are, as upstream's do.
+                        Ok(item.bytes.slice(1..))
+                    } else if kind.converts() {
                         self.converted_body(item)
                     } else {
                         Ok(item.body())
@@ -140,7 +143,7 @@ impl Renderer {
     }
 
     fn row(&self, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
-        let cells = (self.resource.kind.printer.cells)(&object.0, now);
+        let cells = self.resource.kind.cells(&object.0, now);
         let mut row = json!({"cells": cells});
         match include {
             IncludeObject::None => {}
@@ -151,18 +154,11 @@ impl Renderer {
     }
 
     fn table(&self, rows: Vec<Value>, metadata: Value, headed: bool) -> Map<String, Value> {
-        let columns: Vec<Value> = self
-            .resource
-            .kind
-            .printer
-            .columns
-            .iter()
-            .filter(|_| headed)
-            .map(|column| {
-                json!({"name": column.name, "type": column.type_, "format": column.format,
-                    "description": column.description, "priority": column.priority})
-            })
-            .collect();
+        let columns = if headed {
+            self.resource.kind.headings()
+        } else {
+            Vec::new()
+        };
         let mut table = Map::new();
         table.insert("kind".to_owned(), "Table".into());
         table.insert("apiVersion".to_owned(), META.into());

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use clock::Clock;
 use futures::StreamExt;
 use store::{Event, EventKind, RangeRequest, Revision, Store, StoreError, WatchBatch, WatchRequest};
 use tokio::sync::watch;
 
+use super::served::{Next, Served};
 use super::{Extract, Item, ResourceCache};
-use crate::kinds::KindTable;
+use crate::kinds::{DEFINITIONS, KindTable};
 use crate::registry::RegistryError;
 
 /// Everything the registry keeps lies below this.
@@ -24,8 +26,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) struct Caches {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    /// Sorted by prefix; no prefix begins another.
-    resources: Vec<(String, Arc<ResourceCache>)>,
+    served: ArcSwap<Served>,
     /// All caches have seen everything up to this revision.
     progress: watch::Sender<Revision>,
     /// Held while a batch is applied, so that a reader sees all of a revision or nothing of it.
@@ -42,70 +43,94 @@ pub(crate) struct NotReached {
 }
 
 impl Caches {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: &KindTable) -> Self {
-        let mut resources: Vec<(String, Arc<ResourceCache>)> = kinds
-            .stored_kinds()
-            .filter_map(|kind| {
-                let prefix = kind.storage.as_ref()?.prefix.to_string();
-                Some((prefix, Arc::new(ResourceCache::new(kind.clone()))))
-            })
-            .collect();
-        resources.sort_by(|a, b| a.0.cmp(&b.0));
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: KindTable) -> Self {
         Self {
             store,
             clock,
-            resources,
+            served: ArcSwap::from_pointee(Served::built_in(kinds)),
             progress: watch::Sender::new(0),
             applying: RwLock::default(),
             expected: Mutex::default(),
         }
     }
 
-    /// The cache of the resource stored under a prefix.
-    pub fn by_prefix(&self, prefix: &str) -> Option<&Arc<ResourceCache>> {
-        let index = self
-            .resources
-            .binary_search_by(|(candidate, _)| candidate.as_str().cmp(prefix))
-            .ok()?;
-        Some(&self.resources[index].1)
-    }
-
-    fn locate<'a>(&self, key: &'a str) -> Option<(&Arc<ResourceCache>, &'a str)> {
-        let index = self
-            .resources
-            .partition_point(|(prefix, _)| prefix.as_str() <= key)
-            .checked_sub(1)?;
-        let (prefix, cache) = &self.resources[index];
-        Some((cache, key.strip_prefix(prefix.as_str())?))
+    /// What is served now.
+    pub fn served(&self) -> Arc<Served> {
+        self.served.load_full()
     }
 
     /// Reads everything from the store; answers the revision that was read.
     pub async fn load(&self) -> Result<Revision, RegistryError> {
         let all = self.store.range(RangeRequest::prefix(ROOT)).await?;
-        let mut loaded: Vec<BTreeMap<Box<str>, Arc<Item>>> = self.resources.iter().map(|_| BTreeMap::new()).collect();
+        let definitions = all
+            .items
+            .iter()
+            .filter(|entry| entry.key.starts_with(DEFINITIONS.as_bytes()));
+        let mut read = Vec::new();
+        for entry in definitions {
+            read.push(
+                serde_json::from_slice(&entry.value).map_err(|source| RegistryError::Decode {
+                    key: String::from_utf8_lossy(&entry.key).into_owned(),
+                    source,
+                })?,
+            );
+        }
+        let next = self.served().with_definitions(read.into_iter());
+        let mut loaded: Vec<BTreeMap<Box<str>, Arc<Item>>> =
+            next.served.resources().iter().map(|_| BTreeMap::new()).collect();
         for entry in &all.items {
             let key = String::from_utf8_lossy(&entry.key);
-            let index = self.resources.partition_point(|(prefix, _)| prefix.as_str() <= &*key);
-            let Some((prefix, cache)) = index.checked_sub(1).map(|index| &self.resources[index]) else {
+            let Some((index, rest)) = next.served.locate(&key) else {
                 continue;
             };
-            let Some(rest) = key.strip_prefix(prefix.as_str()) else {
-                continue;
-            };
-            let item = Item::stored(&cache.kind, &entry.value, entry.mod_revision).map_err(|source| {
-                RegistryError::Decode {
+            let kind = &next.served.resources()[index].1.kind;
+            let item =
+                Item::stored(kind, &entry.value, entry.mod_revision).map_err(|source| RegistryError::Decode {
                     key: key.to_string(),
                     source,
-                }
-            })?;
-            loaded[index - 1].insert(rest.into(), Arc::new(item));
+                })?;
+            loaded[index].insert(rest.into(), Arc::new(item));
         }
         let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-        for ((_, cache), items) in self.resources.iter().zip(loaded) {
+        for ((_, cache), items) in next.served.resources().iter().zip(loaded) {
             cache.replace(items, all.revision);
         }
+        self.install(next);
         self.progress.send_replace(all.revision);
         Ok(all.revision)
+    }
+
+    fn install(&self, next: Next) {
+        self.served.store(Arc::new(next.served));
+        next.left.iter().for_each(|cache| cache.close());
+    }
+
+    /// Follows the definitions as they are now, at a revision that all other caches have seen.
+    async fn follow_definitions(&self, revision: Revision) -> Result<(), RegistryError> {
+        let served = self.served();
+        let next = served.with_definitions(served.definitions().into_iter());
+        let mut filled = Vec::new();
+        for cache in &next.empty {
+            let prefix = cache.kind.storage.as_ref().map_or("", |storage| &storage.prefix);
+            let request = RangeRequest::prefix(prefix.to_owned().into_bytes()).at(revision);
+            let mut items = BTreeMap::new();
+            for entry in self.store.range(request).await?.items {
+                let key = String::from_utf8_lossy(&entry.key).into_owned();
+                match Item::stored(&cache.kind, &entry.value, entry.mod_revision) {
+                    Ok(item) => {
+                        items.insert(key[prefix.len()..].into(), Arc::new(item));
+                    }
+                    Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
+                }
+            }
+            filled.push(items);
+        }
+        let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+        for (cache, items) in next.empty.iter().zip(filled) {
+            cache.replace(items, revision);
+        }
+        self.install(next);
+        Ok(())
     }
 
     /// Follows the store until it fails. Where history is missing, everything is loaded anew.
@@ -127,12 +152,14 @@ impl Caches {
         while let Some(batch) = batches.next().await {
             match batch {
                 Ok(WatchBatch::Events { revision, events }) => {
-                    let now = self.clock.now();
-                    let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-                    for event in &events {
-                        self.apply(event, now);
+                    let defines = |event: &Event| event.item.key.starts_with(DEFINITIONS.as_bytes());
+                    if events.iter().any(defines) {
+                        self.apply_all(&events, None);
+                        self.follow_definitions(revision).await?;
+                        self.progress.send_replace(revision);
+                    } else {
+                        self.apply_all(&events, Some(revision));
                     }
-                    self.progress.send_replace(revision);
                 }
                 Ok(WatchBatch::Progress { revision }) => {
                     self.progress.send_if_modified(|reached| {
@@ -152,11 +179,26 @@ impl Caches {
         Ok(false)
     }
 
-    fn apply(&self, event: &Event, now: jiff::Timestamp) {
+    /// Applies events, and says that a revision is reached, as one step.
+    fn apply_all(&self, events: &[Event], reached: Option<Revision>) {
+        let (now, served) = (self.clock.now(), self.served());
+        let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            self.apply(&served, event, now);
+        }
+        if let Some(revision) = reached {
+            self.progress.send_replace(revision);
+        }
+    }
+
+    fn apply(&self, served: &Served, event: &Event, now: jiff::Timestamp) {
         let Ok(key) = std::str::from_utf8(&event.item.key) else {
             return;
         };
-        let Some((cache, rest)) = self.locate(key) else { return };
+        let Some((index, rest)) = served.locate(key) else {
+            return;
+        };
+        let cache = &served.resources()[index].1;
         match event.kind {
             EventKind::Delete => cache.delete(rest, event.item.mod_revision, now),
             EventKind::Put => match self.item(cache, event) {

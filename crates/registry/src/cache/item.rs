@@ -1,6 +1,6 @@
 //! One object as it is stored and sent, with what selectors and the pipeline ask of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use kube_types::dynamic::{Map, Object, Value};
@@ -43,7 +43,7 @@ impl Extract {
             fields: kind
                 .fields
                 .iter()
-                .map(|field| selectable(object, field.path, field.absent))
+                .map(|field| selectable(field.path.find(object), field.absent))
                 .collect(),
         }
     }
@@ -56,8 +56,8 @@ impl Extract {
     }
 }
 
-fn selectable(object: &Map<String, Value>, path: &[&str], absent: &str) -> Box<str> {
-    match crate::columns::at(object, path) {
+fn selectable(value: Option<&Value>, absent: &str) -> Box<str> {
+    match value {
         Some(Value::String(text)) => text.as_str().into(),
         Some(Value::Bool(truth)) => truth.to_string().into(),
         Some(Value::Number(number)) => number.to_string().into(),
@@ -74,12 +74,31 @@ pub(crate) struct Item {
     pub bytes: Bytes,
     /// Where the fields after `kind` and `apiVersion` begin.
     body_at: usize,
+    /// A custom resource in other versions, made when they were asked for.
+    views: OnceLock<Box<Mutex<Views>>>,
 }
+
+/// The same object in other versions, by `apiVersion`.
+type Views = Vec<(Box<str>, Arc<Item>)>;
 
 impl Item {
     /// An item from its stored form.
     pub fn stored(kind: &ResourceKind, value: &[u8], revision: Revision) -> Result<Self, serde_json::Error> {
-        let object: Map<String, Value> = serde_json::from_slice(value)?;
+        let mut object: Map<String, Value> = serde_json::from_slice(value)?;
+        if let Some(custom) = &kind.custom {
+            // The schema may have got defaults since the object was written, and it may be of an older version.
+            let api_version = object
+                .get("apiVersion")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            let name = api_version.rsplit('/').next().unwrap_or_default();
+            let version = custom.definition.version(name);
+            if version.is_some_and(|version| version.fill_stored(&mut object)) {
+                let filled = encode(&kind.kind, &api_version, &object)?;
+                return Ok(Self::assemble(Arc::new(Extract::of(kind, &object)), &filled, revision));
+            }
+        }
         Ok(Self::assemble(Arc::new(Extract::of(kind, &object)), value, revision))
     }
 
@@ -101,6 +120,7 @@ impl Item {
             revision,
             bytes: bytes.into(),
             body_at: metadata_at,
+            views: OnceLock::new(),
         }
     }
 
@@ -119,12 +139,37 @@ impl Item {
             revision,
             bytes: bytes.into(),
             body_at: self.body_at,
+            views: OnceLock::new(),
         }
     }
 
     /// The fields after `kind` and `apiVersion`, closing brace included; lists leave those two out.
     pub fn body(&self) -> Bytes {
         self.bytes.slice(self.body_at..)
+    }
+
+    /// `apiVersion` of the bytes.
+    pub fn api_version(&self) -> &str {
+        const FIELD: &str = "\"apiVersion\":\"";
+        let head = std::str::from_utf8(&self.bytes[..self.body_at]).unwrap_or_default();
+        let start = head.find(FIELD).map_or(head.len(), |at| at + FIELD.len());
+        head[start..].split('"').next().unwrap_or_default()
+    }
+
+    /// The object in another version, if it was kept.
+    pub fn view(&self, api_version: &str) -> Option<Arc<Self>> {
+        let views = self.views.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = views.iter().find(|(of, _)| &**of == api_version);
+        found.map(|(_, item)| item.clone())
+    }
+
+    /// Keeps the object in another version.
+    pub fn keep_view(&self, api_version: &str, view: Arc<Self>) {
+        let views = self.views.get_or_init(Box::default);
+        let mut views = views.lock().unwrap_or_else(PoisonError::into_inner);
+        if !views.iter().any(|(of, _)| &**of == api_version) {
+            views.push((api_version.into(), view));
+        }
     }
 
     /// The object, read again.
@@ -143,7 +188,7 @@ impl Item {
                 "metadata.name" => Some(&self.extract.name),
                 "metadata.namespace" => self.extract.namespace.as_deref(),
                 _ => {
-                    let index = kind.fields.iter().position(|field| field.name == name)?;
+                    let index = kind.fields.iter().position(|field| &*field.name == name)?;
                     self.extract.fields.get(index).map(|value| &**value)
                 }
             })

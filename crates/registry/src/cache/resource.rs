@@ -51,6 +51,8 @@ struct State {
     complete_after: Revision,
     /// Revision of the last change.
     last: Revision,
+    /// The resource is not served any more, or another cache has taken this one's place.
+    closed: bool,
 }
 
 /// Changes after a revision.
@@ -71,6 +73,7 @@ impl ResourceCache {
             changes: VecDeque::new(),
             complete_after: 0,
             last: 0,
+            closed: false,
         };
         Self {
             kind,
@@ -88,9 +91,21 @@ impl ResourceCache {
             changes: VecDeque::new(),
             complete_after: revision,
             last: state.last,
+            closed: false,
         };
         drop(state);
         self.changed.send_replace(revision);
+    }
+
+    /// Ends everything that follows this cache.
+    pub fn close(&self) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.changed.send_modify(|_| {});
+    }
+
+    /// Whether nothing comes any more.
+    pub fn is_closed(&self) -> bool {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).closed
     }
 
     pub fn put(&self, key: &str, item: Arc<Item>, now: Timestamp) {

@@ -1,6 +1,8 @@
 //! Kinds that run pods: apps, batch, autoscaling, policy.
 
-use super::{ResourceKind, SCALE, SelectableField, kind};
+use std::borrow::Cow;
+
+use super::{FieldPath, ResourceKind, ScalePaths, SelectableField, kind};
 use crate::columns::{core as columns, workloads};
 
 pub(super) fn kinds() -> Vec<ResourceKind> {
@@ -34,22 +36,22 @@ fn deployments() -> ResourceKind {
     kind("apps", "v1", "Deployment", "deployments")
         .short(&["deploy"])
         .category("all")
-        .scale(&SCALE)
+        .scale(ScalePaths::Selector)
         .status()
         .printer(&workloads::DEPLOYMENTS)
 }
 
 fn replica_sets() -> ResourceKind {
     const FIELDS: &[SelectableField] = &[SelectableField {
-        name: "status.replicas",
-        path: &["status", "replicas"],
+        name: Cow::Borrowed("status.replicas"),
+        path: FieldPath::BuiltIn(&["status", "replicas"]),
         absent: "0",
     }];
     kind("apps", "v1", "ReplicaSet", "replicasets")
         .short(&["rs"])
         .category("all")
         .fields(FIELDS)
-        .scale(&SCALE)
+        .scale(ScalePaths::Selector)
         .status()
         .printer(&workloads::REPLICA_SETS)
 }
@@ -58,7 +60,7 @@ fn stateful_sets() -> ResourceKind {
     kind("apps", "v1", "StatefulSet", "statefulsets")
         .short(&["sts"])
         .category("all")
-        .scale(&SCALE)
+        .scale(ScalePaths::Selector)
         .status()
         .printer(&workloads::STATEFUL_SETS)
 }
@@ -101,8 +103,8 @@ fn cron_jobs() -> ResourceKind {
 
 fn jobs() -> ResourceKind {
     const FIELDS: &[SelectableField] = &[SelectableField {
-        name: "status.successful",
-        path: &["status", "succeeded"],
+        name: Cow::Borrowed("status.successful"),
+        path: FieldPath::BuiltIn(&["status", "succeeded"]),
         absent: "0",
     }];
     kind("batch", "v1", "Job", "jobs")

@@ -1,8 +1,10 @@
 //! Kinds of the core group.
 
+use std::borrow::Cow;
+
 use super::{
-    CREATE, CREATE_AND_GET, Handler, PROXY, READ_AND_CHANGE, ResourceKind, SCALE_MAP, SelectableField, Verb, field,
-    kind,
+    CREATE, CREATE_AND_GET, FieldPath, Handler, PROXY, READ_AND_CHANGE, ResourceKind, ScalePaths, SelectableField,
+    Verb, field, kind,
 };
 use crate::columns::{core as columns, events, nodes, pods, services, storage, workloads};
 
@@ -100,8 +102,8 @@ fn namespaces() -> ResourceKind {
 
 fn nodes() -> ResourceKind {
     const FIELDS: &[SelectableField] = &[SelectableField {
-        name: "spec.unschedulable",
-        path: &["spec", "unschedulable"],
+        name: Cow::Borrowed("spec.unschedulable"),
+        path: FieldPath::BuiltIn(&["spec", "unschedulable"]),
         absent: "false",
     }];
     kind("", "v1", "Node", "nodes")
@@ -136,8 +138,8 @@ fn pods() -> ResourceKind {
         field("spec.schedulerName", &["spec", "schedulerName"]),
         field("spec.serviceAccountName", &["spec", "serviceAccountName"]),
         SelectableField {
-            name: "spec.hostNetwork",
-            path: &["spec", "hostNetwork"],
+            name: Cow::Borrowed("spec.hostNetwork"),
+            path: FieldPath::BuiltIn(&["spec", "hostNetwork"]),
             absent: "false",
         },
         field("status.phase", &["status", "phase"]),
@@ -177,8 +179,8 @@ fn pod_templates() -> ResourceKind {
 
 fn replication_controllers() -> ResourceKind {
     const FIELDS: &[SelectableField] = &[SelectableField {
-        name: "status.replicas",
-        path: &["status", "replicas"],
+        name: Cow::Borrowed("status.replicas"),
+        path: FieldPath::BuiltIn(&["status", "replicas"]),
         absent: "0",
     }];
     kind("", "v1", "ReplicationController", "replicationcontrollers")
@@ -186,7 +188,7 @@ fn replication_controllers() -> ResourceKind {
         .category("all")
         .prefix("/registry/controllers/")
         .fields(FIELDS)
-        .scale(&SCALE_MAP)
+        .scale(ScalePaths::Map)
         .status()
         .printer(&workloads::REPLICATION_CONTROLLERS)
 }

@@ -103,6 +103,7 @@ fn custom_resource_definitions() -> ResourceKind {
     .category("api-extensions")
     .prefix("/registry/apiextensions.k8s.io/customresourcedefinitions/")
     .status()
+    .rules(&custom_resources::definition::RULES)
     .printer(&columns::DEFINITIONS)
 }
 

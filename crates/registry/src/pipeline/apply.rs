@@ -62,7 +62,7 @@ impl Registry {
         let force = options.force.unwrap_or(false);
         let (mut object, owners) = ownership.applied(&Map::new(), None, configuration, force)?;
         let gvk = resource.kind.gvk();
-        conform(context, &gvk, &mut object, Vec::new(), FieldValidation::Ignore)?;
+        conform(self, context, &gvk, &mut object, Vec::new(), FieldValidation::Ignore)?;
         let wanted = target.name.as_deref().unwrap_or_default();
         if let Some(uid) = object.uid() {
             let problem =

@@ -11,7 +11,7 @@ use super::wish::{Source, Wish};
 use super::{Commit, Created, Resource, metadata};
 use crate::admission::{Operation, Request};
 use crate::cache::{Item, encode};
-use crate::kinds::{Handler, ScalePaths, Verb};
+use crate::kinds::{Handler, Verb};
 use crate::options::WriteOptions;
 use crate::registry::Registry;
 use crate::request::{Context, MediaType, Reply, RequestBody, Target};
@@ -35,7 +35,7 @@ pub(crate) enum Part {
     /// Everything but status.
     Whole,
     Status,
-    Scale(&'static ScalePaths),
+    Scale,
     Finalize,
     Approval,
     EphemeralContainers,
@@ -75,7 +75,7 @@ impl Registry {
             .change(context, &resource, target, part, Source::Body(object), &options)
             .await
         {
-            Err(error) if error.is_not_found() && part == Part::Whole && resource.stored().rules.create_on_update => {
+            Err(error) if error.is_not_found() && part == Part::Whole && resource.ruling().rules.create_on_update => {
                 let created = self.create_object(context, &resource, missing, &options).await?;
                 let reply = self.render_written(context, &resource, created)?;
                 Ok(Reply { code: 201, ..reply })
@@ -99,7 +99,7 @@ impl Registry {
         let kind = match body.media_type {
             MediaType::JsonPatch => Some(PatchKind::Json),
             MediaType::MergePatch => Some(PatchKind::Merge),
-            MediaType::StrategicMergePatch => Some(PatchKind::Strategic),
+            MediaType::StrategicMergePatch if resource.kind.custom.is_none() => Some(PatchKind::Strategic),
             MediaType::ApplyPatch => None,
             _ => return Err(StatusError::unsupported_media_type(PATCHES)),
         };
@@ -131,7 +131,7 @@ impl Registry {
         let kind = self.kind(target)?;
         let part = match self.subresource(&kind, name, verb)?.handler {
             Handler::Status => Part::Status,
-            Handler::Scale(paths) => Part::Scale(paths),
+            Handler::Scale => Part::Scale,
             Handler::Finalize => Part::Finalize,
             Handler::Approval => Part::Approval,
             Handler::EphemeralContainers => Part::EphemeralContainers,
@@ -197,12 +197,12 @@ impl Registry {
         changed: Created,
     ) -> Result<Reply, StatusError> {
         match part {
-            Part::Scale(paths) => {
+            Part::Scale => {
                 let object = match changed {
                     Created::Stored(item) => item.object(),
                     Created::DryRun(object) => object,
                 };
-                scale::render(&scale::view(paths, &object))
+                scale::render(&scale::view(&resource.kind.scale, &object))
             }
             _ => self.render_written(context, resource, changed),
         }
@@ -215,7 +215,7 @@ impl Part {
         match self {
             Self::Whole => None,
             Self::Status => Some("status"),
-            Self::Scale(_) => Some("scale"),
+            Self::Scale => Some("scale"),
             Self::Finalize => Some("finalize"),
             Self::Approval => Some("approval"),
             Self::EphemeralContainers => Some("ephemeralcontainers"),
@@ -247,7 +247,7 @@ impl Attempt<'_> {
         if self.options.dry_run {
             return Ok(None);
         }
-        if metadata::may_go(resource.stored(), &new) && self.part != Part::Status {
+        if metadata::may_go(resource.ruling(), &new) && self.part != Part::Status {
             let allocation = registry.allocate(resource, None, Some(&self.old)).await?;
             let removed = registry.remove(resource, self.item, allocation).await?;
             // The client sees the object as it wrote it last.
@@ -256,7 +256,7 @@ impl Attempt<'_> {
                 lost => lost,
             }));
         }
-        if metadata::same(&new, &self.old) {
+        if metadata::same(&new, &self.old) && !resource.is_outdated(self.item) {
             return Ok(Some(Commit::Done(self.item.clone())));
         }
         registry
@@ -275,7 +275,7 @@ impl Attempt<'_> {
     /// The steps between the wish and the write.
     async fn prepare(&self, wish: Wish) -> Result<(Object, super::Allocation), StatusError> {
         let (resource, old) = (self.resource, &self.old);
-        let rules = resource.stored().rules;
+        let rules = resource.ruling().rules;
         let mut object = wish.object;
         let new = &mut object;
         self.keep_other_parts(new)?;
@@ -289,32 +289,30 @@ impl Attempt<'_> {
             old: Some(old),
         };
         request.mutate(new).await?;
+        resource.settle(new)?;
         match self.part {
             Part::Status => (rules.prepare_status)(new, old),
-            Part::Whole | Part::Scale(_) => (rules.prepare_update)(new, old),
+            Part::Whole | Part::Scale => (rules.prepare_update)(new, old),
             _ => {}
         }
         let allocation = match self.part {
             Part::Whole => self.registry.allocate(resource, Some(new), Some(old)).await?,
             _ => super::Allocation::default(),
         };
-        if rules.generation && metadata::spec_differs(new, old) {
+        if rules.generation && metadata::spec_differs(resource.ruling(), new, old) {
             metadata::bump_generation(new);
         }
         let mut errors = Errors::new();
         object_rules::metadata::validate_update(new, old, &mut errors);
         match self.part {
-            Part::Status => (rules.validate_status)(new, old, &mut errors),
-            Part::Whole | Part::Scale(_) => {
-                (rules.validate)(new, &mut errors);
-                (rules.validate_update)(new, old, &mut errors);
-            }
+            Part::Status => resource.ruling().check_status(new, old, &mut errors),
+            Part::Whole | Part::Scale => resource.ruling().check_change(new, old, &mut errors),
             Part::EphemeralContainers | Part::Resize | Part::Approval => (rules.validate)(new, &mut errors),
             Part::Finalize | Part::Binding => {}
         }
         resource.check(old.name().unwrap_or_default(), &errors)?;
         if self.part == Part::Whole {
-            for warning in (rules.warnings)(new) {
+            for warning in resource.ruling().warnings(new, Some(old)) {
                 self.context.warnings.add(warning);
             }
         }
@@ -324,10 +322,10 @@ impl Attempt<'_> {
 
     /// Takes from the old object what this part must not change.
     fn keep_other_parts(&self, new: &mut Object) -> Result<(), StatusError> {
-        let rules = self.resource.stored().rules;
+        let rules = self.resource.ruling().rules;
         match self.part {
             Part::Whole if rules.status => keep(new, &self.old, |field| field == "status"),
-            Part::Whole | Part::Scale(_) | Part::Binding => {}
+            Part::Whole | Part::Scale | Part::Binding => {}
             Part::Status => keep(new, &self.old, |field| !matches!(field, "status" | "metadata")),
             Part::Finalize => finalize::keep_but_finalizers(new, &self.old),
             Part::Approval => approval::keep_but_conditions(new, &self.old),
@@ -340,7 +338,7 @@ impl Attempt<'_> {
 
 /// The object that a change asked for and that went with it, at the revision of its deletion.
 fn last_written(resource: &Resource, new: &Object, last: &Item) -> Result<Item, StatusError> {
-    let kind = resource.stored();
+    let kind = resource.ruling();
     let value = encode(&kind.kind, &kind.api_version(), &new.0).map_err(StatusError::internal)?;
     Ok(Item::assemble(last.extract.clone(), &value, last.revision))
 }

@@ -1,5 +1,6 @@
 //! Writing an object at the revision that was read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use store::{Expectation, LeaseId, Outcome, Revision, Transaction, Write};
 
 use super::Resource;
 use crate::cache::{Extract, Item, encode};
+use crate::custom::assemble;
 use crate::registry::Registry;
 use crate::status::StatusError;
 
@@ -42,10 +44,11 @@ impl Registry {
         allocation: Allocation,
     ) -> Result<Commit, StatusError> {
         let kind = resource.stored();
-        let value = encode(&kind.kind, &kind.api_version(), &object.0).map_err(StatusError::internal)?;
+        let stored = self.converter.to_stored(resource, object).await?;
+        let value = encode(&kind.kind, &kind.api_version(), &stored.0).map_err(StatusError::internal)?;
         let name = object.name().unwrap_or_default();
         let key = Bytes::from(resource.store_key(object.namespace(), name));
-        let extract = Arc::new(Extract::of(kind, &object.0));
+        let extract = Arc::new(Extract::of(kind, &stored.0));
         let lease = self.lease_for(resource).await?;
         self.caches.expect(&key, &value, extract.clone());
         let write = Write::Put {
@@ -58,7 +61,11 @@ impl Registry {
             Ok(Ok(revision)) => {
                 self.reach(revision).await?;
                 self.caches.forget(&key);
-                Ok(Commit::Done(Arc::new(Item::assemble(extract, &value, revision))))
+                let written = match &stored {
+                    Cow::Borrowed(_) => Item::assemble(extract, &value, revision),
+                    Cow::Owned(_) => assemble(&resource.kind, object, revision)?,
+                };
+                Ok(Commit::Done(Arc::new(written)))
             }
             Ok(Err(lost)) => {
                 self.caches.forget(&key);

@@ -55,6 +55,16 @@ impl Registry {
         if resource.kind.namespaced && target.namespace.is_none() {
             return Err(StatusError::method_not_allowed(&resource.subject(), "create"));
         }
+        if kind.custom.as_ref().is_some_and(|custom| custom.definition.terminating) {
+            let message = "create not allowed while custom resource definition is terminating";
+            return Err(
+                StatusError::method_not_allowed(&resource.subject(), "create").with_message(
+                    message,
+                    &resource.subject(),
+                    "",
+                ),
+            );
+        }
         let mut object = self.decode(context, &kind.gvk(), &body, options.field_validation)?;
         check_namespace(&kind, target, &mut object)?;
         if object.resource_version().is_some() {
@@ -176,7 +186,7 @@ impl Registry {
         object: &mut Object,
         owners: Option<Value>,
     ) -> Result<Allocation, StatusError> {
-        let rules = resource.stored().rules;
+        let rules = resource.ruling().rules;
         let mut request = Request {
             registry: self,
             context,
@@ -185,8 +195,9 @@ impl Registry {
             subresource: None,
             old: None,
         };
-        metadata::fill(resource.stored(), object, self.random.uuid(), self.clock.now(), owners);
+        metadata::fill(resource.ruling(), object, self.random.uuid(), self.clock.now(), owners);
         request.mutate(object).await?;
+        resource.settle(object)?;
         if rules.status && !rules.status_on_create {
             object.0.remove("status");
         }
@@ -194,9 +205,9 @@ impl Registry {
         let allocation = self.allocate(resource, Some(object), None).await?;
         let mut errors = Errors::new();
         object_rules::metadata::validate(object, resource.kind.namespaced, rules.name, &mut errors);
-        (rules.validate)(object, &mut errors);
+        resource.ruling().check_new(object, &mut errors);
         resource.check(object.name().unwrap_or_default(), &errors)?;
-        for warning in (rules.warnings)(object) {
+        for warning in resource.ruling().warnings(object, None) {
             context.warnings.add(warning);
         }
         request.validate(object).await?;

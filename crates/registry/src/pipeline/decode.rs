@@ -4,6 +4,7 @@ use kube_types::dynamic::{Object, Value};
 use kube_types::{GroupVersionKind, decode, schema};
 
 use super::Resource;
+use crate::cache::Item;
 use crate::kinds::ResourceKind;
 use crate::options::FieldValidation;
 use crate::registry::Registry;
@@ -49,7 +50,7 @@ impl Registry {
         };
         let mut object = Object(map);
         check_gvk(&object, gvk)?;
-        conform(context, gvk, &mut object, decoded.duplicates, validation)?;
+        conform(self, context, gvk, &mut object, decoded.duplicates, validation)?;
         Ok(object)
     }
 }
@@ -76,6 +77,7 @@ fn check_gvk(object: &Object, wanted: &GroupVersionKind) -> Result<(), StatusErr
 
 /// Checks an object against its schema, drops what it does not know, and reports that as the client wishes.
 pub(crate) fn conform(
+    registry: &Registry,
     context: &Context,
     gvk: &GroupVersionKind,
     object: &mut Object,
@@ -88,14 +90,16 @@ pub(crate) fn conform(
             gvk.kind, gvk.version, gvk.kind
         ))
     };
-    let unknown = match schema::lookup(gvk) {
-        Some(schema) => {
+    let kind = registry.kinds().by_kind(gvk).cloned();
+    let unknown = match (schema::lookup(gvk), kind.as_ref().and_then(|kind| kind.custom.as_ref())) {
+        (Some(schema), _) => {
             schema
                 .normalize(&mut object.0)
                 .map_err(|error| unhandled(error.to_string()))?
                 .0
         }
-        None => Vec::new(),
+        (None, Some(custom)) => custom.version().settle(object).map_err(unhandled)?,
+        (None, None) => Vec::new(),
     };
     let problems: Vec<String> = duplicates
         .iter()
@@ -123,6 +127,23 @@ impl Resource {
         }
         (self.stored().rules.defaults)(&mut object);
         object
+    }
+
+    /// Brings a custom resource into form again after admission has changed it.
+    pub(crate) fn settle(&self, object: &mut Object) -> Result<(), StatusError> {
+        if let Some(custom) = &self.kind.custom {
+            custom.version().settle(object).map_err(StatusError::bad_request)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a custom resource is stored in another version than it would be now.
+    pub(crate) fn is_outdated(&self, item: &Item) -> bool {
+        self.kind.has_views() && {
+            let key = self.cache_key(item.extract.namespace.as_deref(), &item.extract.name);
+            let stored = self.cache.get(&key);
+            stored.is_some_and(|stored| stored.api_version() != self.stored().api_version())
+        }
     }
 
     /// Brings an object from the stored version into the version asked for.

@@ -104,7 +104,7 @@ impl Registry {
         item: &Arc<Item>,
         remains: bool,
     ) -> Result<Reply, StatusError> {
-        if remains || resource.stored().rules.returns_deleted {
+        if remains || resource.ruling().rules.returns_deleted {
             return self.render_written(context, resource, Created::Stored(item.clone()));
         }
         let mut details = json!({"name": *item.extract.name, "kind": resource.kind.plural, "uid": *item.extract.uid});
@@ -169,7 +169,7 @@ fn check_preconditions(resource: &Resource, object: &Object, options: &DeleteOpt
 
 /// Decides from the object and the options alone. Source: `registry/generic/registry/store.go`, `rest/delete.go`.
 fn next_step(resource: &Resource, object: &Object, options: &DeleteOptions, now: Timestamp) -> Step {
-    let rules = resource.stored().rules;
+    let rules = resource.ruling().rules;
     let grace = (rules.grace)(object, options.grace_period_seconds);
     let metadata_of = |field: &str| object.metadata().and_then(|m| m.get(field)).and_then(Value::as_i64);
     if object.is_deleting()
@@ -177,14 +177,14 @@ fn next_step(resource: &Resource, object: &Object, options: &DeleteOptions, now:
     {
         return match options.grace_period_seconds {
             Some(asked) if asked < pending => shorten(resource, object, pending, asked.max(0), now),
-            _ if pending == 0 && metadata::may_go(resource.stored(), object) => Step::Remove,
+            _ if pending == 0 && metadata::may_go(resource.ruling(), object) => Step::Remove,
             _ => Step::Wait,
         };
     }
     let mut marked = object.clone();
     let finalizers = finalizers(rules.orphan_by_default, object, options);
     set_finalizers(&mut marked, finalizers);
-    (rules.mark_deleting)(&mut marked);
+    (rules.mark_deleting)(&mut marked, &metadata::stamp(now));
     let pending = !marked.finalizers().is_empty() || (rules.held)(&marked);
     match grace {
         Grace::Seconds(seconds) if !object.is_deleting() => {
@@ -222,7 +222,7 @@ fn shorten(resource: &Resource, object: &Object, pending: i64, asked: i64, now: 
     let metadata = marked.metadata_mut();
     metadata.insert("deletionTimestamp".to_owned(), metadata::stamp(end).into());
     metadata.insert("deletionGracePeriodSeconds".to_owned(), seconds.into());
-    if metadata::may_go(resource.stored(), &marked) {
+    if metadata::may_go(resource.ruling(), &marked) {
         Step::Remove
     } else {
         Step::Mark(marked)

@@ -81,15 +81,52 @@ impl Registry {
             options,
             token: token.as_ref(),
         };
-        if let Some(selection) = self.select_cached(&query, at) {
+        if resource.kind.has_views() {
+            return self.select_views(&query, at).await;
+        }
+        self.select_stored(&query, at).await
+    }
+
+    /// The objects that a list of stored objects asks for.
+    async fn select_stored(&self, query: &Query<'_>, at: At) -> Result<Selection, StatusError> {
+        if let Some(selection) = self.select_cached(query, at) {
             return Ok(selection);
         }
         match at {
-            At::Exactly(revision) => self.select_past(&query, revision).await,
+            At::Exactly(revision) => self.select_past(query, revision).await,
             _ => Err(StatusError::internal(
                 "a list at no particular revision needs no history",
             )),
         }
+    }
+
+    /// The objects in the version asked for; selectors are about what they are there.
+    async fn select_views(&self, query: &Query<'_>, at: At) -> Result<Selection, StatusError> {
+        let all = ListOptions {
+            limit: 0,
+            label_selector: None,
+            field_selector: FieldSelector::default(),
+            ..query.options.clone()
+        };
+        let stored = self
+            .select_stored(
+                &Query {
+                    options: &all,
+                    ..*query
+                },
+                at,
+            )
+            .await?;
+        let mut items = self.converter.views(query.resource, stored.items).await?;
+        items.retain(|item| query.keeps(item));
+        let limit = if query.options.limit == 0 {
+            items.len()
+        } else {
+            query.options.limit
+        };
+        let rest = items.len().saturating_sub(limit);
+        items.truncate(limit);
+        Ok(query.page(items, stored.revision, rest > 0, Some(rest)))
     }
 
     /// Answers from memory, unless an older state is asked for.
@@ -175,6 +212,7 @@ fn choose(resource: &Resource, options: &ListOptions, token: Option<&Continue>) 
     }
 }
 
+#[derive(Clone, Copy)]
 struct Query<'a> {
     resource: &'a Resource,
     target: &'a Target,

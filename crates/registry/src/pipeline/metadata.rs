@@ -72,9 +72,11 @@ pub(crate) fn bump_generation(object: &mut Object) {
     }
 }
 
-/// Whether two objects differ outside metadata and status.
-pub(crate) fn spec_differs(new: &Object, old: &Object) -> bool {
-    let counted = |name: &str| !matches!(name, "metadata" | "status" | "kind" | "apiVersion");
+/// Whether two objects differ in what a kind's generation counts: everything but metadata and, unless it is that of a
+/// custom resource without a status subresource, status.
+pub(crate) fn spec_differs(kind: &ResourceKind, new: &Object, old: &Object) -> bool {
+    let with_status = kind.custom.is_some() && !kind.rules.status;
+    let counted = |name: &str| !matches!(name, "metadata" | "kind" | "apiVersion") && (with_status || name != "status");
     let all = |a: &Object, b: &Object| {
         a.0.iter()
             .filter(|(key, _)| counted(key))

@@ -1,6 +1,8 @@
 //! Who owns which field: the `managedFields` of every write. The rules are `object_merge::apply`'s; here is what each
 //! endpoint means to them.
 
+use std::sync::Arc;
+
 use kube_types::GroupVersionKind;
 use kube_types::dynamic::{Map, Object, Value};
 use object_merge::apply::{
@@ -8,7 +10,7 @@ use object_merge::apply::{
 };
 
 use super::{Part, Resource};
-use crate::kinds::ResourceKind;
+use crate::kinds::{KindTable, ResourceKind, ScalePaths};
 use crate::options::WriteOptions;
 use crate::registry::Registry;
 use crate::request::Context;
@@ -22,12 +24,15 @@ pub(crate) const FIELD: &str = "managedFields";
 
 /// The type of a kind's objects, by which their fields are owned.
 pub(crate) fn object_type(kind: &ResourceKind) -> ObjectType {
-    apply::built_in(&kind.gvk()).unwrap_or_else(ObjectType::deduced)
+    match &kind.custom {
+        Some(custom) => custom.version().object_type.clone(),
+        None => apply::built_in(&kind.gvk()).unwrap_or_else(ObjectType::deduced),
+    }
 }
 
 /// One writer at one endpoint.
 pub(crate) struct Ownership<'a> {
-    registry: &'a Registry,
+    kinds: Arc<KindTable>,
     resource: &'a Resource,
     part: Part,
     manager: String,
@@ -50,11 +55,11 @@ impl<'a> Ownership<'a> {
             options.field_manager.clone()
         };
         let (api_version, object_type) = match part {
-            Part::Scale(_) => (SCALE_VERSION.to_owned(), scale_type()),
+            Part::Scale => (SCALE_VERSION.to_owned(), scale_type()),
             _ => (resource.kind.api_version(), object_type(&resource.kind)),
         };
         Self {
-            registry,
+            kinds: registry.kinds(),
             resource,
             part,
             manager,
@@ -114,7 +119,7 @@ impl<'a> Ownership<'a> {
     /// The workload's entries after its scale was changed.
     pub fn scaled(&self, live: &Object, new: &Object, kept: Option<&Value>) -> Option<Value> {
         let parent = readable(kept);
-        let path = replicas();
+        let path = self.replicas();
         let before = apply::to_scale(&parent, |_| Some(&path));
         match self.writer().update(|| before, &live.0, &new.0, false) {
             Ok(Some(scale)) => entries(self.to_parent(parent, scale)),
@@ -127,7 +132,7 @@ impl<'a> Ownership<'a> {
     }
 
     fn to_parent(&self, parent: Managed, scale: Managed) -> Managed {
-        let path = replicas();
+        let path = self.replicas();
         apply::to_parent(parent, scale, &self.resource.kind.api_version(), |_| Some(&path))
     }
 
@@ -148,8 +153,8 @@ impl<'a> Ownership<'a> {
             )));
         }
         let parent = Managed::decode(kept).map_err(|error| refusal(&error.into()))?;
-        let is_scale = matches!(self.part, Part::Scale(_));
-        let path = replicas();
+        let is_scale = matches!(self.part, Part::Scale);
+        let path = self.replicas();
         let managed = if is_scale {
             apply::to_scale(&parent, |_| Some(&path))
         } else {
@@ -177,23 +182,38 @@ impl Versions for Ownership<'_> {
     fn convert(&self, object: &Map<String, Value>, api_version: &str) -> Option<Map<String, Value>> {
         let present = object.get("apiVersion").and_then(Value::as_str)?;
         let (from, to) = (self.in_version(present)?, self.in_version(api_version)?);
-        Some(crate::convert::convert(Object(object.clone()), from, to).0)
+        let mut converted = crate::convert::convert(Object(object.clone()), from, to);
+        // A version that a webhook makes is taken to have the fields of the same names.
+        if let Some(custom) = &to.custom {
+            custom.version().prune(&mut converted);
+        }
+        Some(converted.0)
     }
 
     fn filter(&self, _api_version: &str) -> Filter {
-        filter(self.part, self.resource.stored())
+        filter(self.part, self.resource.ruling())
     }
 }
 
 impl Ownership<'_> {
+    /// Where the replicas are.
+    fn replicas(&self) -> Vec<PathElement> {
+        match &self.resource.kind.scale {
+            ScalePaths::Custom(scale) => scale.replicas_parts().map(PathElement::field).collect(),
+            // Every workload keeps them there.
+            _ => vec![PathElement::field("spec"), PathElement::field("replicas")],
+        }
+    }
+
     /// The same stored kind in a version.
     fn in_version(&self, api_version: &str) -> Option<&ResourceKind> {
         let prefix = self.resource.prefix();
         let same = |kind: &ResourceKind| kind.storage.as_ref().is_some_and(|storage| storage.prefix == prefix);
-        let kinds = self.registry.kinds.iter();
-        kinds
-            .map(|kind| &**kind)
-            .find(|kind| same(kind) && kind.api_version() == api_version)
+        let found = self
+            .kinds
+            .iter()
+            .find(|kind| same(kind) && kind.api_version() == api_version);
+        found.map(|kind| &**kind)
     }
 }
 
@@ -201,7 +221,8 @@ impl Ownership<'_> {
 fn filter(part: Part, kind: &ResourceKind) -> Filter {
     match part {
         Part::Whole | Part::Finalize if kind.rules.status => Filter::except(&[&["status"]]),
-        Part::Whole | Part::Finalize | Part::Binding | Part::Scale(_) => Filter::All,
+        Part::Whole | Part::Finalize | Part::Binding | Part::Scale => Filter::All,
+        Part::Status if kind.custom.is_some() => Filter::except(&[&["spec"], &["metadata"]]),
         Part::Status => Filter::except(match (&*kind.group, &*kind.kind) {
             ("", "Pod") => &[
                 &["spec"],
@@ -225,11 +246,6 @@ fn filter(part: Part, kind: &ResourceKind) -> Filter {
             Filter::Only(paths.collect())
         }
     }
-}
-
-/// Where every workload keeps its replicas.
-fn replicas() -> Vec<PathElement> {
-    vec![PathElement::field("spec"), PathElement::field("replicas")]
 }
 
 fn scale_type() -> ObjectType {

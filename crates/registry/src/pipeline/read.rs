@@ -28,8 +28,13 @@ impl Registry {
         let name = target.name.as_deref().unwrap_or_default();
         let key = resource.cache_key(target.namespace.as_deref(), name);
         let item = resource.cache.get(&key).ok_or_else(|| resource.not_found(name))?;
+        let item = self.converter.view(&resource, item).await?;
         match handler {
-            Some(Handler::Scale(paths)) => scale::render(&scale::view(paths, &item.object())),
+            Some(Handler::Scale) => {
+                let object = item.object();
+                scale::check(&resource.kind.scale, &object)?;
+                scale::render(&scale::view(&resource.kind.scale, &object))
+            }
             _ => self.render_written(context, &resource, Created::Stored(item)),
         }
     }

@@ -13,6 +13,7 @@ use super::Resource;
 use super::list::check_fields;
 use super::read::parse_version;
 use crate::cache::{Caches, Change, ChangeKind, Item, ResourceCache, Since};
+use crate::custom::Converter;
 use crate::kinds::Verb;
 use crate::options::WatchOptions;
 use crate::registry::Registry;
@@ -55,7 +56,7 @@ impl Registry {
         };
         let mut watcher = self.watcher(context, &resource, target, options);
         match (watcher.options.send_initial_events, cursor) {
-            (Some(true), _) | (None, None) => watcher.begin_with_present(),
+            (Some(true), _) | (None, None) => watcher.begin_with_present().await?,
             (Some(false), None) => watcher.cursor = self.caches.reached(),
             (_, Some(revision)) => watcher.cursor = revision,
         }
@@ -77,6 +78,8 @@ impl Registry {
             caches: self.caches.clone(),
             changed: resource.cache.subscribe(),
             cache: resource.cache.clone(),
+            resource: resource.clone(),
+            converter: self.converter.clone(),
             renderer: Renderer::new(resource.clone(), context.form, self.clock.clone()),
             namespace: target.namespace.clone().filter(|_| resource.kind.namespaced),
             name: target.name.clone(),
@@ -93,6 +96,8 @@ impl Registry {
 struct Watcher {
     caches: Arc<Caches>,
     cache: Arc<ResourceCache>,
+    resource: Resource,
+    converter: Arc<Converter>,
     changed: watch::Receiver<Revision>,
     renderer: Renderer,
     namespace: Option<String>,
@@ -125,13 +130,21 @@ impl Watcher {
                     self.ended = true;
                 }
                 Since::Changes(changes) if changes.is_empty() => {
+                    // The resource is served no more, or by another schema: clients ask anew.
+                    if self.cache.is_closed() {
+                        return None;
+                    }
                     self.cursor = self.cursor.max(reached);
                     self.wait().await?;
                 }
                 Since::Changes(changes) => {
                     for change in &changes {
                         self.cursor = change.item.revision;
-                        self.take(change);
+                        if let Err(error) = self.take(change).await {
+                            self.queue.push_back(WatchEvent::error(&error));
+                            self.ended = true;
+                            break;
+                        }
                     }
                 }
             }
@@ -163,16 +176,23 @@ impl Watcher {
         }
     }
 
-    fn begin_with_present(&mut self) {
+    async fn begin_with_present(&mut self) -> Result<(), StatusError> {
         let prefix = self
             .namespace
             .as_ref()
             .map(|namespace| format!("{namespace}/"))
             .unwrap_or_default();
-        let (revision, items) = self.caches.snapshot(|reached| {
-            let (items, _) = self.cache.select(&prefix, None, |item| self.selects(item), usize::MAX);
+        let later = self.resource.kind.has_views();
+        let (revision, mut items) = self.caches.snapshot(|reached| {
+            let (items, _) = self
+                .cache
+                .select(&prefix, None, |item| later || self.selects(item), usize::MAX);
             (reached, items)
         });
+        if later {
+            items = self.converter.views(&self.resource, items).await?;
+            items.retain(|item| self.selects(item));
+        }
         self.cursor = revision;
         for item in &items {
             self.queue.push_back(self.renderer.event(WatchEventKind::Added, item));
@@ -180,6 +200,7 @@ impl Watcher {
         if self.options.send_initial_events == Some(true) && self.options.bookmarks {
             self.queue.push_back(self.renderer.bookmark(revision, true));
         }
+        Ok(())
     }
 
     fn selects(&self, item: &Item) -> bool {
@@ -188,28 +209,36 @@ impl Watcher {
             .is_none_or(|namespace| item.extract.namespace.as_deref() == Some(namespace))
             && self.name.as_deref().is_none_or(|name| *name == *item.extract.name)
             && item.matches_labels(self.options.label_selector.as_ref())
-            && item.matches_fields(&self.cache.kind, &self.options.field_selector)
+            && item.matches_fields(self.resource.ruling(), &self.options.field_selector)
     }
 
     /// What a change means to this watcher. Source: `convertToWatchEvent`.
-    fn take(&mut self, change: &Change) {
-        let before = change.previous.as_deref().is_some_and(|item| self.selects(item));
-        let after = change.kind == ChangeKind::Put && self.selects(&change.item);
+    async fn take(&mut self, change: &Change) -> Result<(), StatusError> {
+        let revision = change.item.revision;
+        let previous = match &change.previous {
+            Some(previous) => Some(self.converter.view(&self.resource, previous.clone()).await?),
+            None => None,
+        };
+        let item = match (&previous, change.kind) {
+            (Some(previous), ChangeKind::Delete) => Arc::new(previous.at_revision(revision)),
+            _ => self.converter.view(&self.resource, change.item.clone()).await?,
+        };
+        let before = previous.as_deref().is_some_and(|item| self.selects(item));
+        let after = change.kind == ChangeKind::Put && self.selects(&item);
         let event = match (before, after) {
-            (false, false) => return,
-            (false, true) => self.renderer.event(WatchEventKind::Added, &change.item),
-            (true, true) => self.renderer.event(WatchEventKind::Modified, &change.item),
-            (true, false) if change.kind == ChangeKind::Delete => {
-                self.renderer.event(WatchEventKind::Deleted, &change.item)
-            }
+            (false, false) => return Ok(()),
+            (false, true) => self.renderer.event(WatchEventKind::Added, &item),
+            (true, true) => self.renderer.event(WatchEventKind::Modified, &item),
+            (true, false) if change.kind == ChangeKind::Delete => self.renderer.event(WatchEventKind::Deleted, &item),
             // It left the selection: the client sees it as it knew it, at the revision of the change.
-            (true, false) => match &change.previous {
+            (true, false) => match &previous {
                 Some(previous) => self
                     .renderer
-                    .event(WatchEventKind::Deleted, &previous.at_revision(change.item.revision)),
-                None => return,
+                    .event(WatchEventKind::Deleted, &previous.at_revision(revision)),
+                None => return Ok(()),
             },
         };
         self.queue.push_back(event);
+        Ok(())
     }
 }

@@ -10,7 +10,6 @@ use super::change::Attempt;
 use super::decode::conform;
 use super::ownership;
 use super::{Part, Resource};
-use crate::kinds::ScalePaths;
 use crate::options::FieldValidation;
 use crate::status::StatusError;
 use crate::subresources::scale;
@@ -67,7 +66,7 @@ impl Attempt<'_> {
                 // What is not declared was refused before; what the configuration emptied is dropped here.
                 self.conform(&mut object, FieldValidation::Ignore)?;
                 let object = match self.part {
-                    Part::Scale(paths) => self.scaled(paths, &object)?,
+                    Part::Scale => self.scaled(&object)?,
                     _ => {
                         let object = self.resource.to_stored(object);
                         self.check_preconditions(&object, false)?;
@@ -88,9 +87,9 @@ impl Attempt<'_> {
     /// The wish behind a whole object or scale.
     fn replaced(&self, mut object: Object, by_put: bool) -> Result<Wish, StatusError> {
         let kept = owners_of(&self.old);
-        if let Part::Scale(paths) = self.part {
-            let parent = self.scaled(paths, &object)?;
-            let view = scale::view(paths, &parent);
+        if self.part == Part::Scale {
+            let parent = self.scaled(&object)?;
+            let view = scale::view(&self.resource.kind.scale, &parent);
             let owners = self
                 .tracked
                 .then(|| self.ownership().scaled(&self.current(), &view, kept));
@@ -120,13 +119,14 @@ impl Attempt<'_> {
     /// What the client sees of the object now.
     fn current(&self) -> Object {
         match self.part {
-            Part::Scale(paths) => scale::view(paths, &self.old),
+            Part::Scale => scale::view(&self.resource.kind.scale, &self.old),
             _ => self.resource.to_requested(self.old.clone()),
         }
     }
 
     fn conform(&self, object: &mut Object, validation: FieldValidation) -> Result<(), StatusError> {
         conform(
+            self.registry,
             self.context,
             &self.part.gvk(self.resource),
             object,
@@ -139,10 +139,10 @@ impl Attempt<'_> {
         ownership::Ownership::new(self.registry, self.context, self.resource, self.part, self.options)
     }
 
-    fn scaled(&self, paths: &'static ScalePaths, scale: &Object) -> Result<Object, StatusError> {
+    fn scaled(&self, scale: &Object) -> Result<Object, StatusError> {
         self.check_preconditions(scale, false)?;
         let mut object = self.old.clone();
-        scale::apply(paths, scale, &mut object)?;
+        scale::apply(&self.resource.kind.scale, scale, &mut object)?;
         Ok(object)
     }
 
@@ -156,7 +156,7 @@ impl Attempt<'_> {
             return Err(StatusError::conflict(&resource.subject(), name, &problem));
         }
         match new.resource_version().filter(|given| *given != "0") {
-            None if replace && !resource.stored().rules.unconditional_update => {
+            None if replace && !resource.ruling().rules.unconditional_update => {
                 let mut errors = Errors::new();
                 errors.invalid("metadata.resourceVersion", 0, "must be specified for an update");
                 resource.check(name, &errors)
@@ -179,7 +179,7 @@ impl Part {
     /// Kind of the bodies.
     pub(crate) fn gvk(self, resource: &Resource) -> kube_types::GroupVersionKind {
         match self {
-            Self::Scale(_) => kube_types::GroupVersionKind::new("autoscaling", "v1", "Scale"),
+            Self::Scale => kube_types::GroupVersionKind::new("autoscaling", "v1", "Scale"),
             _ => resource.kind.gvk(),
         }
     }

@@ -381,3 +381,35 @@ async fn owners_in_other_versions_are_heeded() {
         "an applier is one, whichever version it uses"
     );
 }
+
+#[tokio::test]
+async fn custom_resources_merge_by_their_schema() {
+    let world = World::new().await;
+    crate::custom_resources::define(&world, crate::custom_resources::widgets()).await;
+    let path = "example.com/v1/widgets/default/a";
+    let widget = |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": spec});
+    let first = widget(json!({"color": "red", "ports": [{"port": 80}]}));
+    let (code, made) = apply(&world, path, &first, as_manager("one")).await.unwrap();
+    assert_eq!((code, &made["spec"]["size"]), (201, &json!(3)));
+    let second = widget(json!({"ports": [{"port": 443}]}));
+    let (_, merged) = apply(&world, path, &second, as_manager("two")).await.unwrap();
+    let ports = merged["spec"]["ports"].as_array().unwrap();
+    assert_eq!(ports.len(), 2, "a list by keys holds what both applied: {merged}");
+    let other = widget(json!({"color": "blue"}));
+    let conflict = apply(&world, path, &other, as_manager("two")).await.unwrap_err();
+    assert!(conflict.message().contains(".spec.color"), "{conflict}");
+    let none = widget(json!({"color": "red"}));
+    let (_, left) = apply(&world, path, &none, as_manager("one")).await.unwrap();
+    assert_eq!(left["spec"]["ports"][0]["port"], 443, "what its owner leaves out goes");
+    let status =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "status": {"phase": "On"}});
+    let (_, told) = apply(&world, &format!("{path}/status"), &status, as_manager("three"))
+        .await
+        .unwrap();
+    assert_eq!(told["status"]["phase"], "On");
+    assert!(
+        owners(&told).iter().any(|owner| owner.contains("three")),
+        "{:?}",
+        owners(&told)
+    );
+}

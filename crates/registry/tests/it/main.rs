@@ -6,6 +6,7 @@
 )]
 
 mod apply;
+mod custom_resources;
 mod deletion;
 mod every_kind;
 mod lifecycle;
