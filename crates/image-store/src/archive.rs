@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::image::{Configuration, Source};
+use crate::image::{Configuration, Image, Source};
 use crate::layer::{decompressed, digest_of};
 use crate::{ImageError, ImageStore, Reference};
 
@@ -65,6 +66,9 @@ struct Found {
     manifest: Option<String>,
 }
 
+/// An image once for each of its names.
+type Named = Vec<(Image, Option<Reference>)>;
+
 impl ImageStore {
     /// Loads every image of an archive and returns their names. A name stays with its loaded image until it is removed: a pull of it is answered from here.
     /// Blocks on the disk.
@@ -78,21 +82,32 @@ impl ImageStore {
         };
         let temporary = self.temporary()?;
         let mut archive = tar::Archive::new(decompressed(path)?);
-        archive
-            .unpack(temporary.path())
-            .map_err(|error| broken(error.to_string()))?;
+        archive.unpack(temporary.path()).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ImageError::disk("unpack", path)(error),
+            _ => broken(error.to_string()),
+        })?;
         let found = find_images(temporary.path()).map_err(broken)?;
         if found.is_empty() {
             return Err(broken("it holds no image for this platform".into()));
         }
+        let read: Result<Vec<Named>, ImageError> = found.iter().map(|image| self.unpack(image, path)).collect();
+        let read = read.map_err(|source| match source {
+            ImageError::Archive { .. } => source,
+            source => ImageError::Load {
+                path: path.to_path_buf(),
+                source: Box::new(source),
+            },
+        })?;
         let mut loaded = Vec::new();
-        for image in found {
-            loaded.extend(self.load(&image, path)?);
+        for (image, name) in read.into_iter().flatten() {
+            loaded.extend(name.clone());
+            self.enter(image, name.map(|name| (name, Source::Loaded)))?;
         }
         Ok(loaded)
     }
 
-    fn load(&self, found: &Found, path: &Path) -> Result<Vec<Reference>, ImageError> {
+    /// Unpacks an image's layers; the image is in the catalogue only when it is entered there.
+    fn unpack(&self, found: &Found, path: &Path) -> Result<Named, ImageError> {
         let content = fs::read(&found.configuration).map_err(ImageError::disk("read", &found.configuration))?;
         let configuration = Configuration::parse(&content)?;
         let diff_ids = &configuration.rootfs.diff_ids;
@@ -115,28 +130,20 @@ impl ImageStore {
             .iter()
             .map(|name| Reference::parse(name))
             .collect::<Result<_, _>>()?;
-        let digests = names.iter().filter_map(|name| {
-            found
-                .manifest
-                .as_ref()
-                .map(|digest| format!("{}@{digest}", name.repository()))
-        });
-        let image = self.image_of(&content, digests.collect())?;
+        let digest_under = |name: &Reference| {
+            let digest = found.manifest.as_ref()?;
+            Some(format!("{}@{digest}", name.repository()))
+        };
         if names.is_empty() {
-            self.enter(image, None)?;
+            return Ok(vec![(self.image_of(&content, Vec::new())?, None)]);
         }
-        for name in &names {
-            let image = self.image_of(
-                &content,
-                found
-                    .manifest
-                    .iter()
-                    .map(|digest| format!("{}@{digest}", name.repository()))
-                    .collect(),
-            )?;
-            self.enter(image, Some((name.clone(), Source::Loaded)))?;
-        }
-        Ok(names)
+        names
+            .into_iter()
+            .map(|name| {
+                let image = self.image_of(&content, digest_under(&name).into_iter().collect())?;
+                Ok((image, Some(name)))
+            })
+            .collect()
     }
 }
 

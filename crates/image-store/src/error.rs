@@ -38,6 +38,15 @@ pub enum ImageError {
         /// What is missing or wrong.
         reason: String,
     },
+    /// The archive's content.
+    #[error("load {path}")]
+    Load {
+        /// The archive.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<ImageError>,
+    },
     /// Content is not what its digest says.
     #[error("{what} has digest {found}, expected {expected}")]
     Digest {

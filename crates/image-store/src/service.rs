@@ -36,9 +36,10 @@ fn status(error: ImageError) -> Status {
         ImageError::NotFound { .. } => Status::not_found(text),
         ImageError::Reference { .. } => Status::invalid_argument(text),
         ImageError::Pull { .. } => Status::unavailable(text),
-        ImageError::Archive { .. } | ImageError::Digest { .. } | ImageError::Unsupported { .. } => {
-            Status::failed_precondition(text)
-        }
+        ImageError::Archive { .. }
+        | ImageError::Load { .. }
+        | ImageError::Digest { .. }
+        | ImageError::Unsupported { .. } => Status::failed_precondition(text),
         ImageError::Disk { .. } => Status::internal(text),
     }
 }

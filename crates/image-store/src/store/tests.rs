@@ -172,7 +172,12 @@ fn content_that_is_not_what_its_digest_says_is_refused_and_nothing_is_entered() 
     blobs.insert(layer, other);
     let archive = directory.path().join("app.tar");
     write_layout(&archive, &blobs, &manifest, "app");
-    assert!(matches!(store.load_archive(&archive), Err(ImageError::Digest { .. })));
+    let refused = store.load_archive(&archive).unwrap_err();
+    let ImageError::Load { path, source } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(path, archive);
+    assert!(matches!(*source, ImageError::Digest { .. }), "{source}");
     assert_eq!(store.list().unwrap(), []);
     assert_eq!(fs::read_dir(store.directory().join("layers")).unwrap().count(), 0);
     assert_eq!(
@@ -328,4 +333,35 @@ async fn a_loaded_name_is_its_own_registry_and_an_unknown_built_in_is_not_found(
         )
         .await;
     assert!(matches!(unknown, Err(ImageError::NotFound { .. })));
+}
+
+#[test]
+fn an_archive_of_which_one_image_is_damaged_loads_none_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(directory.path().join("images")).unwrap();
+    let layer = two_layers().remove(0);
+    let configuration = |diff_id: &str| {
+        format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
+        )
+    };
+    let saved = r#"[{"Config":"good.json","RepoTags":["good:1"],"Layers":["layer.tar"]},{"Config":"bad.json","RepoTags":["bad:1"],"Layers":["layer.tar"]}]"#;
+    let archive = directory.path().join("both.tar");
+    let mut builder = tar::Builder::new(File::create(&archive).unwrap());
+    let files = [
+        ("manifest.json", saved.as_bytes().to_vec()),
+        ("good.json", configuration(&digest_of(&layer)).into_bytes()),
+        ("bad.json", configuration(&digest_of(b"another")).into_bytes()),
+        ("layer.tar", layer),
+    ];
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, content.as_slice()).unwrap();
+    }
+    builder.finish().unwrap();
+    let refused = store.load_archive(&archive).unwrap_err();
+    assert!(refused.to_string().contains(&*archive.to_string_lossy()), "{refused}");
+    assert_eq!(store.resolve("good:1").unwrap(), None);
 }
