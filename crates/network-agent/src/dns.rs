@@ -3,7 +3,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper::StatusCode;
@@ -16,6 +16,7 @@ use service_routing::names::{Answer, CLUSTER_DOMAIN, ClusterNames, RecordKind};
 use supervision::Supervisor;
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 
 use crate::health;
 
@@ -25,6 +26,10 @@ mod server;
 
 pub use forward::Forwarder;
 pub use server::{Counters, Listeners, Zones, serve};
+
+/// How long a question for readiness waits for it: a first probe that is refused costs its whole period, while the names are there in a moment. Less
+/// than the second that a probe waits by default.
+const READY_SOON: Duration = Duration::from_millis(800);
 
 /// What coredns is told.
 #[derive(Clone, Debug)]
@@ -80,19 +85,26 @@ pub enum DnsError {
 /// When a port is taken.
 pub async fn run(config: Config, client: kube::Client, supervisor: &Supervisor) -> Result<(), DnsError> {
     let listen_error = |address| move |source| DnsError::Listen { address, source };
-    let ready = Arc::new(AtomicBool::new(false));
+    let (ready, readiness) = watch::channel(false);
     let ok = || Some((StatusCode::OK, "OK".to_owned()));
     let health = health::serve(config.health_address, supervisor, move |path| {
         (path == "/health").then(ok).flatten()
     });
     health.await.map_err(listen_error(config.health_address))?;
-    let readiness = Arc::clone(&ready);
-    let page = move |path: &str| match (path, readiness.load(Ordering::Relaxed)) {
+    let awaited = readiness.clone();
+    let wait = move || {
+        let mut awaited = awaited.clone();
+        async move {
+            // Either way the page says how it is.
+            drop(tokio::time::timeout(READY_SOON, awaited.wait_for(|ready| *ready)).await);
+        }
+    };
+    let page = move |path: &str| match (path, *readiness.borrow()) {
         ("/ready", true) => Some((StatusCode::OK, "OK".to_owned())),
         ("/ready", false) => Some((StatusCode::SERVICE_UNAVAILABLE, "kubernetes".to_owned())),
         _ => None,
     };
-    health::serve(config.ready_address, supervisor, page)
+    health::serve_after(config.ready_address, supervisor, wait, page)
         .await
         .map_err(listen_error(config.ready_address))?;
 
@@ -123,7 +135,7 @@ pub async fn run(config: Config, client: kube::Client, supervisor: &Supervisor) 
             (path == "/metrics").then(|| (StatusCode::OK, counters.text()))
         });
         metrics.await.map_err(listen_error(config.metrics_address))?;
-        ready.store(true, Ordering::Relaxed);
+        ready.send_replace(true);
         tracing::info!(address = %config.address, domain = zone.domain, "names are answered");
         sources.follow(&zone).await;
         Ok(())

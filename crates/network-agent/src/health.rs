@@ -1,5 +1,6 @@
 //! Small HTTP servers for probes and metrics.
 use std::convert::Infallible;
+use std::future::{Future, Ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,9 +25,20 @@ pub(crate) async fn serve(
     supervisor: &Supervisor,
     page: impl Fn(&str) -> Option<Page> + Send + Sync + 'static,
 ) -> io::Result<SocketAddr> {
+    let at_once: fn() -> Ready<()> = || std::future::ready(());
+    serve_after(address, supervisor, at_once, page).await
+}
+
+/// The same, but a request is answered only after what `wait` makes has ended.
+pub(crate) async fn serve_after<W: Future<Output = ()> + Send + 'static>(
+    address: SocketAddr,
+    supervisor: &Supervisor,
+    wait: impl Fn() -> W + Send + Sync + 'static,
+    page: impl Fn(&str) -> Option<Page> + Send + Sync + 'static,
+) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    let (page, connections) = (Arc::new(page), supervisor.clone());
+    let (page, connections) = (Arc::new((wait, page)), supervisor.clone());
     supervisor.spawn_until_cancelled(format!("http-{}", bound.port()), async move {
         loop {
             match listener.accept().await {
@@ -43,13 +55,24 @@ pub(crate) async fn serve(
     Ok(bound)
 }
 
-async fn answer(stream: TcpStream, page: Arc<impl Fn(&str) -> Option<Page> + Send + Sync + 'static>) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (status, text) =
-            page(request.uri().path()).unwrap_or_else(|| (StatusCode::NOT_FOUND, "404 page not found\n".to_owned()));
-        let mut response = Response::new(Full::new(Bytes::from(text)));
-        *response.status_mut() = status;
-        async move { Ok::<_, Infallible>(response) }
+async fn answer<W: Future<Output = ()> + Send + 'static>(
+    stream: TcpStream,
+    pages: Arc<(
+        impl Fn() -> W + Send + Sync,
+        impl Fn(&str) -> Option<Page> + Send + Sync,
+    )>,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let pages = &pages;
+        async move {
+            let (wait, page) = &**pages;
+            wait().await;
+            let (status, text) = page(request.uri().path())
+                .unwrap_or_else(|| (StatusCode::NOT_FOUND, "404 page not found\n".to_owned()));
+            let mut response = Response::new(Full::new(Bytes::from(text)));
+            *response.status_mut() = status;
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     let connection = builder
