@@ -12,8 +12,9 @@ use crate::pod;
 /// Ended pods that are kept (upstream's `--terminated-pod-gc-threshold`).
 const KEPT: usize = 12_500;
 
-/// A pod placed this recently may be seen before its node is: it is no orphan yet.
-const SETTLING: Duration = Duration::from_secs(40);
+/// A pod placed this recently may be seen before its node is: it is no orphan yet. Upstream waits 40 s, because its view of nodes and that of pods come from
+/// different servers; here both are of one store, and a lost machine's pods are to be back soon.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// The pod garbage collector.
 pub struct PodGarbage;
