@@ -42,7 +42,8 @@ pub enum UserNamespaceError {
     },
     /// `newuidmap` or `newgidmap` is missing.
     #[error(
-        "{program} is not installed; install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora): {source}"
+        "{program} is not installed; install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora), \
+         or run `ondol up` with sudo, or with --simulated for nodes without containers: {source}"
     )]
     NoProgram {
         /// The program.
@@ -52,7 +53,8 @@ pub enum UserNamespaceError {
     },
     /// The user has no range of subordinate ids.
     #[error(
-        "{file} has no range for user {user}; add one, for example with `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`"
+        "{file} has no range for user {user}; add one, for example with `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`, \
+         or run `ondol up` with sudo, or with --simulated for nodes without containers"
     )]
     NoRange {
         /// `/etc/subuid` or `/etc/subgid`.
@@ -61,7 +63,7 @@ pub enum UserNamespaceError {
         user: String,
     },
     /// `newuidmap` or `newgidmap` refused.
-    #[error("{program} refused: {said}")]
+    #[error("{program} refused: {said}; run `ondol up` with sudo, or with --simulated for nodes without containers")]
     Mapping {
         /// The program.
         program: &'static str,
