@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 
 use crate::home::Home;
 use crate::host::{read_json, write_json};
+use crate::lock;
 use crate::region::{RegionOptions, tag_of};
 
 /// How long a region process may take to answer: it may have clusters to take up.
@@ -28,7 +29,7 @@ pub struct LocalCommands;
 impl Hooks for LocalCommands {
     fn up(&self, options: &UpOptions) -> Result<UpReport, HookError> {
         let home = Home::new(&options.home);
-        fs::create_dir_all(home.region()).map_err(|error| at(&home.region(), &error))?;
+        let _alone = lock::change(&home)?;
         check_kind_of_nodes(&home, options.simulated)?;
         if let Some(endpoint) = running(&home)? {
             return Ok(report(&endpoint, options, true));
@@ -42,6 +43,7 @@ impl Hooks for LocalCommands {
                 simulated: options.simulated,
             },
         )?;
+        wait_for_the_last(&home)?;
         let child = start(&home)?;
         let endpoint = wait_for(&home, child)?;
         Ok(report(&endpoint, options, false))
@@ -55,7 +57,11 @@ impl Hooks for LocalCommands {
                 processes_ended: 0,
             });
         }
-        enter(&home)?;
+        let _alone = lock::change(&home)?;
+        // Who could not enter has left nothing that must be entered for.
+        if home.machines().exists() || home.images().exists() {
+            enter(&home)?;
+        }
         let ended = runtime()?.block_on(end_all(&home, options.grace))?;
         if options.purge {
             purge(&home)?;
@@ -161,14 +167,28 @@ fn start(home: &Home) -> Result<Child, HookError> {
     Ok(command.spawn()?)
 }
 
+/// A region process that was killed holds its files until its last thread has gone.
+fn wait_for_the_last(home: &Home) -> Result<(), HookError> {
+    let waited = supervision::wait_until(
+        "the end of the region process before",
+        START,
+        async || match lock::region(home) {
+            Ok(Some(_free)) => Ok(()),
+            Ok(None) => Err(format!("{} is another's", home.path().display())),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    Ok(runtime()?.block_on(waited)?)
+}
+
 fn wait_for(home: &Home, child: Child) -> Result<RegionEndpoint, HookError> {
     let from = File::open(home.region().join("log"))?.metadata()?.len();
     let child = std::cell::RefCell::new(child);
     let waited = runtime()?.block_on(supervision::wait_until("the region's endpoint", START, async || {
         let ended = child.borrow_mut().try_wait().map_err(|error| error.to_string())?;
         match running(home) {
-            _ if ended.is_some() => Ok(None),
             Ok(Some(endpoint)) => Ok(Some(endpoint)),
+            _ if ended.is_some() => Ok(None),
             Ok(None) => Err("it does not answer yet".to_owned()),
             Err(error) => Err(error.to_string()),
         }
@@ -275,7 +295,16 @@ fn purge(home: &Home) -> Result<(), HookError> {
         }
     }
     match fs::remove_dir(home.path()) {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
+        // It holds something else, or is a mount, or its place is not the user's: then it is not ours.
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::NotFound
+                    | io::ErrorKind::ResourceBusy
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
             Err(at(home.path(), &error).into())
         }
         _ => Ok(()),

@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod home;
 mod host;
+mod lock;
 mod machine;
 mod network;
 mod page;
@@ -97,6 +98,11 @@ fn region_server(home: &Path) -> Result<(), Failure> {
         machine_driver::probe().map_err(Failure::of(
             "make the namespaces that nodes with containers need (`ondol up --simulated` needs none)",
         ))?;
+    }
+    let alone = lock::region(&home).map_err(Failure::of("lock the state directory"))?;
+    if alone.is_none() {
+        let said = format!("{}: another region process has it", home.path().display());
+        return Err(Failure::new("lock the state directory", said));
     }
     user_namespace::leave_door(&home.region()).map_err(Failure::of("record the region process"))?;
     begin()?;

@@ -83,14 +83,22 @@ pub fn tag_of(home: &Home) -> String {
 
 /// Runs the region until the process is told to stop (SIGTERM).
 pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
+    if !options.simulated {
+        let checked = container_runtime::check_state_directory(&home.machines());
+        checked.map_err(Failure::of(
+            "use the state directory (nodes without containers could: `ondol up --simulated`)",
+        ))?;
+    }
     let stop = stop_signal()?;
     let supervisor = Supervisor::new("region");
     if !options.simulated {
         import_images(&home).await?;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await;
-    let listener = listener
-        .map_err(|error| Failure::new("listen for AWS clients", format!("127.0.0.1:{}: {error}", options.port)))?;
+    let listener = listener.map_err(|error| {
+        let said = format!("127.0.0.1:{}: {error}; `ondol up --port` takes another", options.port);
+        Failure::new("listen for AWS clients", said)
+    })?;
     let address = listener.local_addr().map_err(Failure::of("listen for AWS clients"))?;
     let load_balancers = LoadBalancers::start(load_balancer::Options {
         http_port: options.load_balancer_port,

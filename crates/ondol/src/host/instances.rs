@@ -123,9 +123,15 @@ impl LocalHost {
         }
         let spec: Option<InstanceSpec> =
             read_json(&directory.join(INSTANCE)).map_err(failed("read the record", &object))?;
-        if let Some(spec) = &spec
-            && let Ok(cluster) = self.cluster(&spec.cluster)
-        {
+        // A control plane that is there but does not run yet has the Node of the instance: forgetting that would leave it to a later instance.
+        let has_cluster = |spec: &&InstanceSpec| {
+            let cluster = &spec.cluster;
+            self.home
+                .cluster(cluster.region.as_str(), cluster.name.as_str())
+                .exists()
+        };
+        if let Some(spec) = spec.as_ref().filter(has_cluster) {
+            let cluster = self.cluster(&spec.cluster)?;
             match &cluster.network {
                 Network::Vpc(fabric) => fabric
                     .detach_instance(spec.eni.as_str())
