@@ -1,42 +1,6 @@
 //! The guide's first page, from `ondol up` to `ondol down`, and what must heal on the way.
 
-use supervision::wait_until;
-
-use crate::support::{Ondol, PATIENCE, Said, fetch, provisions};
-
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
-
-/// Waits until a command says what it should.
-async fn until(what: &str, say: impl Fn() -> Said, is_so: impl Fn(&str) -> bool) -> String {
-    let waited = wait_until(what, PATIENCE, async || {
-        let said = say();
-        if said.code == Some(0) && is_so(&said.stdout) {
-            Ok(said.stdout)
-        } else {
-            Err(format!("{said:?}"))
-        }
-    });
-    waited.await.unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The port of load balancers by host name, as the region process wrote it down.
-fn http_address(ondol: &Ondol) -> String {
-    let text = std::fs::read(ondol.home().join("region/endpoint.json")).expect("the region runs");
-    let endpoint: aws_types::region_files::RegionEndpoint = serde_json::from_slice(&text).expect("its file is JSON");
-    format!(
-        "127.0.0.1:{}",
-        endpoint.load_balancer_port.expect("load balancers listen")
-    )
-}
-
-async fn page_comes(ondol: &Ondol, host: &str, expected: &str) {
-    let address = http_address(ondol);
-    let waited = wait_until("the page", PATIENCE, async || match fetch(&address, host) {
-        Ok((status, body)) if status.contains("200") && body.contains(expected) => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    waited.await.unwrap_or_else(|error| panic!("{error}"));
-}
+use crate::support::{EXAMPLES, Ondol, page_comes, provisions, until};
 
 fn it_can_be_looked_into(ondol: &Ondol) {
     let described = ondol.kubectl(["describe", "pods", "-l", "app=nginx"]).ok();
@@ -158,7 +122,7 @@ async fn the_guides_first_page_works_and_heals() {
 #[tokio::test]
 async fn a_killed_region_process_finds_its_machines_again_and_their_pods_ran_on() {
     let Some(provisions) = provisions() else { return };
-    let mut ondol = Ondol::up(provisions);
+    let ondol = Ondol::up(provisions);
     ondol
         .run(["create", "cluster", "-f", &format!("{EXAMPLES}/cluster.yaml")])
         .ok();
@@ -198,31 +162,5 @@ async fn a_killed_region_process_finds_its_machines_again_and_their_pods_ran_on(
     ondol
         .kubectl(["rollout", "status", "deployment/demo", "--timeout=120s"])
         .ok();
-    ondol.down();
-}
-
-#[tokio::test]
-async fn bad_input_is_refused_with_what_and_where() {
-    let Some(provisions) = provisions() else { return };
-    let ondol = Ondol::up(provisions);
-    let file = ondol.home().join("cluster.yaml");
-    let good = std::fs::read_to_string(format!("{EXAMPLES}/cluster.yaml")).expect("the example is there");
-    for (from, to, expected) in [
-        ("10.10.0.0/16", "10.10.0.0/40", "10.10.0.0/40"),
-        ("t3.medium", "t3.enormous", "t3.enormous"),
-        ("instanceType:", "instanceTipe:", "instanceTipe"),
-        ("name: warm", "nome: warm", "nome"),
-        ("\"1.35\"", "\"1.20\"", "1.20"),
-        ("desiredCapacity: 2", "desiredCapacity: two", "desiredCapacity"),
-        ("metadata:", "metadata: [", "line"),
-    ] {
-        std::fs::write(&file, good.replace(from, to)).expect("the file can be written");
-        let said = ondol
-            .run(["create", "cluster", "-f", &file.to_string_lossy()])
-            .refused();
-        assert!(said.contains(expected), "{to}: {said}");
-    }
-    let said = ondol.run(["image", "load", &file.to_string_lossy()]).refused();
-    assert!(said.contains("cluster.yaml"), "{said}");
     ondol.down();
 }

@@ -1,5 +1,9 @@
 //! Ondol as a user meets it: its own binary, the real kubectl and aws, real containers.
 
+mod bad_input;
+mod bad_objects;
 mod guide;
+mod kills;
+mod side_by_side;
 mod simulated;
 mod support;

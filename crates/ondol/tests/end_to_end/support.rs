@@ -1,11 +1,22 @@
 //! An Ondol of a test's own, driven through its binary and other people's clients.
 
+pub mod cluster;
+pub mod footprint;
+pub mod processes;
+
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use supervision::wait_until;
 use tempfile::TempDir;
+
+use footprint::Footprint;
+
+/// The manifests that users are shown.
+pub const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 
 /// How long a state may take to come about on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -19,7 +30,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -48,6 +59,13 @@ pub struct Provisions {
     images: PathBuf,
 }
 
+impl Provisions {
+    /// The archive of a test image.
+    pub fn archive(&self, name: &str) -> PathBuf {
+        self.images.join(format!("{name}.tar"))
+    }
+}
+
 /// The provisions; `None` on a user's machine without them, after saying so. In CI their absence is a failure.
 pub fn provisions() -> Option<Provisions> {
     let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -68,30 +86,33 @@ pub fn provisions() -> Option<Provisions> {
 pub struct Ondol {
     home: TempDir,
     provisions: Provisions,
-    is_up: bool,
+    footprint: RefCell<Footprint>,
 }
 
 impl Ondol {
     /// Starts a region on free ports.
     pub fn up(provisions: Provisions) -> Self {
-        let home = tempfile::Builder::new()
-            .prefix("o")
-            .tempdir()
-            .expect("a temporary directory can be made");
-        let mut ondol = Self {
-            home,
-            provisions,
-            is_up: false,
-        };
+        let ondol = Self::down_yet(provisions);
         ondol.start().ok();
         ondol
     }
 
+    /// A state directory in which no region runs yet.
+    pub fn down_yet(provisions: Provisions) -> Self {
+        let home = tempfile::Builder::new()
+            .prefix("o")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        Self {
+            home,
+            provisions,
+            footprint: RefCell::new(Footprint::before()),
+        }
+    }
+
     /// Starts the region process, as a user does after it was killed.
-    pub fn start(&mut self) -> Said {
-        let said = self.run(["up", "--port", "0", "--load-balancer-port", "0"]);
-        self.is_up = said.code == Some(0);
-        said
+    pub fn start(&self) -> Said {
+        self.run(["up", "--port", "0", "--load-balancer-port", "0"])
     }
 
     /// Ends the region process as a crash does.
@@ -123,14 +144,24 @@ impl Ondol {
         self.command(&self.provisions.tools.join("kubectl"), arguments)
     }
 
+    /// The same with any number of arguments.
+    pub fn kubectl_with(&self, arguments: &[&str]) -> Said {
+        self.command(&self.provisions.tools.join("kubectl"), arguments)
+    }
+
     /// Runs the real AWS CLI against this region.
     pub fn aws<const N: usize>(&self, arguments: [&str; N]) -> Said {
         self.command(&self.provisions.tools.join("aws"), arguments)
     }
 
+    /// The program.
+    pub fn binary(&self) -> &'static Path {
+        Path::new(env!("CARGO_BIN_EXE_ondol"))
+    }
+
     /// Loads a test image.
     pub fn load_image(&self, name: &str) {
-        let archive = self.provisions.images.join(format!("{name}.tar"));
+        let archive = self.provisions.archive(name);
         self.run(["image", "load", &archive.to_string_lossy()]).ok();
     }
 
@@ -145,7 +176,7 @@ impl Ondol {
     }
 
     /// What `ondol env` tells a shell, and a PATH with the real clients.
-    fn environment(&self) -> Vec<(String, String)> {
+    pub fn environment(&self) -> Vec<(String, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
         let binary = Path::new(env!("CARGO_BIN_EXE_ondol"))
             .parent()
@@ -161,13 +192,15 @@ impl Ondol {
             ("KUBECONFIG".to_owned(), self.kubeconfig().display().to_string()),
             ("HOME".to_owned(), self.home().display().to_string()),
         ];
-        if self.is_up {
+        if self.home().join("region/endpoint.json").exists() {
             let said = Command::new(env!("CARGO_BIN_EXE_ondol"))
                 .arg("env")
                 .env("ONDOL_HOME", self.home())
                 .output();
-            let said = Said::of(said.expect("ondol starts")).ok();
+            // It says nothing while the region is being started again.
+            let said = Said::of(said.expect("ondol starts"));
             let exports = said
+                .stdout
                 .lines()
                 .filter_map(|line| line.strip_prefix("export ")?.split_once('='));
             environment
@@ -176,36 +209,36 @@ impl Ondol {
         environment
     }
 
-    /// Ends everything and checks that nothing of it is left on the machine.
-    pub fn down(mut self) {
-        self.run(["down", "--purge"]).ok();
-        self.is_up = false;
-        assert_eq!(self.left_behind(), Vec::<String>::new(), "left after `ondol down`");
+    /// Remembers what there is of this Ondol on the machine.
+    pub fn look(&self) {
+        self.footprint.borrow_mut().look(self);
     }
 
-    /// Processes, mounts and control groups that name this Ondol's state directory.
-    fn left_behind(&self) -> Vec<String> {
-        let home = self.home().display().to_string();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut left: Vec<String> = mounts
-            .lines()
-            .filter(|line| line.contains(&home))
-            .map(|line| format!("mount {line}"))
-            .collect();
-        for entry in std::fs::read_dir("/proc").expect("/proc can be listed").flatten() {
-            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            if command.contains(&home) {
-                left.push(format!("process {}: {command}", entry.file_name().to_string_lossy()));
-            }
-        }
-        left
+    /// What is there of all that was seen, and must not be when the Ondol is down.
+    pub fn left(&self) -> Vec<String> {
+        self.footprint.borrow().left(self.home())
+    }
+
+    /// Ends everything and checks that nothing of it is left on the machine.
+    pub fn down(self) {
+        self.look();
+        self.run(["down", "--purge"]).ok();
+        assert_eq!(self.left(), Vec::<String>::new(), "left after `ondol down`");
+    }
+
+    /// The address of load balancers by host name, as the region process wrote it down.
+    pub fn http_address(&self) -> String {
+        let text = std::fs::read(self.home().join("region/endpoint.json")).expect("the region runs");
+        let endpoint: aws_types::region_files::RegionEndpoint =
+            serde_json::from_slice(&text).expect("its file is JSON");
+        let port = endpoint.load_balancer_port.expect("load balancers listen");
+        format!("127.0.0.1:{port}")
     }
 }
 
 impl Drop for Ondol {
     fn drop(&mut self) {
-        if !self.is_up {
+        if !std::thread::panicking() && self.processes().ours.is_empty() {
             return;
         }
         let log = std::fs::read_to_string(self.home().join("region/log")).unwrap_or_default();
@@ -237,4 +270,27 @@ pub fn fetch(address: &str, host: &str) -> Result<(String, String), String> {
         .split_once("\r\n\r\n")
         .ok_or_else(|| format!("no answer: {answer:?}"))?;
     Ok((head.lines().next().unwrap_or_default().to_owned(), body.to_owned()))
+}
+
+/// Waits until a command says what it should.
+pub async fn until(what: &str, say: impl Fn() -> Said, is_so: impl Fn(&str) -> bool) -> String {
+    let waited = wait_until(what, PATIENCE, async || {
+        let said = say();
+        if said.code == Some(0) && is_so(&said.stdout) {
+            Ok(said.stdout)
+        } else {
+            Err(format!("{said:?}"))
+        }
+    });
+    waited.await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Waits until the page of a load balancer comes.
+pub async fn page_comes(ondol: &Ondol, host: &str, expected: &str) {
+    let address = ondol.http_address();
+    let waited = wait_until("the page", PATIENCE, async || match fetch(&address, host) {
+        Ok((status, body)) if status.contains("200") && body.contains(expected) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    waited.await.unwrap_or_else(|error| panic!("{error}"));
 }
