@@ -120,7 +120,8 @@ pub(crate) fn agent_config(
         limits: node_agent::Limits {
             memory: enforcement.memory,
             cpu: enforcement.processors,
-            reason: enforcement.reason.clone(),
+            // The Node says itself that they are not.
+            reason: enforcement.reason.replacen("limits are not enforced: ", "", 1),
         },
         cluster_dns: vec![IpAddr::V4(cluster.dns_address())],
         cluster_domain: "cluster.local".to_owned(),

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use access_rules::User;
 use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec, LoadBalancer};
-use cluster_lifecycle::system_pods::{self, SystemAddon, SystemPodSettings};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use kube_api::{
     Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens,
     TokenAuthenticator, VersionInfo,
@@ -76,7 +74,7 @@ impl Cluster {
         format!("https://{}:443", self.api_address())
     }
 
-    fn api_address(&self) -> Ipv4Addr {
+    pub(super) fn api_address(&self) -> Ipv4Addr {
         self.spec.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST)
     }
 
@@ -409,41 +407,4 @@ async fn listen(directory: &Path) -> io::Result<(TcpListener, u16)> {
         instances::write_json(&path, &EndpointRecord { port })?;
     }
     Ok((listener, port))
-}
-
-impl Cluster {
-    /// Makes the objects of the system pods that are not there. What is there belongs to the user.
-    async fn install_system_pods(&self) -> Result<(), HostError> {
-        let settings = SystemPodSettings {
-            image: format!("ondol.local/system:{}", env!("CARGO_PKG_VERSION")),
-            api_address: self.api_address(),
-            cluster_dns: self.dns_address(),
-        };
-        for addon in SystemAddon::ALL {
-            for (gvk, object) in
-                system_pods::objects(addon, &settings).map_err(failed("read the manifest", addon.name()))?
-            {
-                let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(&gvk.group, &gvk.version, &gvk.kind));
-                let api: Api<DynamicObject> = match object.namespace() {
-                    Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
-                    None => Api::all_with(self.client.clone(), &kind),
-                };
-                let text = serde_json::to_vec(&object).map_err(failed("encode the manifest", addon.name()))?;
-                let object: DynamicObject =
-                    serde_json::from_slice(&text).map_err(failed("encode the manifest", addon.name()))?;
-                // Asked for first: a Service that is there holds its address, and a second one is refused for that.
-                let name = object.metadata.name.as_deref().unwrap_or_default();
-                let known = api.get_metadata_opt(name).await;
-                if known.map_err(failed("look for the add-on", addon.name()))?.is_some() {
-                    continue;
-                }
-                match api.create(&PostParams::default(), &object).await {
-                    Ok(_) => {}
-                    Err(kube::Error::Api(status)) if status.code == 409 => {}
-                    Err(error) => return Err(failed("install the add-on", addon.name())(error)),
-                }
-            }
-        }
-        Ok(())
-    }
 }

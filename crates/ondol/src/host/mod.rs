@@ -6,6 +6,7 @@ mod instances;
 mod network;
 mod nodes;
 mod simulated;
+mod system_pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

@@ -33,7 +33,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     (
         "desiredCapacity: 2",
         "desiredCapacity: 9",
-        &["desiredCapacity", "maxSize"],
+        &["managedNodeGroups[0]", "desired capacity 9", "max size 4"],
     ),
     (
         "  - name: workers\n    instance",

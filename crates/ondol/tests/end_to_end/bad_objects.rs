@@ -23,7 +23,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: default}}",
-        &["resource name may not be empty"],
+        &["metadata.name: Required value: name or generateName is required"],
     ),
     (
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: Not_A_Name}}",
@@ -92,6 +92,9 @@ async fn objects_are_refused_in_upstreams_words_and_what_was_there_stays() {
     ondol.down();
 }
 
+/// A pod that the API server takes and no node can start.
+const MISSPELT: &str = "{apiVersion: v1, kind: Pod, metadata: {name: misspelt}, spec: {containers: [{name: a, image: 'busybox:no:such'}]}}";
+
 #[tokio::test]
 async fn an_image_that_cannot_be_pulled_is_named_on_the_pod() {
     let Some(provisions) = provisions() else { return };
@@ -101,9 +104,9 @@ async fn an_image_that_cannot_be_pulled_is_named_on_the_pod() {
     ondol
         .kubectl(["run", "astray", "--image=registry.invalid/astray:1", "--restart=Never"])
         .ok();
-    ondol
-        .kubectl(["run", "misspelt", "--image=busybox:no:such", "--restart=Never"])
-        .ok();
+    let misspelt = ondol.home().join("misspelt.yaml");
+    fs::write(&misspelt, MISSPELT).expect("the file can be written");
+    ondol.kubectl(["create", "-f", &misspelt.to_string_lossy()]).ok();
     let waiting = |pod: &'static str| {
         let path = "jsonpath={.status.containerStatuses[0].state.waiting}";
         ondol.kubectl(["get", "pod", pod, "-o", path])

@@ -94,7 +94,7 @@ impl Siege {
 
     /// Runs `ondol` beside us.
     fn start(&self, arguments: &[&str]) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ondol"));
+        let mut command = Command::new(self.ondol.binary());
         command.args(arguments).envs(self.ondol.environment());
         command
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod footprint;
 pub mod processes;
+pub mod user;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -14,6 +15,7 @@ use supervision::wait_until;
 use tempfile::TempDir;
 
 use footprint::Footprint;
+use user::User;
 
 /// The manifests that users are shown.
 pub const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
@@ -84,8 +86,11 @@ pub fn provisions() -> Option<Provisions> {
 
 /// One Ondol, with a state directory and ports of its own.
 pub struct Ondol {
-    home: TempDir,
+    /// Kept until the Ondol is gone.
+    _directory: Option<TempDir>,
+    home: PathBuf,
     provisions: Provisions,
+    user: Option<User>,
     footprint: RefCell<Footprint>,
 }
 
@@ -99,13 +104,26 @@ impl Ondol {
 
     /// A state directory in which no region runs yet.
     pub fn down_yet(provisions: Provisions) -> Self {
-        let home = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("o")
             .tempdir()
             .expect("a temporary directory can be made");
         Self {
-            home,
+            home: directory.path().to_path_buf(),
+            _directory: Some(directory),
             provisions,
+            user: None,
+            footprint: RefCell::new(Footprint::before()),
+        }
+    }
+
+    /// The same for an ordinary user, who runs everything.
+    pub fn of_user(provisions: Provisions, user: User) -> Self {
+        Self {
+            home: user.directory("o"),
+            _directory: None,
+            provisions,
+            user: Some(user),
             footprint: RefCell::new(Footprint::before()),
         }
     }
@@ -126,7 +144,23 @@ impl Ondol {
 
     /// The state directory.
     pub fn home(&self) -> &Path {
-        self.home.path()
+        &self.home
+    }
+
+    /// A file with this content, which the user may read.
+    pub fn file(&self, name: &str, content: &str) -> String {
+        let path = self.home.join(name);
+        std::fs::write(&path, content).expect("a file can be written");
+        if let Some(user) = &self.user {
+            user.owns(&path);
+        }
+        path.display().to_string()
+    }
+
+    /// A manifest that users are shown, where the user may read it.
+    pub fn example(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(Path::new(EXAMPLES).join(name)).expect("the example is there");
+        self.file(name, &text)
     }
 
     /// The kubeconfig that this Ondol's clusters are written to.
@@ -136,37 +170,59 @@ impl Ondol {
 
     /// Runs `ondol`.
     pub fn run<const N: usize>(&self, arguments: [&str; N]) -> Said {
-        self.command(Path::new(env!("CARGO_BIN_EXE_ondol")), arguments)
+        self.command(&self.binary(), arguments)
     }
 
     /// Runs the real kubectl as the user that `create cluster` wrote down.
     pub fn kubectl<const N: usize>(&self, arguments: [&str; N]) -> Said {
-        self.command(&self.provisions.tools.join("kubectl"), arguments)
+        self.command(&self.tool("kubectl"), arguments)
     }
 
     /// The same with any number of arguments.
     pub fn kubectl_with(&self, arguments: &[&str]) -> Said {
-        self.command(&self.provisions.tools.join("kubectl"), arguments)
+        self.command(&self.tool("kubectl"), arguments)
     }
 
     /// Runs the real AWS CLI against this region.
     pub fn aws<const N: usize>(&self, arguments: [&str; N]) -> Said {
-        self.command(&self.provisions.tools.join("aws"), arguments)
+        self.command(&self.tool("aws"), arguments)
     }
 
     /// The program.
-    pub fn binary(&self) -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_ondol"))
+    pub fn binary(&self) -> PathBuf {
+        self.bin(
+            Path::new(env!("CARGO_BIN_EXE_ondol"))
+                .parent()
+                .expect("it is in a directory"),
+        )
+        .join("ondol")
+    }
+
+    fn tool(&self, name: &str) -> PathBuf {
+        self.bin(&self.provisions.tools).join(name)
+    }
+
+    /// A directory of programs, or the one where an ordinary user has them.
+    fn bin(&self, others: &Path) -> PathBuf {
+        self.user.as_ref().map_or_else(|| others.to_path_buf(), User::bin)
     }
 
     /// Loads a test image.
     pub fn load_image(&self, name: &str) {
-        let archive = self.provisions.archive(name);
+        let mut archive = self.provisions.archive(name);
+        if let Some(user) = &self.user {
+            let copy = user.directory("archives").join(format!("{name}.tar"));
+            std::fs::copy(&archive, &copy).expect("the archive can be copied");
+            archive = copy;
+        }
         self.run(["image", "load", &archive.to_string_lossy()]).ok();
     }
 
     fn command<S: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = S>) -> Said {
-        let mut command = Command::new(program);
+        let mut command = self
+            .user
+            .as_ref()
+            .map_or_else(|| Command::new(program), |user| user.command(program));
         command.args(arguments).envs(self.environment());
         Said::of(
             command
@@ -178,15 +234,12 @@ impl Ondol {
     /// What `ondol env` tells a shell, and a PATH with the real clients.
     pub fn environment(&self) -> Vec<(String, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
-        let binary = Path::new(env!("CARGO_BIN_EXE_ondol"))
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .display()
-            .to_string();
+        let (tools, binary) = (self.tool(""), self.binary());
+        let binary = binary.parent().unwrap_or(Path::new("/"));
         let mut environment = vec![
             (
                 "PATH".to_owned(),
-                format!("{}:{binary}:{path}", self.provisions.tools.display()),
+                format!("{}:{}:{path}", tools.display(), binary.display()),
             ),
             ("ONDOL_HOME".to_owned(), self.home().display().to_string()),
             ("KUBECONFIG".to_owned(), self.kubeconfig().display().to_string()),

@@ -84,8 +84,8 @@ pub async fn nodes(client: &Client) -> Result<BTreeMap<String, String>, kube::Er
     Ok(named.collect())
 }
 
-/// Whether everything is as it should be: `wanted` nodes and no other, all Ready, every Deployment and DaemonSet complete,
-/// nothing still ending. Err says what is not.
+/// Whether everything is as it should be: `wanted` nodes and no other, all Ready, every DaemonSet and the user's Deployments complete, nothing still
+/// ending. Err says what is not. (The names' servers are left out: their readiness is asked for every ten seconds only.)
 pub async fn is_settled(client: &Client, wanted: usize) -> Result<(), String> {
     let failed = |error: kube::Error| error.to_string();
     let all = ListParams::default();
@@ -111,7 +111,7 @@ pub async fn is_settled(client: &Client, wanted: usize) -> Result<(), String> {
             return Err(format!("pod {} on {node:?} is ending or waits", pod.name_any()));
         }
     }
-    let deployments = Api::<Deployment>::all(client.clone())
+    let deployments = Api::<Deployment>::namespaced(client.clone(), "default")
         .list(&all)
         .await
         .map_err(failed)?;
