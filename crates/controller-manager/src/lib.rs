@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use clock::{Clock, Random};
 use controllers::{
-    DaemonSets, Deployments, DisruptionBudgets, EndpointSlices, EndpointsObjects, Jobs, LoadBalancers, NodeLifecycle,
-    PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, TaintEviction,
+    CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSlices, EndpointsObjects, Jobs, LoadBalancers,
+    NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, StatefulSets, TaintEviction,
 };
 use kube::Client;
 use kube_types::ObjectKey;
@@ -56,6 +56,7 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
         Box::new(Deployments),
         Box::new(ReplicaSets),
         Box::new(DaemonSets),
+        Box::new(StatefulSets),
         Box::new(EndpointsObjects),
         Box::new(EndpointSlices),
         Box::new(ServiceAccounts),
@@ -72,6 +73,7 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
         Box::new(PodGarbage),
         Box::new(DisruptionBudgets),
         Box::new(Jobs),
+        Box::new(CronJobs),
     ]
 }
 

@@ -23,6 +23,21 @@ where
     O: Observed,
     K: Observed,
 {
+    claim_members(owner, selector, world, |_| true)
+}
+
+/// The same among objects that `is_member` says could be the owner's: others are neither counted nor adopted.
+pub(crate) fn claim_members<O, K>(
+    owner: &O,
+    selector: &LabelSelector,
+    world: &World,
+    is_member: impl Fn(&K) -> bool,
+) -> Claim<K>
+where
+    O: Observed,
+    K: Observed,
+{
+    let fits = |object: &K| matches(selector, object.metadata()) && is_member(object);
     let metadata = owner.metadata();
     let deleting = metadata.deletion_timestamp.is_some();
     let uid = metadata.uid.as_deref().unwrap_or_default();
@@ -31,7 +46,7 @@ where
         steps: Vec::new(),
     };
     for object in K::index(world).controlled_by(uid) {
-        if matches(selector, object.metadata()) {
+        if fits(object) {
             claim.owned.push(object.clone());
         } else if !deleting {
             claim.steps.push(release(object.as_ref(), uid));
@@ -40,7 +55,7 @@ where
     if !deleting {
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         for object in K::index(world).orphans_in(namespace) {
-            if object.metadata().deletion_timestamp.is_none() && matches(selector, object.metadata()) {
+            if object.metadata().deletion_timestamp.is_none() && fits(object) {
                 claim.steps.push(adopt(object.as_ref(), controller_reference(owner)));
                 claim.owned.push(object.clone());
             }

@@ -60,7 +60,7 @@ impl Controller for DaemonSets {
             steps,
             ..Plan::default()
         };
-        let revision = history::revision(set, world);
+        let revision = history::present(set, world);
         plan.steps.extend(revision.step);
         let state = State {
             set,

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod claim;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;
@@ -17,12 +18,15 @@ mod node_lifecycle;
 mod pod;
 mod pod_garbage;
 mod replica_set;
+mod revision;
 mod root_ca;
 mod selected;
 mod service_account;
+mod stateful_set;
 mod taint_eviction;
 mod template;
 
+pub use cron_job::CronJobs;
 pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
 pub use disruption::DisruptionBudgets;
@@ -35,6 +39,7 @@ pub use pod_garbage::PodGarbage;
 pub use replica_set::ReplicaSets;
 pub use root_ca::RootCertificates;
 pub use service_account::ServiceAccounts;
+pub use stateful_set::StatefulSets;
 pub use taint_eviction::TaintEviction;
 
 #[cfg(test)]

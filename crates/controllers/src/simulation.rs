@@ -36,6 +36,10 @@ macro_rules! for_object {
             AnyObject::DaemonSet($value) => $body,
             AnyObject::ControllerRevision($value) => $body,
             AnyObject::Job($value) => $body,
+            AnyObject::StatefulSet($value) => $body,
+            AnyObject::CronJob($value) => $body,
+            AnyObject::PersistentVolumeClaim($value) => $body,
+            AnyObject::ResourceQuota($value) => $body,
             other => panic!("the simulation has no {}", other.kind()),
         }
     };
@@ -158,7 +162,8 @@ impl Simulation {
             };
         }
         keys!(Deployment => deployments, ReplicaSet => replica_sets, DaemonSet => daemon_sets, Service => services,
-              Namespace => namespaces, Node => nodes, Pod => pods, Job => jobs)
+              Namespace => namespaces, Node => nodes, Pod => pods, Job => jobs, StatefulSet => stateful_sets,
+              CronJob => cron_jobs, ResourceQuota => resource_quotas)
     }
 
     fn apply(&mut self, plan: Plan) {
@@ -216,6 +221,9 @@ impl Simulation {
             "ReplicaSet" => self.patch_typed::<k8s_openapi::api::apps::v1::ReplicaSet>(target, patch),
             "Deployment" => self.patch_typed::<k8s_openapi::api::apps::v1::Deployment>(target, patch),
             "Service" => self.patch_typed::<k8s_openapi::api::core::v1::Service>(target, patch),
+            "PersistentVolumeClaim" => {
+                self.patch_typed::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(target, patch)
+            }
             other => panic!("the simulation does not patch {other}"),
         }
     }
@@ -243,6 +251,7 @@ impl Simulation {
             "ReplicaSet" => drop(self.world.replica_sets.remove(&key)),
             "EndpointSlice" => drop(self.world.endpoint_slices.remove(&key)),
             "Endpoints" => drop(self.world.endpoints.remove(&key)),
+            "Job" => drop(self.world.jobs.remove(&key)),
             "Node" => drop(self.world.nodes.remove(&key)),
             "ControllerRevision" => drop(self.world.controller_revisions.remove(&key)),
             other => panic!("the simulation does not delete {other}"),

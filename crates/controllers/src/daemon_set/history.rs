@@ -6,13 +6,10 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-use kube_types::dynamic::Object;
 use plan::{Change, Step, World, controller_reference};
-use serde::Serialize;
 
 use super::REVISION_HASH;
-use crate::template;
+use crate::{revision, template};
 
 /// The revision of the present template.
 pub(super) struct Revision {
@@ -22,34 +19,15 @@ pub(super) struct Revision {
     pub step: Option<Step>,
 }
 
-/// The patch that restores a template, which is what a revision holds.
-#[derive(Serialize)]
-struct Data<'a> {
-    spec: DataSpec<'a>,
-}
-
-#[derive(Serialize)]
-struct DataSpec<'a> {
-    template: DataTemplate<'a>,
-}
-
-#[derive(Serialize)]
-struct DataTemplate<'a> {
-    #[serde(rename = "$patch")]
-    patch: &'static str,
-    #[serde(flatten)]
-    template: &'a PodTemplateSpec,
-}
-
 /// The revision of the set's template, made when it is new and given the highest number when an old one came back.
-pub(super) fn revision(set: &DaemonSet, world: &World) -> Revision {
+pub(super) fn present(set: &DaemonSet, world: &World) -> Revision {
     let template = set.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
     let hash = template::hash(&template, set.status.as_ref().and_then(|status| status.collision_count));
     let uid = set.metadata.uid.as_deref().unwrap_or_default();
     let known: Vec<&Arc<ControllerRevision>> = world.controller_revisions.controlled_by(uid).collect();
     let newest = known.iter().map(|revision| revision.revision).max().unwrap_or(0);
-    let present = known.iter().find(|revision| hash_of(revision) == Some(&hash));
-    let step = match present {
+    let found = known.iter().find(|revision| hash_of(revision) == Some(&hash));
+    let step = match found {
         Some(present) if present.revision == newest => None,
         Some(present) => {
             let mut renumbered = present.as_ref().clone();
@@ -96,18 +74,6 @@ fn made(set: &DaemonSet, template: &PodTemplateSpec, hash: &str, number: i64) ->
         .and_then(|metadata| metadata.labels.clone())
         .unwrap_or_default();
     labels.insert(REVISION_HASH.to_owned(), hash.to_owned());
-    let data = Data {
-        spec: DataSpec {
-            template: DataTemplate {
-                patch: "replace",
-                template,
-            },
-        },
-    };
-    // A template is plain data: its serialisation has no failing case.
-    let data = Object::from_typed(&data)
-        .ok()
-        .map(|object| RawExtension(object.0.into()));
     ControllerRevision {
         metadata: ObjectMeta {
             namespace: set.metadata.namespace.clone(),
@@ -117,7 +83,7 @@ fn made(set: &DaemonSet, template: &PodTemplateSpec, hash: &str, number: i64) ->
             owner_references: Some(vec![controller_reference(set)]),
             ..ObjectMeta::default()
         },
-        data,
+        data: revision::data(template),
         revision: number,
     }
 }
