@@ -4,8 +4,10 @@
 //! the note becomes part of the count. Whatever is interrupted in between is found again.
 
 mod counting;
+mod failure_policy;
 mod indexes;
 mod pods;
+mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +24,10 @@ use plan::{
 
 use crate::claim::{Claim, claim};
 use crate::pod;
+use verdict::End;
 
 /// The Job controller.
 pub struct Jobs;
-
-/// Why a job has failed.
-struct Failure {
-    reason: &'static str,
-    message: &'static str,
-}
 
 impl Controller for Jobs {
     type Root = Job;
@@ -74,11 +71,11 @@ impl Controller for Jobs {
         if !suspended && status.start_time.is_none() {
             status.start_time = Some(whole_seconds(now));
         }
-        let failure = failure(spec, &status, now);
-        let complete = failure.is_none() && is_complete(spec, &status, active.len());
+        let ended: Vec<&Pod> = noted.iter().map(AsRef::as_ref).collect();
+        let end = verdict::of(job, spec, &status, &ended, active.len(), now);
         let uncounted = counting::is_pending(&status);
         let mut work = Vec::new();
-        if failure.is_some() || complete || suspended {
+        if end.is_some() || suspended {
             work.extend(active.iter().map(|pod| pods::deletion(job, pod)));
         } else {
             let (steps, delay) = pods::manage(job, spec, &status, &active, &owned, now);
@@ -87,9 +84,9 @@ impl Controller for Jobs {
         }
         observe(&mut status, &owned, &active);
         suspend_condition(job, &mut status, suspended, now);
-        // The end is told when every pod has been counted and none runs any more.
-        if active.is_empty() && !uncounted && status.terminating == Some(0) {
-            finish(job, &mut status, failure.as_ref(), complete, now, &mut plan);
+        if let Some(end) = &end {
+            let is_over = active.is_empty() && !uncounted && status.terminating == Some(0);
+            finish(job, &mut status, end, is_over, now, &mut plan);
         }
         if job.status.as_ref() != Some(&status) {
             let mut told = job.clone();
@@ -150,22 +147,6 @@ fn after_the_end(
     plan
 }
 
-fn failure(spec: &JobSpec, status: &JobStatus, now: Timestamp) -> Option<Failure> {
-    let failed = status.failed.unwrap_or(0) + counting::pending_failures(status);
-    if failed > spec.backoff_limit.unwrap_or(6) {
-        return Some(Failure {
-            reason: "BackoffLimitExceeded",
-            message: "Job has reached the specified backoff limit",
-        });
-    }
-    let limit = Duration::from_secs(u64::try_from(spec.active_deadline_seconds?).unwrap_or(0));
-    let start = status.start_time.as_ref()?;
-    (since(start, now) >= limit).then_some(Failure {
-        reason: "DeadlineExceeded",
-        message: "Job was active longer than specified deadline",
-    })
-}
-
 fn deadline_left(job: &Job, spec: &JobSpec, now: Timestamp) -> Option<Duration> {
     let limit = Duration::from_secs(u64::try_from(spec.active_deadline_seconds?).unwrap_or(0));
     let passed = job
@@ -186,53 +167,30 @@ fn observe(status: &mut JobStatus, owned: &[Arc<Pod>], active: &[&Arc<Pod>]) {
     status.terminating = Some(count(terminating.count()));
 }
 
-/// Without a number of completions one success is enough, once all other pods have ended.
-fn is_complete(spec: &JobSpec, status: &JobStatus, active: usize) -> bool {
-    let succeeded = status.succeeded.unwrap_or(0) + counting::pending_successes(status);
-    match spec.completions {
-        Some(wanted) if pods::is_indexed(spec) => {
-            i32::try_from(indexes::parse(status.completed_indexes.as_deref()).len()).unwrap_or(i32::MAX) >= wanted
-        }
-        Some(wanted) => succeeded >= wanted,
-        None => succeeded > 0 && active == 0,
-    }
-}
-
-fn finish(
-    job: &Job,
-    status: &mut JobStatus,
-    failure: Option<&Failure>,
-    complete: bool,
-    now: Timestamp,
-    plan: &mut Plan,
-) {
-    let time = || Some(whole_seconds(now));
-    let condition = |kind: &str, reason: &str, message: &str| JobCondition {
+/// Announces the end; and tells it once every pod has been counted and none runs any more.
+fn finish(job: &Job, status: &mut JobStatus, end: &End, is_over: bool, now: Timestamp, plan: &mut Plan) {
+    let condition = |kind: &str| JobCondition {
         type_: kind.to_owned(),
         status: "True".to_owned(),
-        reason: Some(reason.to_owned()),
-        message: Some(message.to_owned()),
-        last_probe_time: time(),
-        last_transition_time: time(),
+        reason: Some(end.reason.clone()),
+        message: Some(end.message.clone()),
+        last_probe_time: Some(whole_seconds(now)),
+        last_transition_time: Some(whole_seconds(now)),
     };
+    let (announcement, told) = end.conditions();
     let conditions = status.conditions.get_or_insert_default();
-    let (kind, reason, message) = match failure {
-        Some(failure) => {
-            conditions.push(condition("FailureTarget", failure.reason, failure.message));
-            conditions.push(condition("Failed", failure.reason, failure.message));
-            (EventType::Warning, failure.reason, failure.message)
-        }
-        None if complete => {
-            let message = "Reached expected number of succeeded pods";
-            conditions.push(condition("SuccessCriteriaMet", "CompletionsReached", message));
-            conditions.push(condition("Complete", "CompletionsReached", message));
-            status.completion_time = time();
-            (EventType::Normal, "Completed", "Job completed")
-        }
-        None => {
-            status.conditions = status.conditions.take().filter(|conditions| !conditions.is_empty());
-            return;
-        }
+    if conditions.iter().all(|known| known.type_ != announcement) {
+        conditions.push(condition(announcement));
+    }
+    if !is_over {
+        return;
+    }
+    conditions.push(condition(told));
+    let (kind, reason, message) = if end.is_success {
+        status.completion_time = Some(whole_seconds(now));
+        (EventType::Normal, "Completed", "Job completed")
+    } else {
+        (EventType::Warning, end.reason.as_str(), end.message.as_str())
     };
     plan.events.push(EventRecord {
         regarding: object_reference(job),

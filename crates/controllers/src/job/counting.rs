@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::{JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use plan::{Change, MetadataPatch, Step, Target};
 
+use super::failure_policy::{self, Verdict};
 use super::{indexes, pods};
 use crate::pod;
 
@@ -84,6 +85,7 @@ pub(super) fn count(status: &mut JobStatus, spec: &JobSpec, owned: &[Arc<Pod>]) 
     settle(&mut notes.succeeded, &mut status.succeeded);
     settle(&mut notes.failed, &mut status.failed);
     let mut completed = indexes::parse(status.completed_indexes.as_deref());
+    let mut failed_indexes = indexes::parse(status.failed_indexes.as_deref());
     let mut to_release = Vec::new();
     for pod in owned.iter().filter(|pod| is_tracked(pod)) {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -102,8 +104,15 @@ pub(super) fn count(status: &mut JobStatus, spec: &JobSpec, owned: &[Arc<Pod>]) 
             }
             "Succeeded" if !known => succeeded.push(uid),
             "Succeeded" => {}
-            "Failed" if !known => failed.push(uid),
-            "Failed" => {}
+            "Failed" => {
+                let verdict = failure_policy::verdict(spec, pod);
+                if pods::has_failed_for_good(spec, pod, &verdict) {
+                    failed_indexes.extend(pods::index_of(pod));
+                }
+                if !known && verdict != Verdict::Ignore {
+                    failed.push(uid);
+                }
+            }
             // A pod that is deleted before it ended has failed, once nothing runs of it any more.
             _ if pod::is_deleting(pod) && pod::node_name(pod).is_empty() => failed.push(uid),
             _ => continue,
@@ -113,6 +122,9 @@ pub(super) fn count(status: &mut JobStatus, spec: &JobSpec, owned: &[Arc<Pod>]) 
     status.completed_indexes = pods::is_indexed(spec)
         .then(|| indexes::format(&completed))
         .filter(|text| !text.is_empty());
+    status.failed_indexes = spec
+        .backoff_limit_per_index
+        .map(|_limit| indexes::format(&failed_indexes));
     for list in [&mut notes.succeeded, &mut notes.failed] {
         *list = list.take().filter(|list| !list.is_empty());
     }

@@ -10,11 +10,15 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod}
 use plan::{Change, Step, controller_reference, since};
 
 use super::counting::{self, FINALIZER};
+use super::failure_policy::{self, Verdict};
 use super::{indexes, told};
 use crate::pod;
 
 /// Annotation and label with a pod's completion index.
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
+/// Annotation with how often a pod's index had failed before.
+const FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
 
 /// Delay after the first failed pod; doubles with each further one (upstream's `JobBackOff`).
 const FIRST_DELAY: Duration = Duration::from_secs(10);
@@ -40,9 +44,10 @@ pub(super) fn manage(
     now: Timestamp,
 ) -> (Vec<Step>, Option<Duration>) {
     let parallelism = spec.parallelism.unwrap_or(1);
+    let lost = super::count(indexes::parse(status.failed_indexes.as_deref()).len());
     let succeeded = status.succeeded.unwrap_or(0) + counting::pending_successes(status);
     let wanted = match spec.completions {
-        Some(completions) => parallelism.min(completions - succeeded).max(0),
+        Some(completions) => parallelism.min(completions - succeeded - lost).max(0),
         // A queue of work: once one pod has succeeded, no more are started.
         None if succeeded > 0 => super::count(active.len()).min(parallelism),
         None => parallelism,
@@ -63,19 +68,82 @@ pub(super) fn manage(
             .map(|pod| deletion(job, pod));
         return (steps.collect(), None);
     }
-    let missing = wanted - active.len();
+    let ending = if waits_for_the_end(spec) {
+        owned
+            .iter()
+            .filter(|pod| pod::is_deleting(pod) && !pod::is_terminal(pod))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let missing = wanted.saturating_sub(active.len() + ending.len());
     if missing == 0 {
         return (Vec::new(), None);
     }
-    if let Some(left) = delay_left(owned, now) {
+    let failed: Vec<&Arc<Pod>> = owned.iter().filter(|pod| pod::phase(pod) == "Failed").collect();
+    if spec.backoff_limit_per_index.is_none()
+        && let Some(left) = delay_left(&failed, now)
+    {
         return (Vec::new(), Some(left));
     }
-    let free = is_indexed(spec).then(|| free_indexes(spec, status, active));
-    let steps = (0..missing).filter_map(|number| match &free {
-        Some(free) => free.get(number).map(|index| creation(job, spec, Some(*index))),
-        None => Some(creation(job, spec, None)),
+    if !is_indexed(spec) {
+        return ((0..missing).map(|_| creation(job, spec, None, 0)).collect(), None);
+    }
+    let taken = active.iter().copied().chain(ending);
+    let mut steps = Vec::new();
+    let mut wait: Option<Duration> = None;
+    for index in free_indexes(spec, status, taken) {
+        let of_index: Vec<&Arc<Pod>> = failed
+            .iter()
+            .copied()
+            .filter(|pod| index_of(pod) == Some(index))
+            .collect();
+        let left = spec
+            .backoff_limit_per_index
+            .and_then(|_limit| delay_left(&of_index, now));
+        match left {
+            Some(left) => wait = Some(wait.map_or(left, |wait| wait.min(left))),
+            None => steps.push(creation(job, spec, Some(index), failures(spec, &of_index))),
+        }
+    }
+    steps.truncate(missing);
+    (steps, wait)
+}
+
+/// Does a pod count as there until it has ended altogether? Source of the rule: `onlyReplaceFailedPods`.
+fn waits_for_the_end(spec: &JobSpec) -> bool {
+    match spec.pod_replacement_policy.as_deref() {
+        Some(policy) => policy == "Failed",
+        None => spec.pod_failure_policy.is_some(),
+    }
+}
+
+/// How often an index has failed, as its failed pods tell.
+fn failures(spec: &JobSpec, failed: &[&Arc<Pod>]) -> i32 {
+    let counted = failed.iter().map(|pod| {
+        let ignored = failure_policy::verdict(spec, pod) == Verdict::Ignore;
+        failures_before(pod) + i32::from(!ignored)
     });
-    (steps.collect(), None)
+    counted.max().unwrap_or(0)
+}
+
+/// How often the pod's index had failed before the pod was made.
+fn failures_before(pod: &Pod) -> i32 {
+    let annotations = pod.metadata.annotations.as_ref();
+    let text = annotations.and_then(|annotations| annotations.get(FAILURES));
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Is the index of this failed pod lost?
+pub(super) fn has_failed_for_good(spec: &JobSpec, pod: &Pod, verdict: &Verdict) -> bool {
+    let Some(limit) = spec.backoff_limit_per_index else {
+        return false;
+    };
+    match verdict {
+        Verdict::FailIndex => true,
+        Verdict::Count | Verdict::FailJob(_) => failures_before(pod) >= limit,
+        Verdict::Ignore => false,
+    }
 }
 
 /// Deletes a pod of the job.
@@ -88,16 +156,17 @@ pub(super) fn deletion(job: &Job, pod: &Pod) -> Step {
     )
 }
 
-fn free_indexes(spec: &JobSpec, status: &JobStatus, active: &[&Arc<Pod>]) -> Vec<i32> {
-    let done = indexes::parse(status.completed_indexes.as_deref());
-    let running: BTreeSet<i32> = active.iter().filter_map(|pod| index_of(pod)).collect();
+fn free_indexes<'a>(spec: &JobSpec, status: &JobStatus, taken: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<i32> {
+    let mut done = indexes::parse(status.completed_indexes.as_deref());
+    done.extend(indexes::parse(status.failed_indexes.as_deref()));
+    let running: BTreeSet<i32> = taken.filter_map(|pod| index_of(pod)).collect();
     (0..spec.completions.unwrap_or(0))
         .filter(|index| !done.contains(index) && !running.contains(index))
         .collect()
 }
 
 /// Time until the next pod may be started after failures in a row.
-fn delay_left(owned: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
+fn delay_left(failed: &[&Arc<Pod>], now: Timestamp) -> Option<Duration> {
     let ended = |pod: &Arc<Pod>| {
         let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
         statuses
@@ -105,7 +174,6 @@ fn delay_left(owned: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
             .filter_map(|container| container.state.as_ref()?.terminated.as_ref()?.finished_at.clone())
             .max()
     };
-    let failed: Vec<&Arc<Pod>> = owned.iter().filter(|pod| pod::phase(pod) == "Failed").collect();
     let last = failed
         .iter()
         .filter_map(|pod| ended(pod).or_else(|| pod.metadata.creation_timestamp.clone()))
@@ -115,7 +183,7 @@ fn delay_left(owned: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
     delay.checked_sub(since(&last, now)).filter(|left| !left.is_zero())
 }
 
-fn creation(job: &Job, spec: &JobSpec, index: Option<i32>) -> Step {
+fn creation(job: &Job, spec: &JobSpec, index: Option<i32>, failures: i32) -> Step {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let prefix = index.map_or_else(|| name.to_owned(), |index| format!("{name}-{index}"));
     let namespace = job.metadata.namespace.as_deref();
@@ -134,6 +202,10 @@ fn creation(job: &Job, spec: &JobSpec, index: Option<i32>) -> Step {
             .labels
             .get_or_insert_default()
             .insert(INDEX.to_owned(), text);
+        if spec.backoff_limit_per_index.is_some() {
+            let annotations = pod.metadata.annotations.get_or_insert_default();
+            annotations.insert(FAILURES.to_owned(), failures.to_string());
+        }
         let pod_spec = pod.spec.get_or_insert_default();
         pod_spec.hostname = Some(prefix);
         let containers = pod_spec
