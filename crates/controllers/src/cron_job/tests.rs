@@ -75,7 +75,7 @@ fn a_job_begins_at_its_time_and_is_noted_until_it_ends() {
     simulation.advance(601);
     simulation.settle(5);
     let name = format!("report-{}", START + 10);
-    assert_eq!(jobs(&simulation), [name.clone()]);
+    assert_eq!(jobs(&simulation), std::slice::from_ref(&name));
     let job = simulation.world.jobs.named("shop", &name).unwrap();
     assert_eq!(
         job.metadata.annotations.as_ref().unwrap()[SCHEDULED],

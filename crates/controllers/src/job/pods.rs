@@ -80,6 +80,27 @@ pub(super) fn manage(
     if missing == 0 {
         return (Vec::new(), None);
     }
+    creations(
+        job,
+        spec,
+        status,
+        active.iter().copied().chain(ending),
+        missing,
+        owned,
+        now,
+    )
+}
+
+/// Starts what is missing, unless it failed a short time ago.
+fn creations<'a>(
+    job: &Job,
+    spec: &JobSpec,
+    status: &JobStatus,
+    taken: impl Iterator<Item = &'a Arc<Pod>>,
+    missing: usize,
+    owned: &[Arc<Pod>],
+    now: Timestamp,
+) -> (Vec<Step>, Option<Duration>) {
     let failed: Vec<&Arc<Pod>> = owned.iter().filter(|pod| pod::phase(pod) == "Failed").collect();
     if spec.backoff_limit_per_index.is_none()
         && let Some(left) = delay_left(&failed, now)
@@ -89,7 +110,6 @@ pub(super) fn manage(
     if !is_indexed(spec) {
         return ((0..missing).map(|_| creation(job, spec, None, 0)).collect(), None);
     }
-    let taken = active.iter().copied().chain(ending);
     let mut steps = Vec::new();
     let mut wait: Option<Duration> = None;
     for index in free_indexes(spec, status, taken) {
