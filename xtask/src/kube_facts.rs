@@ -1,14 +1,16 @@
 //! Facts about Kubernetes' types that no schema ships: protobuf tags, list keys and patch keys.
 //!
-//! They stand as attributes and markers in the sources of the published crates `k8s-pb` (protobuf) and `k8s-openapi`
-//! (JSON names and kinds). Read are only numbers, names and markers; prose is left behind.
+//! List and patch keys stand as markers in the published crates `k8s-pb` and `k8s-openapi`, protobuf tags in the struct
+//! tags of the published Go modules. Read are only numbers, names and markers; prose is left behind.
 
+mod go_types;
 mod model;
 mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use go_types::GoTypes;
 use model::Model;
 
 use crate::command::{self, TaskError};
@@ -17,7 +19,12 @@ use crate::command::{self, TaskError};
 const SOURCES: &[(&str, &str)] = &[("k8s-pb", "0.9.0"), ("k8s-openapi", "0.29.0")];
 const OPENAPI_FEATURE: &str = "v1_36";
 
-/// Rewrites `object-merge`'s merge keys and `kube-api`'s protobuf table.
+/// The Go modules that declare the types that protobuf carries.
+const GO_MODULES: &[&str] = &["api", "apimachinery", "apiextensions-apiserver", "kube-aggregator"];
+/// The release that is served, and a later one for what its clients send.
+const GO_RELEASES: &[&str] = &["v0.36.3", "v0.37.2"];
+
+/// Rewrites `object-merge`'s merge keys and the protobuf table of `kube-types`.
 pub fn extract() -> Result<(), TaskError> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let [protobuf, openapi] = fetch(&root.join("target/kube-facts"))?;
@@ -26,10 +33,42 @@ pub fn extract() -> Result<(), TaskError> {
         &root.join("crates/object-merge/src/merge_keys.txt"),
         &tables::merge_keys(&model),
     )?;
+    let types = GoTypes::read(&go_modules()?)?;
     write(
-        &root.join("crates/kube-api/src/protobuf/messages.txt"),
-        &tables::messages(&model),
+        &root.join("crates/kube-types/src/protobuf/messages.txt"),
+        &tables::messages(&types),
     )
+}
+
+/// Where the sources of each release's modules lie after the Go toolchain has fetched them.
+fn go_modules() -> Result<Vec<Vec<PathBuf>>, TaskError> {
+    let fetch = |release: &str| {
+        let modules = GO_MODULES
+            .iter()
+            .map(|module| go_module(&format!("k8s.io/{module}"), release));
+        modules.collect()
+    };
+    GO_RELEASES.iter().map(|release| fetch(release)).collect()
+}
+
+/// The published round-trip objects of the release that is served, after the Go toolchain has fetched them.
+pub fn fixtures() -> Result<PathBuf, TaskError> {
+    Ok(go_module("k8s.io/api", GO_RELEASES[0])?.join("testdata/HEAD"))
+}
+
+/// Fetches a Go module; answers where its sources lie.
+pub fn go_module(module: &str, version: &str) -> Result<PathBuf, TaskError> {
+    let wanted = format!("{module}@{version}");
+    let answer = command::output(Command::new("go").args(["mod", "download", "-json", &wanted]))?;
+    let fetched: GoModule =
+        serde_json::from_str(&answer).map_err(|error| TaskError::Unexpected(format!("go mod download: {error}")))?;
+    Ok(fetched.dir)
+}
+
+#[derive(serde::Deserialize)]
+struct GoModule {
+    #[serde(rename = "Dir")]
+    dir: PathBuf,
 }
 
 /// Where the sources lie after cargo has fetched them for a package that only names them.

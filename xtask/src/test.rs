@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::command::{self, TaskError, cargo};
-use crate::{test_images, tools};
+use crate::{kube_facts, test_images, tools};
 
 /// What of the whole test to run.
 #[derive(Args)]
@@ -29,6 +29,12 @@ pub fn run(options: &Options) -> Result<(), TaskError> {
     })?;
     let mut tests = cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]);
+    match run_step("fixtures", kube_facts::fixtures) {
+        Ok(directory) => {
+            tests.env("ONDOL_TEST_KUBERNETES_FIXTURES", directory);
+        }
+        Err(error) => println!("only the objects that tests make themselves are used: {error}"),
+    }
     if !options.without_clients {
         match run_step("clients and images", prepare) {
             Ok((bin, images)) => {

@@ -15,7 +15,7 @@ use crate::authentication::{Anonymous, Authentication, TokenAuthenticator, imper
 use crate::connect::{NodeDialer, NodeTls};
 use crate::health::VersionInfo;
 use crate::metrics::Metrics;
-use crate::negotiate::{Negotiated, negotiate};
+use crate::negotiate::{ANYTHING, Negotiated, negotiate};
 use crate::pki::{ClusterPki, PkiError};
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
@@ -172,7 +172,7 @@ impl KubeApi {
         query: Vec<(String, String)>,
         caller: Caller,
     ) -> Answer {
-        let negotiated = negotiate(request.headers(), &query);
+        let negotiated = negotiate(request.headers(), &query, ANYTHING);
         let wire = negotiated
             .as_ref()
             .map_or_else(|_refused| respond::Wire::default(), |found| found.wire);
@@ -186,6 +186,7 @@ impl KubeApi {
                 form: negotiated
                     .as_ref()
                     .map_or_else(|_refused| registry::Form::Object, |found| found.form),
+                encoding: wire.written.encoding(),
             },
             Err(error) => return respond::status(&error, wire),
         };

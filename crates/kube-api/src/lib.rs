@@ -12,12 +12,12 @@ mod metrics;
 mod negotiate;
 mod openapi;
 pub mod pki;
-mod protobuf;
 pub mod request_info;
 mod resources;
 mod respond;
 mod serve;
 mod tokens;
+mod watch;
 
 pub use api::{Caller, KubeApi, Options, ServeError};
 pub use authentication::{Anonymous, AuthenticationError, TokenAuthenticator};

@@ -5,12 +5,28 @@ mod tests;
 
 use http::HeaderMap;
 use http::header::{ACCEPT, USER_AGENT};
+use kube_types::protobuf;
 use registry::{Form, IncludeObject, StatusError};
 
-use crate::respond::Wire;
+use crate::respond::{Wire, Written};
 
-/// The media types of answers, as a 406 names them.
-const OFFERED: &[&str] = &["application/json", "application/yaml"];
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+
+/// What can be offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Is the kind one of those that have a protobuf form?
+    pub protobuf: bool,
+    /// Is it a stream of events?
+    pub stream: bool,
+}
+
+/// Whatever an error or a document may be written in.
+pub const ANYTHING: Offer = Offer {
+    protobuf: true,
+    stream: false,
+};
 
 /// A negotiated answer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,19 +44,19 @@ struct Range<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
-/// Picks the first range that can be served, best quality first. Types that are not served, such as protobuf, are
-/// passed over.
+/// Picks the first range that can be served, best quality first. Types that are not served, such as CBOR, are passed
+/// over.
 ///
 /// # Errors
 /// 406 when nothing that is accepted can be served.
-pub fn negotiate(headers: &HeaderMap, query: &[(String, String)]) -> Result<Negotiated, StatusError> {
+pub fn negotiate(headers: &HeaderMap, query: &[(String, String)], offer: Offer) -> Result<Negotiated, StatusError> {
     let accept: Vec<&str> = headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
     let mut wire = Wire {
-        yaml: false,
+        written: Written::Json,
         gzip: Wire::reads_gzip(headers),
         pretty: wants_indentation(headers, query),
     };
@@ -52,17 +68,32 @@ pub fn negotiate(headers: &HeaderMap, query: &[(String, String)]) -> Result<Nego
         });
     }
     for range in ranges(&accept) {
-        let yaml = match range.media_type {
-            "application/json" | "*/*" | "application/*" => false,
-            "application/yaml" => true,
+        let written = match range.media_type {
+            JSON | "*/*" | "application/*" => Written::Json,
+            YAML => Written::Yaml,
+            protobuf::MEDIA_TYPE => Written::Protobuf,
             _ => continue,
         };
-        if let Some(form) = form(&range, query)? {
-            wire.yaml = yaml;
-            return Ok(Negotiated { form, wire });
+        match form(&range, query)? {
+            Some(Form::Table { .. } | Form::Object) | None if written == Written::Protobuf && !offer.protobuf => {}
+            // Tables have no protobuf form.
+            Some(Form::Table { .. }) if written == Written::Protobuf => {}
+            // The first type that fits counts, even when it cannot be streamed, as upstream has it.
+            Some(_) if written == Written::Yaml && offer.stream => break,
+            Some(form) => {
+                wire.written = written;
+                return Ok(Negotiated { form, wire });
+            }
+            None => {}
         }
     }
-    Err(StatusError::not_acceptable(OFFERED))
+    let offered = [JSON, YAML, protobuf::MEDIA_TYPE];
+    let offered = offered.into_iter().filter(|one| !offer.stream || *one != YAML);
+    let suffix = if offer.stream { ";stream=watch" } else { "" };
+    let named: Vec<String> = offered.map(|one| format!("{one}{suffix}")).collect();
+    Err(StatusError::not_acceptable(
+        &named.iter().map(String::as_str).collect::<Vec<_>>(),
+    ))
 }
 
 /// Does the client ask for an aggregated discovery document, and in which version?

@@ -27,8 +27,10 @@ pub struct RequestInfo {
     pub resource: String,
     /// Subresource; empty when there is none.
     pub subresource: String,
-    /// Object name; empty for collections.
+    /// Object name; empty for collections, unless their field selector names one.
     pub name: String,
+    /// Does the name come from a field selector, and not from the path?
+    pub selected: bool,
     /// What follows the subresource, for proxies, with its leading slash.
     pub rest: String,
 }
@@ -97,6 +99,7 @@ impl RequestInfo {
         }
         if self.name.is_empty() && matches!(self.verb.as_str(), "list" | "watch" | "deletecollection") {
             self.name = selected_name(query);
+            self.selected = !self.name.is_empty();
         }
     }
 
@@ -119,10 +122,10 @@ impl RequestInfo {
         }
     }
 
-    /// Does the name come from the path, and not from a field selector?
+    /// Does the path name an object?
     #[must_use]
     pub fn names_object(&self) -> bool {
-        !self.name.is_empty() && !matches!(self.verb.as_str(), "list" | "deletecollection")
+        !self.name.is_empty() && !self.selected
     }
 
     /// Requests that may last: watches, and the streams and proxies of connect subresources.

@@ -1,33 +1,27 @@
 //! Requests for resources: from the kind table to the registry's verbs, for every kind alike.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use bytes::Bytes;
-use futures::StreamExt;
+use http::Request;
 use http::header::{CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
-use http::{Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kube_types::GroupVersionResource;
+use kube_types::{GroupVersionResource, protobuf};
 use registry::kinds::{Handler, ResourceKind, Verb};
 use registry::{
-    DeleteOptions, GetOptions, ListOptions, MediaType, Reply, RequestBody, StatusError, Target, WatchOptions,
-    WriteOptions,
+    DeleteOptions, GetOptions, ListOptions, MediaType, Reply, RequestBody, StatusError, Target, WriteOptions,
 };
 
 use crate::api::{Call, KubeApi};
 use crate::connect;
-use crate::protobuf;
+use crate::negotiate::{Offer, negotiate};
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
+use crate::watch;
 
 /// Bodies above 3 MiB are refused. Source: `genericapiserver.Config.MaxRequestBodyBytes`.
 pub(crate) const MAXIMUM_BODY: usize = 3 * 1024 * 1024;
-/// A watch without a deadline of its own gets one between this and twice this.
-const WATCH_SECONDS: u64 = 1800;
 
 /// Answers a request for a resource.
-pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, call: Call) -> Answer {
+pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, mut call: Call) -> Answer {
     let kinds = api.0.registry.kinds();
     let info = &call.info;
     let gvr = GroupVersionResource::new(info.group.clone(), info.version.clone(), info.resource.clone());
@@ -50,12 +44,24 @@ pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, call: Call) ->
         };
     }
     let target = target(kind, gvr, info);
-    let outcome = if info.verb == "watch" {
-        watch(api, &call, &target).await
+    let offer = Offer {
+        protobuf: protobuf::knows(&kind.api_version(), &kind.kind),
+        stream: info.verb == "watch",
+    };
+    if offer.stream || !offer.protobuf {
+        match negotiate(request.headers(), &call.query, offer) {
+            Ok(negotiated) => {
+                (call.context.form, call.context.encoding) = (negotiated.form, negotiated.wire.written.encoding());
+                call.negotiated = negotiated;
+            }
+            Err(error) => return respond::status(&error, wire),
+        }
+    }
+    let outcome = if offer.stream {
+        watch::answer(api, request, &call, &target).await
     } else {
-        run(api, request, &call, &target)
-            .await
-            .map(|reply| respond::reply(reply, wire))
+        let reply = run(api, request, &call, &target).await;
+        reply.map(|reply| respond::reply(reply, call.negotiated.wire))
     };
     outcome.unwrap_or_else(|error| respond::status(&error, wire))
 }
@@ -121,14 +127,9 @@ fn target(kind: &ResourceKind, gvr: GroupVersionResource, info: &RequestInfo) ->
     Target {
         gvr,
         namespace: some(&info.namespace).filter(|_| kind.namespaced),
-        name: some(&info.name).filter(|_| info.names_object() && !selected(info)),
+        name: some(&info.name).filter(|_| info.names_object()),
         subresource: some(&info.subresource),
     }
-}
-
-/// A watch's name may come from a field selector, which the options carry as well.
-fn selected(info: &RequestInfo) -> bool {
-    info.verb == "watch" && !info.path.trim_end_matches('/').ends_with(&format!("/{}", info.name))
 }
 
 async fn run(api: &KubeApi, request: Request<Body>, call: &Call, target: &Target) -> Result<Reply, StatusError> {
@@ -171,28 +172,6 @@ async fn run(api: &KubeApi, request: Request<Body>, call: &Call, target: &Target
     }
 }
 
-/// The stream is cut when the API drains, so that clients reconnect elsewhere.
-async fn watch(api: &KubeApi, call: &Call, target: &Target) -> Result<Answer, StatusError> {
-    let mut options = WatchOptions::from_query(&call.query)?;
-    if options.timeout.is_none() {
-        let mut bytes = [0; 8];
-        api.0.random.bytes(&mut bytes);
-        options.timeout = Some(Duration::from_secs(
-            WATCH_SECONDS + u64::from_le_bytes(bytes) % WATCH_SECONDS,
-        ));
-    }
-    let reply = api.0.registry.watch(&call.context, target, options).await?;
-    let lines = reply
-        .events
-        .take_until(Box::pin(api.0.supervisor.cancelled()))
-        .map(|event| Ok::<Bytes, std::convert::Infallible>(event.to_line()));
-    Ok(respond::with_type(
-        StatusCode::OK,
-        "application/json",
-        Body::from_stream(lines),
-    ))
-}
-
 /// The whole body, with the form that its header names.
 pub(crate) async fn read_body(request: Request<Body>) -> Result<RequestBody, StatusError> {
     let header = request
@@ -203,7 +182,7 @@ pub(crate) async fn read_body(request: Request<Body>) -> Result<RequestBody, Sta
     let media_type = MediaType::parse(header);
     let collected = Limited::new(request.into_body(), MAXIMUM_BODY).collect().await;
     let bytes = collected.map_err(|error| unreadable(error.as_ref()))?.to_bytes();
-    if media_type == MediaType::Other(protobuf::MEDIA_TYPE.to_owned()) {
+    if media_type == MediaType::Other(protobuf::MEDIA_TYPE.to_owned()) && !bytes.is_empty() {
         let object = protobuf::decode(&bytes).map_err(|error| StatusError::bad_request(error.to_string()))?;
         let json = serde_json::to_vec(&object).map_err(StatusError::internal)?;
         return Ok(RequestBody::json(json));

@@ -1,4 +1,4 @@
-//! Answers on the wire: `Status` errors, JSON bodies, compression of large ones.
+//! Answers on the wire: JSON, YAML and protobuf bodies, `Status` errors, compression of large bodies.
 
 use std::io::Write;
 
@@ -9,7 +9,8 @@ use flate2::write::GzEncoder;
 use futures::stream;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WARNING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use registry::{Reply, StatusError};
+use kube_types::protobuf;
+use registry::{Encoding, Reply, StatusError};
 
 /// An answer with a body of any kind.
 pub type Answer = Response<Body>;
@@ -22,11 +23,34 @@ const JOIN_BELOW: usize = 64 * 1024;
 const WARNINGS_LIMIT: usize = 4096;
 const WARNING_CUT: usize = 256;
 
+/// How objects are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Written {
+    /// As JSON.
+    #[default]
+    Json,
+    /// As YAML.
+    Yaml,
+    /// As Kubernetes' protobuf, where there is such a form.
+    Protobuf,
+}
+
+impl Written {
+    /// The encoding that the registry is asked for.
+    #[must_use]
+    pub fn encoding(self) -> Encoding {
+        match self {
+            Self::Json | Self::Yaml => Encoding::Json,
+            Self::Protobuf => Encoding::Protobuf,
+        }
+    }
+}
+
 /// What the client can read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wire {
-    /// The client prefers YAML.
-    pub yaml: bool,
+    /// What it prefers.
+    pub written: Written,
     /// The client reads gzip.
     pub gzip: bool,
     /// The client asked for indentation.
@@ -50,12 +74,20 @@ impl Wire {
 /// A successful answer of the registry.
 pub fn reply(reply: Reply, wire: Wire) -> Answer {
     let code = StatusCode::from_u16(reply.code).unwrap_or(StatusCode::OK);
-    if wire.yaml || wire.pretty {
+    let length = reply.body.len();
+    let as_it_is = match reply.encoding {
+        Encoding::Protobuf => true,
+        Encoding::Json => wire.written == Written::Json && !wire.pretty,
+    };
+    if !as_it_is {
         return document(code, reply.body.into_bytes(), wire);
     }
-    let length = reply.body.len();
+    let media_type = match reply.encoding {
+        Encoding::Json => "application/json",
+        Encoding::Protobuf => protobuf::MEDIA_TYPE,
+    };
     if length > COMPRESS_ABOVE && wire.gzip {
-        return document(code, reply.body.into_bytes(), wire);
+        return body(code, media_type, reply.body.into_bytes(), wire.gzip);
     }
     let body = if reply.body.0.len() == 1 || length < JOIN_BELOW {
         Body::from(reply.body.into_bytes())
@@ -64,22 +96,29 @@ pub fn reply(reply: Reply, wire: Wire) -> Answer {
             reply.body.0.into_iter().map(Ok::<Bytes, std::convert::Infallible>),
         ))
     };
-    with_type(code, "application/json", body)
+    with_type(code, media_type, body)
 }
 
-/// A JSON document in the form that the client reads.
+/// A JSON document in the form that the client reads; what has no protobuf form stays JSON.
 pub fn document(code: StatusCode, json: Bytes, wire: Wire) -> Answer {
-    let (bytes, media_type) = if wire.yaml {
-        match as_yaml(&json) {
+    let (bytes, media_type) = match wire.written {
+        Written::Yaml => match as_yaml(&json) {
             Ok(yaml) => (Bytes::from(yaml), "application/yaml"),
             Err(error) => return status(&StatusError::internal(error), Wire::default()),
-        }
-    } else if wire.pretty {
-        (indented(&json).unwrap_or(json), "application/json")
-    } else {
-        (json, "application/json")
+        },
+        Written::Protobuf => match as_protobuf(&json) {
+            Some(bytes) => (bytes, protobuf::MEDIA_TYPE),
+            None => (json, "application/json"),
+        },
+        Written::Json if wire.pretty => (indented(&json).unwrap_or(json), "application/json"),
+        Written::Json => (json, "application/json"),
     };
-    if !wire.gzip || bytes.len() <= COMPRESS_ABOVE {
+    body(code, media_type, bytes, wire.gzip)
+}
+
+/// A body, compressed when it is large and the client reads that.
+fn body(code: StatusCode, media_type: &'static str, bytes: Bytes, gzip: bool) -> Answer {
+    if !gzip || bytes.len() <= COMPRESS_ABOVE {
         return with_type(code, media_type, Body::from(bytes));
     }
     match compressed(&bytes) {
@@ -154,6 +193,12 @@ pub fn add_warnings(headers: &mut HeaderMap, warnings: &[String]) {
             headers.append(WARNING, value);
         }
     }
+}
+
+/// The protobuf form, when the document's kind has one.
+fn as_protobuf(json: &[u8]) -> Option<Bytes> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
+    Some(protobuf::encode(&object).ok()?.bytes.into())
 }
 
 fn as_yaml(json: &[u8]) -> Result<String, String> {

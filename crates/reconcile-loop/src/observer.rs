@@ -145,7 +145,10 @@ impl Observer {
             Kind::Endpoints => self.watch_all::<core::Endpoints>(everything(), supervisor),
             Kind::EndpointSlice => self.watch_all::<discovery::v1::EndpointSlice>(everything(), supervisor),
             Kind::ServiceAccount => self.watch_all::<core::ServiceAccount>(everything(), supervisor),
-            Kind::ConfigMap => self.watch_all::<core::ConfigMap>(everything(), supervisor),
+            // Only the published root certificate is of interest; users' config maps may be many and large.
+            Kind::ConfigMap => {
+                self.watch_all::<core::ConfigMap>(everything().fields("metadata.name=kube-root-ca.crt"), supervisor);
+            }
             Kind::PersistentVolumeClaim => self.watch_all::<core::PersistentVolumeClaim>(everything(), supervisor),
             Kind::ResourceQuota => self.watch_all::<core::ResourceQuota>(everything(), supervisor),
             Kind::Deployment => self.watch_all::<apps::Deployment>(everything(), supervisor),
@@ -234,7 +237,7 @@ impl Observer {
         object.metadata_mut().managed_fields = None;
         let revision = revision_of(&object);
         let object = Arc::new(object);
-        if is_of_interest(object.as_ref()) {
+        {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
             let old = K::index_mut(&mut world).insert(object.clone());
             let same = old.as_ref().is_some_and(|old| {
@@ -278,11 +281,6 @@ impl Observer {
             listener.changed(old, new, world);
         }
     }
-}
-
-/// Of config maps only the published root certificates are kept: users' own may be many and large.
-fn is_of_interest<K: Observed>(object: &K) -> bool {
-    K::KIND_TAG != Kind::ConfigMap || object.metadata().name.as_deref() == Some("kube-root-ca.crt")
 }
 
 fn revision_of<K: Observed>(object: &K) -> u64 {

@@ -28,6 +28,6 @@ pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOpt
 pub use registry::{
     IssuedToken, Options, Registry, RegistryError, ReviewedToken, TokenClaims, TokenError, TokenIssuer,
 };
-pub use request::{Body, Context, Form, IncludeObject, MediaType, Reply, RequestBody, Target, Warnings};
+pub use request::{Body, Context, Encoding, Form, IncludeObject, MediaType, Reply, RequestBody, Target, Warnings};
 pub use request::{WatchEvent, WatchEventKind, WatchReply};
 pub use status::{StatusError, Subject};

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use clock::Clock;
 use jiff::Timestamp;
 use kube_types::dynamic::{Map, Object, Value, json};
+use kube_types::protobuf::{self, ProtobufError};
 
 use crate::cache::{Item, encode};
 use crate::pipeline::{Created, Resource, Selection};
 use crate::registry::Registry;
-use crate::request::{Body, Context, Form, IncludeObject, Reply, WatchEvent, WatchEventKind};
+use crate::request::{Body, Context, Encoding, Form, IncludeObject, Reply, WatchEvent, WatchEventKind};
 use crate::status::StatusError;
 
 const META: &str = "meta.k8s.io/v1";
@@ -23,12 +24,15 @@ impl Registry {
         resource: &Resource,
         created: Created,
     ) -> Result<Reply, StatusError> {
-        let renderer = Renderer::new(resource.clone(), context.form, self.clock.clone());
+        let renderer = Renderer::new(resource.clone(), context, self.clock.clone());
         let bytes = match created {
             Created::Stored(item) => renderer.one(&item)?,
             Created::DryRun(object) => renderer.unstored(object)?,
         };
-        Ok(Reply::ok(bytes))
+        Ok(Reply {
+            encoding: context.encoding,
+            ..Reply::ok(bytes)
+        })
     }
 
     /// The answer to a list.
@@ -38,28 +42,37 @@ impl Registry {
         resource: &Resource,
         selection: &Selection,
     ) -> Result<Reply, StatusError> {
-        let renderer = Renderer::new(resource.clone(), context.form, self.clock.clone());
+        let renderer = Renderer::new(resource.clone(), context, self.clock.clone());
         renderer.list(selection)
     }
 }
 
-/// Writes objects of one resource in one form.
+/// Writes objects of one resource in one form and encoding.
 pub(crate) struct Renderer {
     resource: Resource,
     form: Form,
+    encoding: Encoding,
     clock: Arc<dyn Clock>,
 }
 
 impl Renderer {
-    pub fn new(resource: Resource, form: Form, clock: Arc<dyn Clock>) -> Self {
-        Self { resource, form, clock }
+    pub fn new(resource: Resource, context: &Context, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            resource,
+            form: context.form,
+            encoding: context.encoding,
+            clock,
+        }
     }
 
     /// One object.
     pub fn one(&self, item: &Item) -> Result<Bytes, StatusError> {
         match self.form {
-            Form::Object if !self.resource.kind.converts() => Ok(item.bytes.clone()),
-            Form::Object => to_bytes(&self.resource.to_requested(item.object()).0),
+            Form::Object if self.resource.kind.converts() => self.write(&self.resource.to_requested(item.object()).0),
+            Form::Object => match self.encoding {
+                Encoding::Json => Ok(item.bytes.clone()),
+                Encoding::Protobuf => Ok(item.protobuf().map_err(not_in_protobuf)?.bytes.clone()),
+            },
             Form::PartialObjectList => Err(not_a_list()),
             Form::Table { .. } | Form::PartialObject => self.unstored(item.object()),
         }
@@ -70,6 +83,7 @@ impl Renderer {
         let kind = &self.resource.kind;
         let converted = self.resource.to_requested(object);
         match self.form {
+            Form::Object if self.encoding == Encoding::Protobuf => self.write(&converted.0),
             Form::Object => {
                 let body = &converted.0;
                 // The same order of fields as stored objects have, but with the resourceVersion that is in the object.
@@ -79,12 +93,12 @@ impl Renderer {
                     None => Ok(bytes),
                 }
             }
-            Form::PartialObject => to_bytes(&partial(&converted)),
+            Form::PartialObject => self.write(&partial(&converted)),
             Form::PartialObjectList => Err(not_a_list()),
             Form::Table { include } => {
                 let version = converted.resource_version().unwrap_or_default().to_owned();
                 let rows = vec![self.row(&converted, include, self.clock.now())];
-                to_bytes(&self.table(rows, json!({"resourceVersion": version}), true))
+                self.write(&self.table(rows, json!({"resourceVersion": version}), true))
             }
         }
     }
@@ -101,26 +115,15 @@ impl Renderer {
         let kind = &self.resource.kind;
         match self.form {
             Form::Object => {
-                let head = json!({"kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": metadata});
-                let items = selection.items.iter().map(|item| {
-                    if kind.custom.is_some() {
-                        // Items of these lists say what they are, as upstream's do.
-                        Ok(item.bytes.slice(1..))
-                    } else if kind.converts() {
-                        self.converted_body(item)
-                    } else {
-                        Ok(item.body())
-                    }
-                });
-                pieces(&head, items)
+                let items = selection.items.iter().map(|item| self.item(item));
+                self.pieces(&kind.api_version(), &kind.list_kind, &metadata, items)
             }
             Form::PartialObjectList => {
-                let head = json!({"kind": "PartialObjectMetadataList", "apiVersion": META, "metadata": metadata});
-                let items = selection.items.iter().map(|item| {
-                    let whole = to_bytes(&partial(&item.object()))?;
-                    Ok(whole.slice(1..))
-                });
-                pieces(&head, items)
+                let items = selection
+                    .items
+                    .iter()
+                    .map(|item| self.write_item(partial(&item.object())));
+                self.pieces(META, "PartialObjectMetadataList", &metadata, items)
             }
             Form::PartialObject => Err(not_a_single_object()),
             Form::Table { include } => {
@@ -130,16 +133,89 @@ impl Renderer {
                     .iter()
                     .map(|item| self.row(&self.resource.to_requested(item.object()), include, now))
                     .collect();
-                Ok(Reply::ok(to_bytes(&self.table(rows, metadata, true))?))
+                let table = self.write(&self.table(rows, metadata, true))?;
+                Ok(Reply {
+                    encoding: self.encoding,
+                    ..Reply::ok(table)
+                })
             }
         }
     }
 
-    fn converted_body(&self, item: &Item) -> Result<Bytes, StatusError> {
-        let mut object = self.resource.to_requested(item.object());
-        object.0.remove("kind");
-        object.0.remove("apiVersion");
-        Ok(to_bytes(&object.0)?.slice(1..))
+    /// An item of a list: in JSON what follows the opening brace.
+    fn item(&self, item: &Item) -> Result<Bytes, StatusError> {
+        match self.encoding {
+            _ if self.resource.kind.converts() => {
+                let mut object = self.resource.to_requested(item.object());
+                if self.encoding == Encoding::Json {
+                    object.0.remove("kind");
+                    object.0.remove("apiVersion");
+                }
+                self.write_item(object.0)
+            }
+            // Items of custom resources say what they are, as upstream's do.
+            Encoding::Json if self.resource.kind.custom.is_some() => Ok(item.bytes.slice(1..)),
+            Encoding::Json => Ok(item.body()),
+            Encoding::Protobuf => Ok(item.protobuf().map_err(not_in_protobuf)?.item()),
+        }
+    }
+
+    fn write_item(&self, object: Map<String, Value>) -> Result<Bytes, StatusError> {
+        match self.encoding {
+            Encoding::Json => Ok(to_json(&object)?.slice(1..)),
+            Encoding::Protobuf => {
+                let envelope = protobuf::encode(&object).map_err(not_in_protobuf)?;
+                Ok(Bytes::from(envelope.bytes).slice(envelope.content))
+            }
+        }
+    }
+
+    /// A whole object that names its kind.
+    fn write(&self, object: &Map<String, Value>) -> Result<Bytes, StatusError> {
+        match self.encoding {
+            Encoding::Json => to_json(object),
+            Encoding::Protobuf => Ok(protobuf::encode(object).map_err(not_in_protobuf)?.bytes.into()),
+        }
+    }
+
+    /// A list whose items stay in the buffers that they are in.
+    fn pieces(
+        &self,
+        api_version: &str,
+        kind: &str,
+        metadata: &Value,
+        items: impl Iterator<Item = Result<Bytes, StatusError>>,
+    ) -> Result<Reply, StatusError> {
+        let mut body = vec![Bytes::new()];
+        match self.encoding {
+            Encoding::Json => {
+                let mut head = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata}).to_string();
+                head.pop();
+                head.push_str(",\"items\":[");
+                body[0] = head.into();
+                for (index, item) in items.enumerate() {
+                    body.push(Bytes::from_static(if index == 0 { b"{" } else { b",{" }));
+                    body.push(item?);
+                }
+                body.push(Bytes::from_static(b"]}"));
+            }
+            Encoding::Protobuf => {
+                for item in items {
+                    body.push(item?);
+                }
+                let length = body.iter().map(Bytes::len).sum();
+                let metadata = metadata.as_object().cloned().unwrap_or_default();
+                let (head, tail) =
+                    protobuf::list_frame(api_version, kind, &metadata, length).map_err(not_in_protobuf)?;
+                body[0] = head.into();
+                body.push(Bytes::from_static(tail));
+            }
+        }
+        Ok(Reply {
+            code: 200,
+            body: Body(body),
+            encoding: self.encoding,
+        })
     }
 
     fn row(&self, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
@@ -176,7 +252,17 @@ impl Renderer {
                 object,
                 revision: item.revision,
             },
-            Err(error) => WatchEvent::error(&error),
+            Err(error) => self.error(&error),
+        }
+    }
+
+    /// An event that ends the stream.
+    pub fn error(&self, error: &StatusError) -> WatchEvent {
+        let status = Object::from_typed(error.status()).unwrap_or_default();
+        WatchEvent {
+            kind: WatchEventKind::Error,
+            object: self.write(&status.0).unwrap_or_default(),
+            revision: 0,
         }
     }
 
@@ -187,21 +273,30 @@ impl Renderer {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let kind = &self.resource.kind;
+        let of = |kind: &str, api_version: &str| {
+            let metadata = metadata.clone();
+            Map::from_iter([
+                ("kind".to_owned(), kind.into()),
+                ("apiVersion".to_owned(), api_version.into()),
+                ("metadata".to_owned(), metadata),
+            ])
+        };
         let object = match self.form {
             Form::Table { .. } => {
-                let object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});
+                let object = of(&kind.kind, &kind.api_version());
                 let row = json!({"cells": [], "object": object});
-                Value::Object(self.table(vec![row], json!({"resourceVersion": revision.to_string()}), false))
+                self.table(vec![row], json!({"resourceVersion": revision.to_string()}), false)
             }
-            Form::PartialObject | Form::PartialObjectList => {
-                json!({"kind": "PartialObjectMetadata", "apiVersion": META, "metadata": metadata})
-            }
-            Form::Object => json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}),
+            Form::PartialObject | Form::PartialObjectList => of("PartialObjectMetadata", META),
+            Form::Object => of(&kind.kind, &kind.api_version()),
         };
-        WatchEvent {
-            kind: WatchEventKind::Bookmark,
-            object: object.to_string().into(),
-            revision,
+        match self.write(&object) {
+            Ok(object) => WatchEvent {
+                kind: WatchEventKind::Bookmark,
+                object,
+                revision,
+            },
+            Err(error) => self.error(&error),
         }
     }
 }
@@ -218,25 +313,21 @@ fn partial(object: &Object) -> Map<String, Value> {
     partial
 }
 
-/// A list whose items stay in the buffers that they are in.
-fn pieces(head: &Value, items: impl Iterator<Item = Result<Bytes, StatusError>>) -> Result<Reply, StatusError> {
-    let mut head = head.to_string();
-    head.pop();
-    head.push_str(",\"items\":[");
-    let mut body = vec![Bytes::from(head)];
-    for (index, item) in items.enumerate() {
-        body.push(Bytes::from_static(if index == 0 { b"{" } else { b",{" }));
-        body.push(item?);
-    }
-    body.push(Bytes::from_static(b"]}"));
-    Ok(Reply {
-        code: 200,
-        body: Body(body),
-    })
+fn to_json(value: &Map<String, Value>) -> Result<Bytes, StatusError> {
+    Ok(serde_json::to_vec(value).map_err(StatusError::internal)?.into())
 }
 
-fn to_bytes(value: &Map<String, Value>) -> Result<Bytes, StatusError> {
-    Ok(serde_json::to_vec(value).map_err(StatusError::internal)?.into())
+/// 406: only built-in kinds have a protobuf form. Worded as upstream's encoder words it for custom resources.
+fn not_in_protobuf(error: ProtobufError) -> StatusError {
+    match error {
+        ProtobufError::UnknownKind { .. } => StatusError::new(
+            406,
+            "NotAcceptable",
+            "object *unstructured.Unstructured does not implement the protobuf marshalling interface and cannot be \
+             encoded to a protobuf message",
+        ),
+        other => StatusError::internal(other),
+    }
 }
 
 fn not_a_list() -> StatusError {

@@ -8,8 +8,6 @@ use bytes::Bytes;
 use futures::Stream;
 use kube_types::GroupVersionResource;
 
-use crate::status::StatusError;
-
 /// Who asks and how the answer shall look.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -23,6 +21,8 @@ pub struct Context {
     pub warnings: Warnings,
     /// Form of the objects in the answer, as negotiated by `Accept`.
     pub form: Form,
+    /// How the answer to a request for stored objects is written.
+    pub encoding: Encoding,
 }
 
 impl Context {
@@ -34,8 +34,19 @@ impl Context {
             request_id: String::new(),
             warnings: Warnings::default(),
             form: Form::Object,
+            encoding: Encoding::Json,
         }
     }
+}
+
+/// How objects are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// As JSON.
+    #[default]
+    Json,
+    /// As Kubernetes' protobuf, envelope included.
+    Protobuf,
 }
 
 /// Form of the objects in an answer.
@@ -192,21 +203,24 @@ impl RequestBody {
 pub struct Reply {
     /// HTTP status: 200, 201 or 202.
     pub code: u16,
-    /// JSON of the object, list, table or status.
+    /// The object, list, table or status.
     pub body: Body,
+    /// How the body is written. What is not a stored object is always JSON.
+    pub encoding: Encoding,
 }
 
 impl Reply {
-    /// 200 with one piece.
+    /// 200 with one piece of JSON.
     pub fn ok(bytes: impl Into<Bytes>) -> Self {
         Self {
             code: 200,
             body: Body(vec![bytes.into()]),
+            encoding: Encoding::Json,
         }
     }
 }
 
-/// JSON in pieces; lists share the pieces with the cache.
+/// A document in pieces; lists share the pieces with the cache.
 #[derive(Clone, Debug, Default)]
 pub struct Body(pub Vec<Bytes>);
 
@@ -273,7 +287,7 @@ impl WatchEventKind {
 pub struct WatchEvent {
     /// What happened.
     pub kind: WatchEventKind,
-    /// JSON of the object in the form asked for.
+    /// The object in the form and encoding asked for.
     pub object: Bytes,
     /// Revision of the event; 0 for errors.
     pub revision: u64,
@@ -291,13 +305,8 @@ impl WatchEvent {
         line.into()
     }
 
-    /// An error event that ends the stream.
-    pub fn error(error: &StatusError) -> Self {
-        let object = serde_json::to_vec(error.status()).unwrap_or_default();
-        Self {
-            kind: WatchEventKind::Error,
-            object: object.into(),
-            revision: 0,
-        }
+    /// The event as one frame of a protobuf watch stream.
+    pub fn to_frame(&self) -> Bytes {
+        kube_types::protobuf::watch_frame(self.kind.as_str(), &self.object).into()
     }
 }

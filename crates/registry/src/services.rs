@@ -191,6 +191,6 @@ fn address_object(address: Ipv4Addr, service: &Object, uid: &str, now: &str) -> 
     json!({"metadata": {"name": address.to_string(), "uid": uid, "creationTimestamp": now,
             "labels": {"ipaddress.kubernetes.io/ip-family": "IPv4",
                 "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"}},
-        "spec": {"parentRef": {"group": "", "resource": "services",
+        "spec": {"parentRef": {"resource": "services",
             "namespace": service.namespace().unwrap_or_default(), "name": service.name().unwrap_or_default()}}})
 }

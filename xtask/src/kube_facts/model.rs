@@ -27,7 +27,6 @@ pub struct Message {
 pub struct Field {
     /// Name in JSON; empty when the fields of the type stand in the message itself.
     pub json: String,
-    pub tag: u32,
     pub shape: Shape,
     pub repeated: bool,
     pub patch_strategy: Vec<String>,
@@ -42,14 +41,9 @@ pub struct Field {
 
 /// What a field holds.
 pub enum Shape {
-    Text,
-    Integer,
-    Boolean,
-    Bytes,
-    Double,
+    /// What has no fields of its own.
+    Plain,
     Message(String),
-    TextMap,
-    BytesMap,
     MessageMap(String),
 }
 
@@ -223,11 +217,6 @@ fn field(
 ) -> Result<Field, TaskError> {
     let (name, of) = declaration.split_once(": ").unwrap_or((declaration, ""));
     let name = name.trim_start_matches("r#").trim_end_matches('_');
-    let tag = prost
-        .split("tag = \"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next()?.parse().ok());
-    let tag = tag.ok_or_else(|| TaskError::Unexpected(format!("no tag in {prost}")))?;
     let shape = shape(module, of.trim_end_matches(','), prost)?;
     let json = match known.map(|names| names.get(&letters(name))) {
         Some(Some(json)) => json.clone(),
@@ -244,7 +233,6 @@ fn field(
     };
     Ok(Field {
         json,
-        tag,
         shape,
         repeated: prost.contains("repeated"),
         patch_strategy: values("patchStrategy")
@@ -266,14 +254,9 @@ fn shape(module: &[String], of: &str, prost: &str) -> Result<Shape, TaskError> {
     };
     let kind = prost.split([',', ' ']).next().unwrap_or_default();
     Ok(match kind {
-        "string" => Shape::Text,
-        "int32" | "int64" => Shape::Integer,
-        "bool" => Shape::Boolean,
-        "bytes" => Shape::Bytes,
-        "double" => Shape::Double,
+        "string" | "int32" | "int64" | "bool" | "bytes" | "double" => Shape::Plain,
         "message" => Shape::Message(resolve(module, &inner(of))),
-        "btree_map" if prost.contains("\"string, string\"") => Shape::TextMap,
-        "btree_map" if prost.contains("\"string, bytes\"") => Shape::BytesMap,
+        "btree_map" if prost.contains("\"string, string\"") || prost.contains("\"string, bytes\"") => Shape::Plain,
         "btree_map" => Shape::MessageMap(resolve(module, &inner(of))),
         other => return Err(TaskError::Unexpected(format!("unknown field type {other} in {prost}"))),
     })

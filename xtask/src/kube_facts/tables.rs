@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::go_types::{GoField, GoTypes};
 use super::model::{Field, Model, Shape};
 
 const MERGE_HEAD: &str = "\
@@ -18,20 +19,9 @@ const MESSAGE_HEAD: &str = "\
 # kind <group>/<version>/<kind> <message>
 # <message> <json name>=<tag><type>[<message>] …
 #   s text, i integer, b boolean, y bytes, d double, o message, t map of texts, u map of bytes, v map of messages,
-#   x message whose fields stand here; a capital letter is a list; messages of the same package begin with a dot.
+#   x message whose fields stand here; a capital letter is a list; then ? where absence differs from the zero value,
+#   ! where JSON has the zero value too; messages of the same package begin with a dot.
 ";
-
-/// Types whose JSON form is not that of their fields.
-const SCALARS: &[&str] = &[
-    "resource.Quantity",
-    "intstr.IntOrString",
-    "meta/v1.Time",
-    "meta/v1.MicroTime",
-    "meta/v1.Duration",
-    "meta/v1.FieldsV1",
-    "runtime.RawExtension",
-    "apiextensions/v1.Json",
-];
 
 /// The body of a deletion, which belongs to no kind.
 const OPTIONS: &str = "meta/v1.DeleteOptions";
@@ -63,15 +53,21 @@ pub fn merge_keys(model: &Model) -> String {
 }
 
 /// For every kind, the tags of all types it is made of.
-pub fn messages(model: &Model) -> String {
-    let wanted = reachable(model, |_| true);
+pub fn messages(types: &GoTypes) -> String {
     let mut text = MESSAGE_HEAD.to_owned();
-    text.push_str(&kind_lines(model, &wanted));
-    for name in wanted.iter().filter(|name| !SCALARS.contains(&name.as_str())) {
-        let Some(message) = model.messages.get(name) else {
-            continue;
-        };
-        let fields: Vec<String> = message.fields.iter().map(|field| message_entry(name, field)).collect();
+    let mut open: Vec<&str> = Vec::new();
+    for (kind, message) in &types.kinds {
+        text.push_str(&format!("kind {kind} {message}\n"));
+        open.push(message);
+    }
+    let mut wanted = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if let Some(fields) = types.messages.get(name).filter(|_| wanted.insert(name)) {
+            open.extend(fields.iter().filter_map(|field| field.of.as_deref()));
+        }
+    }
+    for (name, fields) in types.messages.iter().filter(|(name, _)| wanted.contains(name.as_str())) {
+        let fields: Vec<String> = fields.iter().map(|field| message_entry(name, field)).collect();
         text.push_str(&format!("{name} {}\n", fields.join(" ")));
     }
     text
@@ -187,36 +183,24 @@ fn merge_entry(owner: &str, field: &Field, relevant: &BTreeSet<String>) -> Strin
     entry
 }
 
-fn message_entry(owner: &str, field: &Field) -> String {
-    let (letter, of) = match &field.shape {
-        Shape::Text => ('s', None),
-        Shape::Integer => ('i', None),
-        Shape::Boolean => ('b', None),
-        Shape::Bytes => ('y', None),
-        Shape::Double => ('d', None),
-        Shape::TextMap => ('t', None),
-        Shape::BytesMap => ('u', None),
-        Shape::MessageMap(of) => ('v', Some(of)),
-        Shape::Message(of) if field.json.is_empty() => ('x', Some(of)),
-        Shape::Message(of) => ('o', Some(of)),
+fn message_entry(owner: &str, field: &GoField) -> String {
+    let mark = match (field.pointer, field.always) {
+        (true, _) => "?",
+        (false, true) => "!",
+        (false, false) => "",
     };
-    let letter = if field.repeated {
-        letter.to_ascii_uppercase()
-    } else {
-        letter
-    };
-    let of = of.map(|of| short(owner, of)).unwrap_or_default();
-    format!("{}={}{letter}{of}", field.json, field.tag)
+    let of = field.of.as_deref().map(|of| short(owner, of)).unwrap_or_default();
+    format!("{}={}{}{mark}{of}", field.json, field.tag, field.letter)
 }
 
-/// `core/v1.Pod` seen from `core/v1.PodList` is `.Pod`; types without a line of their own keep their whole name.
+/// `core/v1.Pod` seen from `core/v1.PodList` is `.Pod`.
 fn short(owner: &str, name: &str) -> String {
     let package = |name: &str| {
         name.rsplit_once('.')
             .map(|(package, _)| package.to_owned())
             .unwrap_or_default()
     };
-    if package(owner) == package(name) && !SCALARS.contains(&name) {
+    if package(owner) == package(name) {
         name[package(name).len()..].to_owned()
     } else {
         name.to_owned()

@@ -13,40 +13,76 @@ fn headers(accept: &str) -> HeaderMap {
 #[test]
 fn the_first_form_that_is_served_is_taken() {
     const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
-    for (accept, form, yaml) in [
-        ("application/json", Form::Object, false),
-        ("*/*", Form::Object, false),
-        ("application/yaml", Form::Object, true),
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    let table = Form::Table {
+        include: IncludeObject::Metadata,
+    };
+    for (accept, form, written) in [
+        ("application/json", Form::Object, Written::Json),
+        ("*/*", Form::Object, Written::Json),
+        ("application/yaml", Form::Object, Written::Yaml),
+        (&format!("{PROTOBUF},application/json"), Form::Object, Written::Protobuf),
+        ("application/cbor,application/json", Form::Object, Written::Json),
+        (TABLE, table, Written::Json),
         (
-            "application/vnd.kubernetes.protobuf,application/json",
-            Form::Object,
-            false,
-        ),
-        (
-            TABLE,
-            Form::Table {
-                include: IncludeObject::Metadata,
-            },
-            false,
+            &format!("{PROTOBUF};as=Table;v=v1;g=meta.k8s.io,{TABLE}"),
+            table,
+            Written::Json,
         ),
         (
             "application/json;as=Table;v=v7;g=meta.k8s.io,application/json",
             Form::Object,
-            false,
+            Written::Json,
         ),
-        ("application/json;q=0.5,application/yaml", Form::Object, true),
+        ("application/json;q=0.5,application/yaml", Form::Object, Written::Yaml),
         (
-            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            &format!("{PROTOBUF};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
             Form::PartialObjectList,
-            false,
+            Written::Protobuf,
         ),
-        ("application/json;stream=watch", Form::Object, false),
+        ("application/json;stream=watch", Form::Object, Written::Json),
     ] {
-        let found = negotiate(&headers(accept), &[]).unwrap();
-        assert_eq!((found.form, found.wire.yaml), (form, yaml), "{accept}");
+        let found = negotiate(&headers(accept), &[], ANYTHING).unwrap();
+        assert_eq!((found.form, found.wire.written), (form, written), "{accept}");
     }
-    let refused = negotiate(&headers("application/vnd.kubernetes.protobuf"), &[]).unwrap_err();
-    assert_eq!(refused.code(), 406);
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_what_could() {
+    let offer = |protobuf, stream| Offer { protobuf, stream };
+    for (accept, offer, message) in [
+        (
+            "application/cbor",
+            ANYTHING,
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf",
+        ),
+        (
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
+            ANYTHING,
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf",
+        ),
+        (
+            "application/yaml,application/json",
+            offer(true, true),
+            "only the following media types are accepted: application/json;stream=watch, \
+             application/vnd.kubernetes.protobuf;stream=watch",
+        ),
+        (
+            "application/vnd.kubernetes.protobuf",
+            offer(false, false),
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf",
+        ),
+    ] {
+        let refused = negotiate(&headers(accept), &[], offer).unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (406, message), "{accept}");
+    }
+    // A kind without a protobuf form is served in the next one that the client reads.
+    let accept = headers("application/vnd.kubernetes.protobuf,application/json");
+    let found = negotiate(&accept, &[], offer(false, false)).unwrap();
+    assert_eq!(found.wire.written, Written::Json);
 }
 
 #[test]

@@ -79,6 +79,9 @@ fn a_selected_name_is_authorized_but_does_not_make_an_object_request() {
         (info.name.as_str(), info.names_object(), info.scope()),
         ("x", false, "namespace")
     );
+    let info = read("GET /api/v1/pods?watch=1&fieldSelector=metadata.name=x");
+    assert_eq!((info.name.as_str(), info.names_object()), ("x", false));
+    assert!(read("GET /api/v1/watch/namespaces/a/pods/x").names_object());
     assert!(read("GET /api/v1/pods?watch=1").is_long_running());
     assert!(read("GET /api/v1/namespaces/a/pods/p/log").is_long_running());
     assert!(!read("GET /api/v1/namespaces/a/pods/p").is_long_running());

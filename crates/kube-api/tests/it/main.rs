@@ -6,6 +6,8 @@
 
 mod access;
 mod connect;
+mod filled;
+mod forms;
 mod kubectl;
 mod protocol;
 mod streams;

@@ -30,6 +30,7 @@ pub struct World {
     pub pki: Arc<ClusterPki>,
     pub address: SocketAddr,
     pub supervisor: Supervisor,
+    pub store: Arc<dyn store::Store>,
     _dir: tempfile::TempDir,
 }
 
@@ -58,8 +59,9 @@ impl World {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let store: Arc<dyn store::Store> = store::open(dir.path(), store::Options::default(), &supervisor).unwrap();
         let registry = Registry::open(registry::Options {
-            store: store::open(dir.path(), store::Options::default(), &supervisor).unwrap(),
+            store: store.clone(),
             clock: clock.clone(),
             random: random.clone(),
             supervisor: supervisor.child("registry"),
@@ -94,6 +96,7 @@ impl World {
             pki,
             address,
             supervisor,
+            store,
             _dir: dir,
         }
     }
@@ -107,6 +110,35 @@ impl World {
             "default",
         )
         .unwrap()
+    }
+
+    /// A TLS connection with a client certificate, for what speaks HTTP by itself.
+    pub async fn tls(&self, credentials: &Credentials) -> tokio_rustls::client::TlsStream<TcpStream> {
+        use rustls::pki_types::pem::PemObject;
+        let Credentials::ClientCertificate {
+            certificate: chain,
+            key,
+        } = credentials
+        else {
+            panic!("no certificate");
+        };
+        let certificate = |pem: &str| rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate(self.pki.ca_pem())).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![certificate(chain)], key)
+            .unwrap();
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = rustls::pki_types::ServerName::from(self.address.ip());
+        tokio_rustls::TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .unwrap()
     }
 
     /// Credentials of a certificate.

@@ -1,8 +1,7 @@
 //! Bodies written field by field, as upstream's encoder writes them.
 
-use serde_json::json;
-
 use super::*;
+use crate::dynamic::json;
 
 fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -21,6 +20,10 @@ fn bytes(tag: u64, content: impl AsRef<[u8]>) -> Vec<u8> {
 
 fn number(tag: u64, value: i64) -> Vec<u8> {
     [varint(tag << 3), varint(value.cast_unsigned())].concat()
+}
+
+fn read(bytes: &[u8]) -> Result<Value, ProtobufError> {
+    decode(bytes).map(Value::Object)
 }
 
 fn envelope(api_version: &str, kind: &str, raw: Vec<u8>) -> Vec<u8> {
@@ -67,7 +70,7 @@ fn a_deployment_reads_as_its_json() {
         ),
     ];
     assert_eq!(
-        decode(&envelope("apps/v1", "Deployment", raw.concat())).unwrap(),
+        read(&envelope("apps/v1", "Deployment", raw.concat())).unwrap(),
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "web", "labels": {"app": "web"}},
@@ -96,13 +99,13 @@ fn scalars_of_their_own_form() {
     ]
     .concat();
     assert_eq!(
-        decode(&envelope("v1", "Secret", secret)).unwrap(),
+        read(&envelope("v1", "Secret", secret)).unwrap(),
         json!({"apiVersion": "v1", "kind": "Secret", "data": {"k": "AP8="},
                "metadata": {"creationTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [{"kind": "Pod", "controller": false}]}})
     );
     let lease = bytes(2, [bytes(1, "me"), bytes(3, [time, number(2, 5000)].concat())].concat());
     assert_eq!(
-        decode(&envelope("coordination.k8s.io/v1", "Lease", lease)).unwrap()["spec"],
+        read(&envelope("coordination.k8s.io/v1", "Lease", lease)).unwrap()["spec"],
         json!({"holderIdentity": "me", "acquireTime": "2026-01-01T00:00:00.000005Z"})
     );
     let extra = bytes(
@@ -110,14 +113,14 @@ fn scalars_of_their_own_form() {
         [bytes(1, "k"), bytes(2, [bytes(1, "a"), bytes(1, "b")].concat())].concat(),
     );
     let review = bytes(2, extra);
-    let read = decode(&envelope("authorization.k8s.io/v1", "SubjectAccessReview", review)).unwrap();
+    let read = read(&envelope("authorization.k8s.io/v1", "SubjectAccessReview", review)).unwrap();
     assert_eq!(read["spec"], json!({"extra": {"k": ["a", "b"]}}));
 }
 
 #[test]
 fn options_of_a_deletion_belong_to_every_group() {
     let raw = [number(1, 0), bytes(4, "Background")].concat();
-    let read = decode(&envelope("apps/v1", "DeleteOptions", raw)).unwrap();
+    let read = read(&envelope("apps/v1", "DeleteOptions", raw)).unwrap();
     assert_eq!(read["gracePeriodSeconds"], 0);
     assert_eq!(read["propagationPolicy"], "Background");
 }

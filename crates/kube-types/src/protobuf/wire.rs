@@ -110,3 +110,51 @@ pub(super) fn varint_field(message: &[u8], wanted: u32) -> Result<Option<u64>, P
     }
     Ok(found)
 }
+
+/// Wire type of a number.
+pub(super) const VARINT: u8 = 0;
+/// Wire type of eight bytes.
+pub(super) const FIXED64: u8 = 1;
+/// Wire type of what has a length.
+pub(super) const BYTES: u8 = 2;
+
+pub(super) fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+pub(super) fn write_key(bytes: &mut Vec<u8>, tag: u32, wire_type: u8) {
+    write_varint(bytes, u64::from(tag) << 3 | u64::from(wire_type));
+}
+
+/// A field that is a number.
+pub(super) fn write_number(bytes: &mut Vec<u8>, tag: u32, value: u64) {
+    write_key(bytes, tag, VARINT);
+    write_varint(bytes, value);
+}
+
+/// A field of given bytes.
+pub(super) fn write_bytes(bytes: &mut Vec<u8>, tag: u32, content: &[u8]) {
+    write_key(bytes, tag, BYTES);
+    write_varint(bytes, content.len() as u64);
+    bytes.extend_from_slice(content);
+}
+
+/// A field whose content `write` appends; its length is put before it afterwards.
+pub(super) fn write_nested(
+    bytes: &mut Vec<u8>,
+    tag: u32,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), ProtobufError>,
+) -> Result<(), ProtobufError> {
+    write_key(bytes, tag, BYTES);
+    let start = bytes.len();
+    write(bytes)?;
+    let length = bytes.len() - start;
+    write_varint(bytes, length as u64);
+    // What was written as the length stands behind the content now; it belongs before it.
+    bytes[start..].rotate_left(length);
+    Ok(())
+}

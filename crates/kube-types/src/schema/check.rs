@@ -131,6 +131,8 @@ impl Checker {
                     )))
                 }
             }
+            // The zero time, in a list or a map.
+            (Type::Time | Type::MicroTime, Value::Null) => Ok(()),
             (Type::Time, Value::String(text)) => time(text, 0),
             (Type::MicroTime, Value::String(text)) => time(text, 6),
             _ => Err(self.mismatch(kind_of(value), of)),

@@ -1,9 +1,11 @@
 //! One object as it is stored and sent, with what selectors and the pipeline ask of it.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use kube_types::dynamic::{Map, Object, Value};
+use kube_types::protobuf::{self, ProtobufError};
 use kube_types::selector::{FieldSelector, LabelSelector};
 use store::Revision;
 
@@ -76,6 +78,24 @@ pub(crate) struct Item {
     body_at: usize,
     /// A custom resource in other versions, made when they were asked for.
     views: OnceLock<Box<Mutex<Views>>>,
+    /// The protobuf form, made when it is first asked for.
+    protobuf: OnceLock<Box<Result<Encoded, ProtobufError>>>,
+}
+
+/// An object in protobuf.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// With its envelope.
+    pub bytes: Bytes,
+    /// The part that is an item of a list.
+    content: Range<usize>,
+}
+
+impl Encoded {
+    /// The object as an item of a list.
+    pub fn item(&self) -> Bytes {
+        self.bytes.slice(self.content.clone())
+    }
 }
 
 /// The same object in other versions, by `apiVersion`.
@@ -121,6 +141,7 @@ impl Item {
             bytes: bytes.into(),
             body_at: metadata_at,
             views: OnceLock::new(),
+            protobuf: OnceLock::new(),
         }
     }
 
@@ -140,6 +161,7 @@ impl Item {
             bytes: bytes.into(),
             body_at: self.body_at,
             views: OnceLock::new(),
+            protobuf: OnceLock::new(),
         }
     }
 
@@ -176,6 +198,18 @@ impl Item {
     pub fn object(&self) -> Object {
         // The bytes were made by `encode`, or were read once by `stored`.
         serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// The object in protobuf; every reader of it shares the same bytes.
+    pub fn protobuf(&self) -> Result<&Encoded, ProtobufError> {
+        let encoded = self.protobuf.get_or_init(|| {
+            let envelope = protobuf::encode(&self.object().0);
+            Box::new(envelope.map(|envelope| Encoded {
+                bytes: envelope.bytes.into(),
+                content: envelope.content,
+            }))
+        });
+        encoded.as_ref().as_ref().map_err(Clone::clone)
     }
 
     pub fn matches_labels(&self, selector: Option<&LabelSelector>) -> bool {

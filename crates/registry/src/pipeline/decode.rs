@@ -12,7 +12,11 @@ use crate::request::{Context, MediaType, RequestBody, Target};
 use crate::status::StatusError;
 
 /// Media types that objects are read from.
-const ACCEPTED: &[&str] = &["application/json", "application/yaml"];
+const ACCEPTED: &[&str] = &[
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 
 /// Upstream lists at most this many unknown and duplicate fields.
 const MOST_FIELDS: usize = 100;

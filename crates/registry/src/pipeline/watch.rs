@@ -80,7 +80,7 @@ impl Registry {
             cache: resource.cache.clone(),
             resource: resource.clone(),
             converter: self.converter.clone(),
-            renderer: Renderer::new(resource.clone(), context.form, self.clock.clone()),
+            renderer: Renderer::new(resource.clone(), context, self.clock.clone()),
             namespace: target.namespace.clone().filter(|_| resource.kind.namespaced),
             name: target.name.clone(),
             options,
@@ -126,7 +126,8 @@ impl Watcher {
             match self.cache.since(self.cursor, CHUNK) {
                 Since::TooOld { oldest } => {
                     let message = format!("too old resource version: {} ({oldest})", self.cursor);
-                    self.queue.push_back(WatchEvent::error(&StatusError::expired(message)));
+                    self.queue
+                        .push_back(self.renderer.error(&StatusError::expired(message)));
                     self.ended = true;
                 }
                 Since::Changes(changes) if changes.is_empty() => {
@@ -141,7 +142,7 @@ impl Watcher {
                     for change in &changes {
                         self.cursor = change.item.revision;
                         if let Err(error) = self.take(change).await {
-                            self.queue.push_back(WatchEvent::error(&error));
+                            self.queue.push_back(self.renderer.error(&error));
                             self.ended = true;
                             break;
                         }
