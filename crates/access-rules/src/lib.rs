@@ -3,6 +3,7 @@
 //! **Invariant:** decides from what it is given; fetches nothing.
 #![forbid(unsafe_code)]
 
+pub mod access_policy;
 pub mod eks_token;
 pub mod iam_policy;
 pub mod identity;

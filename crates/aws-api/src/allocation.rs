@@ -64,6 +64,7 @@ pub fn instances(
             pod_addresses: taken,
             launched_at: now,
             phase: Phase::Launching,
+            release: group.release_version.clone(),
         });
     }
     Ok(made)
@@ -95,27 +96,14 @@ pub fn spec(
     let own = [
         ("eks.amazonaws.com/nodegroup", group.name.to_string()),
         ("eks.amazonaws.com/capacityType", group.capacity_type.clone()),
-        (
-            "eks.amazonaws.com/nodegroup-image",
-            format!("ami-{:017x}", stable_number(&group.release_version)),
-        ),
+        ("eks.amazonaws.com/nodegroup-image", image_id(&group.release_version)),
     ];
     let mut labels = group.labels.clone();
     labels.extend(own.map(|(key, value)| (key.to_owned(), value)));
-    let mut tags = group.tags.clone();
-    let own = [
-        ("Name".to_owned(), format!("{}-{}-Node", cluster.name, group.name)),
-        ("eks:cluster-name".to_owned(), cluster.name.to_string()),
-        ("eks:nodegroup-name".to_owned(), group.name.to_string()),
-        (format!("kubernetes.io/cluster/{}", cluster.name), "owned".to_owned()),
-        (
-            format!("k8s.io/cluster-autoscaler/{}", cluster.name),
-            "owned".to_owned(),
-        ),
-        ("k8s.io/cluster-autoscaler/enabled".to_owned(), "true".to_owned()),
-    ];
-    tags.extend(own);
+    let version = aws_types::eks_version::find(&group.version).map(aws_types::eks_version::EksVersion::git_version);
     Some(InstanceSpec {
+        kubernetes_version: version.unwrap_or_default(),
+        tags: instance_tags(cluster, group),
         cluster: region.cluster_ref(&cluster.name),
         nodegroup: group.name.clone(),
         id: instance.id.clone(),
@@ -129,8 +117,30 @@ pub fn spec(
         pod_addresses: instance.pod_addresses.clone(),
         labels,
         taints: taints(&group.taints),
-        tags,
     })
+}
+
+/// The image of a release.
+pub fn image_id(release: &str) -> String {
+    format!("ami-{:017x}", stable_number(release))
+}
+
+/// Tags of a group's instances: its own, and those by which EKS and the cluster autoscaler know them.
+pub fn instance_tags(cluster: &Cluster, group: &Nodegroup) -> BTreeMap<String, String> {
+    let mut tags = group.tags.clone();
+    let own = [
+        ("Name".to_owned(), format!("{}-{}-Node", cluster.name, group.name)),
+        ("eks:cluster-name".to_owned(), cluster.name.to_string()),
+        ("eks:nodegroup-name".to_owned(), group.name.to_string()),
+        (format!("kubernetes.io/cluster/{}", cluster.name), "owned".to_owned()),
+        (
+            format!("k8s.io/cluster-autoscaler/{}", cluster.name),
+            "owned".to_owned(),
+        ),
+        ("k8s.io/cluster-autoscaler/enabled".to_owned(), "true".to_owned()),
+    ];
+    tags.extend(own);
+    tags
 }
 
 /// EKS's taints in Kubernetes' spelling.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use access_rules::identity::MASTERS;
+use access_rules::{Attributes, User};
 use aws_types::ClusterName;
 use aws_types::status::{ClusterStatus, NodeStatus, NodegroupStatus, RegionStatus};
 use axum::extract::{Path, Query, State as Extract};
@@ -61,8 +62,8 @@ async fn explain(
     let token = header
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap_or_default();
-    match region.authenticate_eks_token(&cluster, token) {
-        Ok(Some(user)) if user.groups.iter().any(|group| group == MASTERS) => {}
+    match region.authenticate_eks_token(&cluster, token).await {
+        Ok(Some(user)) if is_administrator(&region, &cluster, &user) => {}
         Ok(_) => return (StatusCode::FORBIDDEN, "only administrators of the cluster may ask").into_response(),
         Err(error) => return (StatusCode::UNAUTHORIZED, supervision::error_chain(&error)).into_response(),
     }
@@ -129,4 +130,15 @@ async fn gather(region: &Arc<Region>) -> Result<RegionStatus, HostError> {
         load_balancers: load_balancers.into_iter().map(Into::into).collect(),
         processes: processes.into_iter().map(Into::into).collect(),
     })
+}
+
+/// Whether the user may do everything: by group, or by the access policy for that.
+fn is_administrator(region: &Region, cluster: &ClusterName, user: &User) -> bool {
+    let everything = Attributes {
+        user,
+        verb: "*",
+        resource: None,
+        path: "/",
+    };
+    user.in_group(MASTERS) || region.access_policy_allows(cluster, &everything).is_some()
 }

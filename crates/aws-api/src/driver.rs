@@ -4,6 +4,7 @@
 //! Level-triggered: each pass looks at records and world and starts what is missing. Long calls run as flights beside it,
 //! at most one for each thing; what a killed process left half done is simply seen again by the next one.
 
+mod addon;
 mod flight;
 
 use std::collections::BTreeSet;
@@ -89,10 +90,13 @@ impl Driver {
         let (cluster, groups) = self.snapshot();
         let Some(cluster) = cluster else { return Ok(None) };
         match cluster.work() {
-            Work::EnsureControlPlane if !self.ensured => self.ensure_control_plane(&cluster),
+            Work::EnsureControlPlane if !self.ensured || cluster.upgrade.is_some() => {
+                self.ensure_control_plane(&cluster)
+            }
             Work::RemoveControlPlane => self.remove_control_plane(),
             Work::EnsureControlPlane | Work::Nothing => {}
         }
+        self.work_on_addons().await?;
         if groups.is_empty() {
             return Ok(Some(self.backoff.pause(self.region.clock.now(), IDLE)));
         }
@@ -224,7 +228,9 @@ impl Driver {
             let Some(mut after) = before.clone().step(input)? else {
                 return Ok((true, vec![Change::remove::<Nodegroup>((key.0.clone(), key.1.clone()))]));
             };
-            if after == *before {
+            // An update that changed nothing is decided although nothing happens.
+            let undecided = after.update.is_none() || after.status == NodegroupStatus::Updating;
+            if after == *before && undecided {
                 return Ok((false, Vec::new()));
             }
             let mut changes = Vec::new();
@@ -254,7 +260,10 @@ impl Driver {
                     if before.status != after.status {
                         tracing::info!(cluster = %self.name, from = before.status.name(), to = after.status.name(), "cluster");
                     }
-                    vec![Change::put(after)]
+                    let ended = before.upgrade.as_ref().filter(|_| after.upgrade.is_none());
+                    let update = ended.and_then(|upgrade| state.updates.get(&upgrade.update));
+                    let ended = update.map(|update| Change::put(update.clone().step(Ok(()))));
+                    ended.into_iter().chain([Change::put(after)]).collect()
                 }
             };
             Ok::<_, ApiError>(((), changes))
@@ -288,6 +297,11 @@ impl Driver {
                     if error.kind == HostErrorKind::Transient && self.backoff.failed(&key, now) < MOST_FAILURES {
                         return Ok(());
                     }
+                    if error.kind == HostErrorKind::DrainTimedOut {
+                        self.backoff.forget(&key);
+                        let message = supervision::error_chain(&error);
+                        return self.step(&group, Input::EvictionFailed { instance: id, message }).await;
+                    }
                 }
                 self.backoff.forget(&key);
                 self.step(&group, Input::Drained(id)).await
@@ -303,6 +317,8 @@ impl Driver {
                     Ok(())
                 }
             },
+            Outcome::AddonApplied(name, result) => self.addon_applied(name, result).await,
+            Outcome::AddonGone(name, result) => self.addon_gone(name, result).await,
             Outcome::Relabelled(group, result) => match result {
                 Ok(()) => self.step(&group, Input::Relabelled).await,
                 Err(error) => {

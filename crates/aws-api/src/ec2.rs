@@ -1,8 +1,16 @@
 //! The part of EC2 that clusters need: networks, and facts about regions and instance types.
 
+pub mod document;
 pub mod fact;
 mod filter;
+pub mod gateway;
+pub mod instance;
+pub mod key_pair;
+pub mod launch_template;
+pub mod route;
+pub mod security_group;
 pub mod subnet;
+pub mod tag;
 pub mod vpc;
 
 use aws_types::ec2::{Tag, TagSpecification};

@@ -1,8 +1,16 @@
 //! EKS: each operation decides by `cluster-lifecycle`, writes, and leaves the doing to the cluster's task.
 
+pub mod access_entry;
+pub mod addon;
 pub mod cluster;
+pub mod cluster_update;
+pub mod fargate;
+pub mod identity_provider;
+pub mod insight;
 pub mod nodegroup;
 pub mod nodegroup_config;
+pub mod nodegroup_version;
+pub mod pod_identity;
 pub mod tag;
 pub mod update;
 pub mod version;
@@ -30,6 +38,18 @@ fn find_nodegroup<'a>(state: &'a State, cluster: Option<&str>, name: Option<&str
         .ok()
         .and_then(|name| state.nodegroups.get(&(cluster.clone(), name)));
     known.ok_or_else(|| Refusal::no_nodegroup(cluster.as_str(), name))
+}
+
+/// The tags that an input gives.
+fn tag_map(input: &serde_json::Value) -> std::collections::BTreeMap<String, String> {
+    let given = input
+        .get("tags")
+        .and_then(serde_json::Value::as_object)
+        .into_iter()
+        .flatten();
+    given
+        .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+        .collect()
 }
 
 /// AWS's limits for tags: fifty, keys of 128 and values of 256 characters, and no keys of AWS's own.

@@ -220,15 +220,8 @@ impl From<Refusal> for ApiError {
         };
         let status = aws_types::shapes::service("eks").map_or(StatusCode::BAD_REQUEST, |eks| status_of(eks, code));
         let mut error = Self::new(code, status, refusal.message);
-        let named = [
-            ("clusterName", refusal.cluster),
-            ("nodegroupName", refusal.nodegroup),
-            ("addonName", refusal.addon),
-        ];
-        for (member, value) in named {
-            if let Some(value) = value {
-                error.members.insert(member.to_owned(), value.into());
-            }
+        for (member, value) in refusal.named {
+            error.members.insert(member.to_owned(), value.into());
         }
         error
     }

@@ -23,7 +23,7 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// [`ControlPlaneSpec::bootstrap_addons`] is set) the system pods' objects. Returns once `/readyz` answers.
     ///
     /// Called again for an existing cluster, also in a new process: starts whatever is not running and returns the same
-    /// endpoint, authority and issuer as before.
+    /// endpoint, authority and issuer as before. With another version, a running one goes on as that version.
     fn create_control_plane(&self, spec: ControlPlaneSpec) -> BoxFuture<'_, Result<ControlPlane, HostError>>;
 
     /// Stops the cluster's components and removes its state and load balancers; and the VPC's fabric if no other cluster
@@ -65,11 +65,38 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// A kind or object that is not there is an error of kind [`HostErrorKind::Permanent`].
     fn explain(&self, question: Question) -> BoxFuture<'_, Result<String, HostError>>;
 
+    /// Puts an add-on's objects into the cluster. Fields that others have changed are left (`PRESERVE`), taken (`OVERWRITE`),
+    /// or answered by the names of their objects, and then nothing is changed (`NONE`).
+    fn apply_addon(&self, addon: AddonSpec) -> BoxFuture<'_, Result<Vec<String>, HostError>>;
+
+    /// Takes an add-on's objects out of the cluster. Those that are gone are success.
+    fn remove_addon(&self, addon: AddonSpec) -> BoxFuture<'_, Result<(), HostError>>;
+
+    /// By add-on, the workloads that lack ready pods.
+    fn lacking_workloads(&self, cluster: ClusterRef)
+    -> BoxFuture<'_, Result<BTreeMap<String, Vec<String>>, HostError>>;
+
+    /// What `kube-system/aws-auth` holds; nothing when there is none.
+    fn identity_mappings(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>>;
+
     /// The load balancers that serve now.
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>>;
 
     /// Every process that belongs to this Ondol, with its memory.
     fn processes(&self) -> BoxFuture<'_, Result<Vec<Process>, HostError>>;
+}
+
+/// An add-on of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddonSpec {
+    /// The cluster.
+    pub cluster: ClusterRef,
+    /// The add-on's name.
+    pub name: String,
+    /// Its configuration as it was given.
+    pub values: Option<String>,
+    /// `NONE`, `OVERWRITE` or `PRESERVE`.
+    pub resolve_conflicts: String,
 }
 
 /// Which cluster. Names are unique in one account and region.
@@ -183,6 +210,9 @@ pub struct InstanceSpec {
     pub taints: Vec<Taint>,
     /// EC2 tags.
     pub tags: BTreeMap<String, String>,
+    /// The version of its node software, for example `1.33.5-eks-3025e55`; empty for the cluster's own.
+    #[serde(default)]
+    pub kubernetes_version: String,
 }
 
 /// A taint in Kubernetes' spelling.

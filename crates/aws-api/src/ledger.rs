@@ -6,14 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_types::{ClusterName, NodegroupName, SubnetId, VpcId};
+use cluster_lifecycle::access_entry::AccessEntry;
+use cluster_lifecycle::addon::Addon;
 use cluster_lifecycle::cluster::Cluster;
+use cluster_lifecycle::fargate::FargateProfile;
 use cluster_lifecycle::nodegroup::Nodegroup;
+use cluster_lifecycle::pod_identity::PodIdentityAssociation;
 use cluster_lifecycle::update::Update;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Outcome, RangeRequest, Store, StoreError, Transaction, Write};
 use tokio::sync::Mutex;
 
+use crate::ec2::document::Document;
 use crate::iam::entity::{Entity, EntityKind};
 use crate::iam::key::AccessKey;
 use crate::iam::oidc::OidcProvider;
@@ -81,6 +86,20 @@ records! {
         |group| (group.cluster.clone(), group.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
     /// Updates by their id.
     Update, updates, "/eks/updates/", String, |update| update.id.clone(), Clone::clone;
+    /// Add-ons.
+    Addon, addons, "/eks/addons/", (ClusterName, String),
+        |addon| (addon.cluster.clone(), addon.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
+    /// Access entries by principal.
+    AccessEntry, access_entries, "/eks/access-entries/", (ClusterName, String),
+        |entry| (entry.cluster.clone(), entry.principal_arn.clone()), |(cluster, arn)| format!("{cluster}/{arn}");
+    /// Pod identity associations by id.
+    PodIdentityAssociation, pod_identities, "/eks/pod-identities/", (ClusterName, String),
+        |known| (known.cluster.clone(), known.id.clone()), |(cluster, id)| format!("{cluster}/{id}");
+    /// Fargate profiles.
+    FargateProfile, fargate_profiles, "/eks/fargate-profiles/", (ClusterName, String),
+        |profile| (profile.cluster.clone(), profile.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
+    /// The rest of EC2, by id.
+    Document, documents, "/ec2/documents/", String, |document| document.id.clone(), Clone::clone;
     /// VPCs.
     Vpc, vpcs, "/ec2/vpcs/", VpcId, |vpc| vpc.id.clone(), ToString::to_string;
     /// Subnets.
@@ -109,10 +128,32 @@ impl State {
     /// What goes with a cluster that is gone.
     pub fn without_cluster(&self, name: &ClusterName) -> Vec<Change> {
         let updates = self.updates.values().filter(|update| update.cluster == *name);
-        updates
+        let mut changes: Vec<Change> = updates
             .map(|update| Change::remove::<Update>(update.id.clone()))
-            .chain([Change::remove::<Cluster>(name.clone())])
-            .collect()
+            .collect();
+        Self::of_cluster::<Addon>(&self.addons, name, &mut changes);
+        Self::of_cluster::<AccessEntry>(&self.access_entries, name, &mut changes);
+        Self::of_cluster::<PodIdentityAssociation>(&self.pod_identities, name, &mut changes);
+        Self::of_cluster::<FargateProfile>(&self.fargate_profiles, name, &mut changes);
+        if let Some(cluster) = self.clusters.get(name) {
+            changes.push(Change::remove::<Document>(
+                cluster.network.cluster_security_group_id.clone(),
+            ));
+        }
+        changes.push(Change::remove::<Cluster>(name.clone()));
+        changes
+    }
+}
+
+impl State {
+    /// Removes the records of one kind that belong to a cluster.
+    fn of_cluster<R: Record<Key = (ClusterName, String)>>(
+        table: &BTreeMap<R::Key, R>,
+        name: &ClusterName,
+        changes: &mut Vec<Change>,
+    ) {
+        let own = table.keys().filter(|(cluster, _)| cluster == name).cloned();
+        changes.extend(own.map(Change::remove::<R>));
     }
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod allocation;
 mod authorization;
+mod autoscaling;
 mod caller;
 mod codec;
 mod control;

@@ -37,6 +37,9 @@ pub struct Subnet {
     pub zone: ZoneName,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Whether instances get public addresses, if that was said.
+    #[serde(default)]
+    pub map_public_ip: Option<bool>,
 }
 
 /// The tag by which load balancer controllers, and eksctl, know a public subnet.
@@ -49,7 +52,9 @@ impl Subnet {
             id: self.id.clone(),
             cidr: self.cidr.to_string(),
             zone: self.zone.clone(),
-            public: self.tags.contains_key(PUBLIC_SUBNET_TAG),
+            public: self
+                .map_public_ip
+                .unwrap_or_else(|| self.tags.contains_key(PUBLIC_SUBNET_TAG)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::codec::check;
 use crate::error::ApiError;
 use crate::region::Region;
-use crate::sts;
+use crate::{autoscaling, sts};
 
 /// A typed handler as a row: the input is read into its request type and the answer written from its own.
 macro_rules! row {
@@ -58,7 +58,32 @@ pub struct Row {
 }
 
 /// Every operation that is served, service by service.
-pub const OPERATIONS: &[&[Row]] = &[STS, iam::ROWS, eks::ROWS, ec2::ROWS];
+pub const OPERATIONS: &[&[Row]] = &[STS, AUTOSCALING, iam::ROWS, eks::ROWS, ec2::ROWS];
+
+const AUTOSCALING: &[Row] = &[
+    row!("autoscaling", "DescribeAutoScalingGroups", autoscaling::describe),
+    row!(
+        "autoscaling",
+        "DescribeAutoScalingInstances",
+        autoscaling::describe_instances
+    ),
+    row!("autoscaling", "DescribeTags", autoscaling::describe_tags),
+    row!("autoscaling", "DescribeScalingActivities", autoscaling::activities),
+    row!(
+        "autoscaling",
+        "DescribeLaunchConfigurations",
+        autoscaling::launch_configurations
+    ),
+    row!("autoscaling", "SetDesiredCapacity", autoscaling::set_desired),
+    row!("autoscaling", "UpdateAutoScalingGroup", autoscaling::update),
+    row!(
+        "autoscaling",
+        "TerminateInstanceInAutoScalingGroup",
+        autoscaling::terminate
+    ),
+    row!("autoscaling", "CreateOrUpdateTags", autoscaling::refuse_tags),
+    row!("autoscaling", "DeleteTags", autoscaling::refuse_tags),
+];
 
 const STS: &[Row] = &[
     row!("sts", "GetCallerIdentity", sts::get_caller_identity),

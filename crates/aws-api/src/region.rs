@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use access_rules::User;
+use access_rules::{Attributes, User};
 use aws_types::region_files::Credentials;
 use aws_types::{AccountId, ClusterName, RegionName};
 use axum::Router;
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::caller::{Identities, TokenError};
 use crate::host::{ClusterHost, ClusterRef};
 use crate::ledger::{Ledger, LedgerError};
-use crate::{control, driver, server};
+use crate::{access, control, driver, server};
 
 /// What a region is made of.
 pub struct Options {
@@ -99,17 +99,48 @@ impl Region {
     ///
     /// # Errors
     /// When the token proves nothing, or its identity has no access to the cluster.
-    pub fn authenticate_eks_token(&self, cluster: &ClusterName, token: &str) -> Result<Option<User>, TokenError> {
+    pub async fn authenticate_eks_token(&self, cluster: &ClusterName, token: &str) -> Result<Option<User>, TokenError> {
         let now = self.clock.now();
         let found = self.ledger.read(|state| {
             let caller = self
                 .identities
                 .authenticate_token(state, cluster.as_str(), token, now)?;
-            Ok::<_, TokenError>(caller.map(|caller| (caller, state.clusters.get(cluster).cloned())))
+            let Some(caller) = caller else { return Ok(None) };
+            let known = state
+                .clusters
+                .get(cluster)
+                .ok_or_else(|| TokenError::NoCluster(cluster.to_string()))?;
+            let user = access::by_records(state, known, &caller);
+            Ok::<_, TokenError>(Some((caller, known.clone(), user)))
         })?;
-        let Some((caller, known)) = found else { return Ok(None) };
-        let known = known.ok_or_else(|| TokenError::NoCluster(cluster.to_string()))?;
-        crate::access::user(&known, &caller).map(Some)
+        let Some((caller, known, user)) = found else {
+            return Ok(None);
+        };
+        if user.is_some() {
+            return Ok(user);
+        }
+        let not_mapped = || TokenError::NotMapped {
+            arn: caller.arn.clone(),
+            cluster: cluster.to_string(),
+        };
+        if known.authentication_mode == "API" {
+            return Err(not_mapped());
+        }
+        let data = self.host.identity_mappings(self.cluster_ref(cluster)).await;
+        let data = data.map_err(|error| TokenError::Mappings {
+            cluster: cluster.to_string(),
+            source: Box::new(error),
+        })?;
+        let user = self
+            .ledger
+            .read(|state| access::by_config_map(state, &known, &caller, &data));
+        user.map(Some).ok_or_else(not_mapped)
+    }
+
+    /// Whether an access policy of the identity behind a user allows what is asked in a cluster, and which.
+    pub fn access_policy_allows(&self, cluster: &ClusterName, attributes: &Attributes<'_>) -> Option<String> {
+        self.ledger
+            .read(|state| access::allows(state, state.clusters.get(cluster)?, attributes))
     }
 
     /// The issuer of a cluster's service-account tokens.

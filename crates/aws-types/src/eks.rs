@@ -112,6 +112,7 @@ structures! {
         scaling_config: NodegroupScalingConfig, instance_types: Vec<String>, subnets: Vec<String>, ami_type: String,
         node_role: String, labels: Map, taints: Vec<Taint>, resources: NodegroupResources, disk_size: i64,
         health: NodegroupHealth, update_config: NodegroupUpdateConfig, tags: Map,
+        launch_template: LaunchTemplateSpecification,
     }
     NodegroupScalingConfig { min_size: i64, max_size: i64, desired_size: i64 }
     NodegroupUpdateConfig { max_unavailable: i64, max_unavailable_percentage: i64 }

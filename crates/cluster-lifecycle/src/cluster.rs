@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use aws_types::{ClusterName, SubnetId, VpcId};
+use aws_types::{ClusterName, SubnetId, VpcId, eks_version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub struct Cluster {
     /// The public keys of its service-account tokens, as a JSON web key set, once there are any.
     #[serde(default)]
     pub issuer_keys: Option<String>,
+    /// The version change that is being done.
+    #[serde(default)]
+    pub upgrade: Option<Upgrade>,
 }
 
 /// A cluster's network.
@@ -80,6 +83,15 @@ pub struct Network {
     pub service_cidr: String,
     /// The issuer of service-account tokens.
     pub oidc_issuer: String,
+}
+
+/// A version change that is being done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The id of its record.
+    pub update: String,
+    /// The version after it.
+    pub version: String,
 }
 
 /// EKS's `ClusterStatus`.
@@ -127,6 +139,13 @@ pub enum Input {
         /// How many node groups it has, in whatever state.
         nodegroups: usize,
     },
+    /// `UpdateClusterVersion`.
+    Upgrade {
+        /// The id of the update's record.
+        update: String,
+        /// The version after it.
+        version: String,
+    },
     /// Nothing of it is left.
     ControlPlaneGone,
 }
@@ -173,6 +192,7 @@ impl Cluster {
                 self.certificate_authority_pem = Some(certificate_authority_pem);
                 self.issues.clear();
                 self.status = ClusterStatus::Active;
+                self.upgrade = None;
             }
             (ClusterStatus::Creating, Input::ControlPlaneFailed { message }) => {
                 self.status = ClusterStatus::Failed;
@@ -181,6 +201,15 @@ impl Cluster {
             // An existing cluster stays ACTIVE when its control plane cannot be reached, and says so in its health.
             (_, Input::ControlPlaneFailed { message }) => self.issues = vec![self.failure(message)],
             (_, Input::Delete { nodegroups }) => self.delete(nodegroups)?,
+            (_, Input::Upgrade { update, version }) => {
+                self.require_settled()?;
+                if let Some(known) = eks_version::find(&version) {
+                    self.platform_version = known.platform.to_owned();
+                }
+                self.version.clone_from(&version);
+                self.upgrade = Some(Upgrade { update, version });
+                self.status = ClusterStatus::Updating;
+            }
             (_, Input::ControlPlaneGone) => {}
         }
         Ok(Some(self))
@@ -209,6 +238,22 @@ impl Cluster {
             message,
             resource_ids: vec![self.name.to_string()],
         }
+    }
+
+    /// Refuses unless the cluster may be changed: it is ACTIVE and nothing else is being changed.
+    ///
+    /// # Errors
+    /// `ResourceInUse` naming the state.
+    pub fn require_settled(&self) -> Result<(), Refusal> {
+        if self.status == ClusterStatus::Active {
+            return Ok(());
+        }
+        let state = self.status.name();
+        let message = format!(
+            "Cannot update cluster {} as it is currently in {state} state",
+            self.name
+        );
+        Err(Refusal::in_use(message).of_cluster(self.name.as_str()))
     }
 
     /// Refuses unless the cluster is ready for node groups and other parts.

@@ -3,9 +3,14 @@
 //! **Invariant:** a state changes only through `step`.
 #![forbid(unsafe_code)]
 
+pub mod access_entry;
+pub mod addon;
+pub mod aws_auth;
 pub mod cluster;
 pub mod cluster_config;
+pub mod fargate;
 pub mod nodegroup;
+pub mod pod_identity;
 pub mod refusal;
 pub mod request;
 pub mod system_pods;

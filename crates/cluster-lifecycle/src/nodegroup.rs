@@ -5,6 +5,7 @@
 
 pub mod balance;
 mod lifecycle;
+mod roll;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::cluster::Issue;
-pub use lifecycle::{ConfigChange, FinishedUpdate, Input, JOIN_LIMIT, Observation};
+pub use lifecycle::{ConfigChange, FinishedUpdate, Input, JOIN_LIMIT, Observation, VersionChange};
 
 /// A node group as the region remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct Nodegroup {
     pub instances: Vec<Instance>,
     /// The update that is being done.
     pub update: Option<PendingUpdate>,
+    /// The launch template that it was made from: id, name, version.
+    #[serde(default)]
+    pub launch_template: Option<(String, String, String)>,
 }
 
 /// A subnet of a group with its zone, over which instances are balanced.
@@ -132,6 +136,9 @@ pub struct Instance {
     pub launched_at: Timestamp,
     /// Where it is in its life.
     pub phase: Phase,
+    /// The release that it runs; empty for those of before releases were kept.
+    #[serde(default)]
+    pub release: String,
 }
 
 /// Where an instance is. Each phase says what must be done next.
@@ -156,6 +163,20 @@ pub struct PendingUpdate {
     pub id: String,
     /// Labels and taints to take from nodes before the update counts as done: those of before it.
     pub relabel: Option<Relabel>,
+    /// Instances of older releases are replaced before the update counts as done.
+    #[serde(default)]
+    pub roll: Option<Roll>,
+}
+
+/// A replacement of all instances of older releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roll {
+    /// Whether pods that do not leave in time hold nothing up.
+    pub force: bool,
+    /// The version before.
+    pub version_before: String,
+    /// The release before.
+    pub release_before: String,
 }
 
 /// Labels and taints before an update.
@@ -216,7 +237,7 @@ impl Nodegroup {
             NodegroupStatus::Creating | NodegroupStatus::Active | NodegroupStatus::Updating | NodegroupStatus::Degraded
         );
         let have = self.counted().count();
-        let wanted = (self.scaling.desired as usize).saturating_sub(have);
+        let wanted = self.wanted().saturating_sub(have);
         if !grows || wanted == 0 {
             return Vec::new();
         }

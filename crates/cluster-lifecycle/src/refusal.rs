@@ -10,12 +10,8 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// EKS's sentence.
     pub message: String,
-    /// The cluster that the error names.
-    pub cluster: Option<String>,
-    /// The node group that the error names.
-    pub nodegroup: Option<String>,
-    /// The add-on that the error names.
-    pub addon: Option<String>,
+    /// What the error names: members of EKS's errors such as `clusterName`, with their values.
+    pub named: Vec<(&'static str, String)>,
 }
 
 /// EKS's error codes (without `Exception`), as far as they are used.
@@ -45,9 +41,7 @@ impl Refusal {
         Self {
             kind,
             message: message.into(),
-            cluster: None,
-            nodegroup: None,
-            addon: None,
+            named: Vec::new(),
         }
     }
 
@@ -87,19 +81,25 @@ impl Refusal {
 
     /// Names the cluster.
     pub fn of_cluster(mut self, name: &str) -> Self {
-        self.cluster = Some(name.to_owned());
+        self.named.push(("clusterName", name.to_owned()));
         self
     }
 
     /// Names the node group.
     pub fn of_nodegroup(mut self, name: &str) -> Self {
-        self.nodegroup = Some(name.to_owned());
+        self.named.push(("nodegroupName", name.to_owned()));
+        self
+    }
+
+    /// Names the Fargate profile.
+    pub fn of_fargate_profile(mut self, name: &str) -> Self {
+        self.named.push(("fargateProfileName", name.to_owned()));
         self
     }
 
     /// Names the add-on.
     pub fn of_addon(mut self, name: &str) -> Self {
-        self.addon = Some(name.to_owned());
+        self.named.push(("addonName", name.to_owned()));
         self
     }
 }

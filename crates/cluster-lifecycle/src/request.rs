@@ -177,5 +177,59 @@ pub fn nodegroup_version(wanted: Option<&str>, cluster: &str) -> Result<&'static
     Ok(nodes)
 }
 
+/// The version that a cluster is upgraded to: the next minor, when no node group would be too old for it.
+///
+/// # Errors
+/// EKS's sentences for what cannot be.
+pub fn next_version(
+    current: &str,
+    wanted: &str,
+    nodegroups: &[&str],
+    force: bool,
+) -> Result<&'static EksVersion, Refusal> {
+    let (now, next) = (version(Some(current))?, version(Some(wanted))?);
+    if next.minor == now.minor {
+        let message = format!("Cluster is already at the desired configuration with version {wanted}");
+        return Err(Refusal::invalid_parameter(message));
+    }
+    if next.minor_number() != now.minor_number() + 1 {
+        let message = format!("Unsupported Kubernetes minor version update from {current} to {wanted}");
+        return Err(Refusal::invalid_parameter(message));
+    }
+    let old = nodegroups.iter().filter_map(|minor| eks_version::find(minor));
+    let oldest = old.map(EksVersion::minor_number).min();
+    if !force && oldest.is_some_and(|oldest| oldest + 3 < next.minor_number()) {
+        let message = format!(
+            "Kubelet version(s) of node groups are too old for an upgrade to {wanted}; update the node groups first"
+        );
+        return Err(Refusal::invalid_request(message));
+    }
+    Ok(next)
+}
+
+/// The version that a node group is updated to: the wanted one, or its own, of which a newer release is taken.
+///
+/// # Errors
+/// EKS's sentences for what cannot be.
+pub fn nodegroup_upgrade(current: &str, wanted: Option<&str>, cluster: &str) -> Result<&'static EksVersion, Refusal> {
+    let next = nodegroup_version(Some(wanted.unwrap_or(current)), cluster)?;
+    let now = version(Some(current))?;
+    if next.minor_number() < now.minor_number() {
+        let message = format!(
+            "Requested Nodegroup version {} is lower than the current version {current}",
+            next.minor
+        );
+        return Err(Refusal::invalid_parameter(message));
+    }
+    if next.minor_number() > now.minor_number() + 1 {
+        let message = format!(
+            "Requested Nodegroup version {} is more than one minor above the current version {current}",
+            next.minor
+        );
+        return Err(Refusal::invalid_parameter(message));
+    }
+    Ok(next)
+}
+
 #[cfg(test)]
 mod tests;

@@ -18,11 +18,22 @@ pub enum SystemAddon {
     KubeProxy,
     /// `coredns`: names.
     CoreDns,
+    /// `metrics-server`: usage. Not in a new cluster by itself.
+    MetricsServer,
 }
 
 impl SystemAddon {
-    /// All of them, in the order in which a node needs them.
+    /// Those that every new cluster has, in the order in which a node needs them.
     pub const ALL: [Self; 3] = [Self::VpcCni, Self::KubeProxy, Self::CoreDns];
+
+    /// The add-on of that name in the EKS API.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .chain([Self::MetricsServer])
+            .find(|addon| addon.name() == name)
+    }
 
     /// The add-on's name in the EKS API.
     pub fn name(self) -> &'static str {
@@ -30,6 +41,7 @@ impl SystemAddon {
             Self::VpcCni => "vpc-cni",
             Self::KubeProxy => "kube-proxy",
             Self::CoreDns => "coredns",
+            Self::MetricsServer => "metrics-server",
         }
     }
 
@@ -38,6 +50,7 @@ impl SystemAddon {
             Self::VpcCni => include_str!("../addons/vpc-cni.yaml"),
             Self::KubeProxy => include_str!("../addons/kube-proxy.yaml"),
             Self::CoreDns => include_str!("../addons/coredns.yaml"),
+            Self::MetricsServer => include_str!("../addons/metrics-server.yaml"),
         }
     }
 }
@@ -113,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_manifest_is_an_object_with_nothing_left_to_fill_in() {
-        for addon in SystemAddon::ALL {
+        for addon in SystemAddon::ALL.into_iter().chain([SystemAddon::MetricsServer]) {
             for (gvk, object) in objects(addon, &settings()).unwrap() {
                 let text = serde_json::to_string(&object).unwrap();
                 assert!(!text.contains("${"), "{gvk}: {text}");
@@ -132,7 +145,8 @@ mod tests {
                         Some(true)
                     ),
                     "Deployment" => {
-                        assert_eq!(object.to_typed::<Deployment>().unwrap().spec.unwrap().replicas, Some(2))
+                        let replicas = object.to_typed::<Deployment>().unwrap().spec.unwrap().replicas;
+                        assert_eq!(replicas, Some(if addon == SystemAddon::CoreDns { 2 } else { 1 }));
                     }
                     _ => {}
                 }

@@ -13,6 +13,9 @@ pub struct Update {
     pub cluster: ClusterName,
     /// The node group, if it changes one.
     pub nodegroup: Option<NodegroupName>,
+    /// The add-on, if it changes one.
+    #[serde(default)]
+    pub addon: Option<String>,
     /// EKS's name of the kind of update, for example `ConfigUpdate`.
     pub kind: String,
     /// What changes: EKS's parameter types and their values.
@@ -41,6 +44,23 @@ pub enum UpdateStatus {
 }
 
 impl Update {
+    /// A record of a change of the cluster itself that begins.
+    #[must_use]
+    pub fn new(id: String, cluster: ClusterName, kind: &str, params: Vec<(String, String)>, now: Timestamp) -> Self {
+        Self {
+            id,
+            cluster,
+            nodegroup: None,
+            addon: None,
+            kind: kind.to_owned(),
+            params,
+            created_at: now,
+            status: UpdateStatus::InProgress,
+            errors: Vec::new(),
+            client_request_token: None,
+        }
+    }
+
     /// The update with an outcome; one that is decided stays as it is.
     pub fn step(mut self, outcome: Result<(), (String, String)>) -> Self {
         if self.status != UpdateStatus::InProgress {

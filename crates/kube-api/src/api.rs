@@ -1,6 +1,6 @@
 //! One cluster's API: what it is made of, and the way of a request through it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use access_rules::User;
@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     pub(crate) authentication: Authentication,
     pub(crate) dialer: Arc<dyn NodeDialer>,
     pub(crate) node_tls: NodeTls,
-    pub(crate) version: VersionInfo,
+    pub(crate) version: std::sync::RwLock<VersionInfo>,
     pub(crate) external_address: String,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) supervisor: Supervisor,
@@ -120,7 +120,7 @@ impl KubeApi {
             tokens: options.tokens,
             dialer: options.dialer,
             node_tls,
-            version: options.version,
+            version: std::sync::RwLock::new(options.version),
             external_address: options.external_address,
             random: options.random,
             supervisor: options.supervisor,
@@ -133,6 +133,15 @@ impl KubeApi {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    /// What `/version` says from now on: a cluster that was upgraded.
+    pub fn set_version(&self, version: VersionInfo) {
+        *self.0.version.write().unwrap_or_else(PoisonError::into_inner) = version;
+    }
+
+    pub(crate) fn version(&self) -> VersionInfo {
+        self.0.version.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers one request.

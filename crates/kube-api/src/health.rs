@@ -70,7 +70,7 @@ pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answe
         return respond::page_not_found();
     }
     match path {
-        "/version" => json(serde_json::to_vec_pretty(&api.0.version).expect("texts always serialize")),
+        "/version" => json(serde_json::to_vec_pretty(&api.version()).expect("texts always serialize")),
         "/metrics" => metrics(api),
         "/.well-known/openid-configuration" => json(api.0.tokens.provider_configuration()),
         "/openid/v1/jwks" => respond::with_type(

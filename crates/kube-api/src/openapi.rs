@@ -23,7 +23,7 @@ pub(crate) async fn answer(api: &KubeApi, call: &Call) -> Answer {
     let path = call.info.path.trim_end_matches('/').to_owned();
     let wire = call.negotiated.wire;
     if path == "/openapi/v3" {
-        let index = index(&kinds, &api.0.version.git_version);
+        let index = index(&kinds, &api.version().git_version);
         return respond::document(StatusCode::OK, index.to_string().into(), wire);
     }
     // Tens of milliseconds of work, which must not hold up other requests.

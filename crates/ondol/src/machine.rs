@@ -129,7 +129,10 @@ pub(crate) fn agent_config(
         root_dir: directory.join("kubelet"),
         pod_log_dir: directory.join("log-pods"),
         resolv_conf: (!host.is_simulated()).then(resolver_file),
-        kubelet_version: format!("v{}", cluster.git_version()),
+        kubelet_version: match &*spec.kubernetes_version {
+            "" => format!("v{}", cluster.git_version()),
+            own => format!("v{own}"),
+        },
         os_image: format!("Ondol {}", env!("CARGO_PKG_VERSION")),
         serving: Some(node_agent::Serving {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10250)),

@@ -8,12 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use access_rules::User;
+use access_rules::{Attributes, User};
 use aws_api::Region;
 use aws_api::host::ClusterRef;
 use aws_types::RegionName;
 use aws_types::region_files::{CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
 use clock::{Clock, Random, SystemClock, SystemRandom};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use kube_api::AuthenticationError;
 use load_balancer::LoadBalancers;
 use serde::{Deserialize, Serialize};
@@ -64,13 +66,24 @@ impl RegionOptions {
 struct RegionTokens(OnceLock<Weak<Region>>);
 
 impl EksTokens for RegionTokens {
-    fn authenticate(&self, cluster: &ClusterRef, token: &str) -> Result<Option<User>, AuthenticationError> {
-        let Some(region) = self.0.get().and_then(Weak::upgrade) else {
-            return Ok(None);
-        };
-        region
-            .authenticate_eks_token(&cluster.name, token)
-            .map_err(|error| AuthenticationError(error.into()))
+    fn authenticate<'a>(
+        &'a self,
+        cluster: &'a ClusterRef,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Option<User>, AuthenticationError>> {
+        async move {
+            let Some(region) = self.0.get().and_then(Weak::upgrade) else {
+                return Ok(None);
+            };
+            let user = region.authenticate_eks_token(&cluster.name, token).await;
+            user.map_err(|error| AuthenticationError(error.into()))
+        }
+        .boxed()
+    }
+
+    fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String> {
+        let region = self.0.get().and_then(Weak::upgrade)?;
+        region.access_policy_allows(&cluster.name, attributes)
     }
 }
 

@@ -29,9 +29,31 @@ pub(crate) struct BoundPods {
     known: Mutex<Option<(Revision, Graph)>>,
 }
 
+/// Somebody else who may allow requests that the cluster's own roles do not: EKS's access policies.
+pub trait Authorizer: Send + Sync {
+    /// Why the request is allowed; `None` when it is not for this authorizer to say.
+    fn allows(&self, attributes: &Attributes<'_>) -> Option<String>;
+}
+
 impl Registry {
-    /// May the user do this? The Node authorizer is asked first, then the roles and bindings of this cluster.
+    /// Asks one more authorizer, after the cluster's own. The first call counts.
+    pub fn set_authorizer(&self, authorizer: Arc<dyn Authorizer>) {
+        self.authorizer.get_or_init(|| authorizer);
+    }
+
+    /// May the user do this? The Node authorizer is asked first, then the roles and bindings of this cluster, then others.
     pub async fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        let own = self.authorize_here(attributes);
+        if own.is_allowed() {
+            return own;
+        }
+        match self.authorizer.get().and_then(|other| other.allows(attributes)) {
+            Some(reason) => Decision::Allow { reason },
+            None => own,
+        }
+    }
+
+    fn authorize_here(&self, attributes: &Attributes<'_>) -> Decision {
         if attributes.user.node_name().is_some() {
             let decision = self.authorize_node(attributes);
             if decision.is_allowed() {

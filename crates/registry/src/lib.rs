@@ -22,6 +22,7 @@ mod services;
 pub mod status;
 mod subresources;
 
+pub use access::Authorizer;
 pub use access_rules::{Attributes, Decision, User};
 pub use kinds::{KindTable, ResourceKind};
 pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};

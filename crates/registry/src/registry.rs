@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use store::{LeaseId, Store};
 use supervision::{Restart, Supervisor};
 
-use crate::access::{BoundPods, Compiled};
+use crate::access::{Authorizer, BoundPods, Compiled};
 use crate::cache::Caches;
 use crate::custom::Converter;
 use crate::kinds::KindTable;
@@ -125,6 +125,7 @@ pub struct Registry {
     pub(crate) converter: Arc<Converter>,
     pub(crate) policy: ArcSwap<Compiled>,
     pub(crate) bound_pods: BoundPods,
+    pub(crate) authorizer: std::sync::OnceLock<Arc<dyn Authorizer>>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) service_cidr: Ipv4Net,
     pub(crate) node_ports: (u16, u16),
@@ -155,6 +156,7 @@ impl Registry {
             caches,
             policy: ArcSwap::default(),
             bound_pods: BoundPods::default(),
+            authorizer: std::sync::OnceLock::new(),
             tokens: options.token_issuer,
             service_cidr: options.service_cidr,
             node_ports: options.node_ports,

@@ -33,6 +33,8 @@ pub enum Key {
     Instance(InstanceId),
     /// The labels and taints of a group's nodes.
     Relabel(NodegroupName),
+    /// An add-on.
+    Addon(String),
 }
 
 /// What a flight came to.
@@ -49,6 +51,10 @@ pub enum Outcome {
     Terminated(NodegroupName, InstanceId, Result<(), HostError>),
     /// Nodes carry the group's labels and taints.
     Relabelled(NodegroupName, Result<(), HostError>),
+    /// An add-on's objects are in the cluster, or conflict with others.
+    AddonApplied(String, Result<Vec<String>, HostError>),
+    /// An add-on's objects are gone.
+    AddonGone(String, Result<(), HostError>),
 }
 
 impl Outcome {
@@ -60,6 +66,7 @@ impl Outcome {
                 Key::Instance(id.clone())
             }
             Self::Relabelled(group, _) => Key::Relabel(group.clone()),
+            Self::AddonApplied(name, _) | Self::AddonGone(name, _) => Key::Addon(name.clone()),
         }
     }
 }
@@ -109,7 +116,7 @@ impl Backoff {
 
 impl Driver {
     /// Starts a call unless one works on the same thing or must still wait.
-    fn fly<F>(&mut self, key: Key, call: impl FnOnce(Arc<Region>) -> F)
+    pub(super) fn fly<F>(&mut self, key: Key, call: impl FnOnce(Arc<Region>) -> F)
     where
         F: Future<Output = Outcome> + Send + 'static,
     {

@@ -8,10 +8,12 @@ use aws_types::{SubnetId, ZoneName, region};
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value};
 
+use super::document::{self, Kind};
 use super::filter::{Subject, passes};
 use super::{dry_run, invalid, missing, tag_list, tags, vpc};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
+use crate::members::Members;
 use crate::network::Subnet;
 use crate::operations::Context;
 
@@ -57,6 +59,7 @@ pub async fn create(context: Context, request: CreateSubnetRequest) -> Result<Cr
             cidr: cidr.trunc(),
             zone,
             tags,
+            map_public_ip: None,
         };
         Ok((
             describe_one(state, &subnet, &region.name, owner),
@@ -145,17 +148,47 @@ pub async fn delete(context: Context, request: DeleteSubnetRequest) -> Result<Va
             .clusters
             .values()
             .any(|cluster| cluster.network.subnet_ids.contains(known));
+        let routed = document::of_kind(state, Kind::RouteTable)
+            .flat_map(|table| table.body.list("Associations"))
+            .any(|association| association.text("SubnetId") == Some(&id));
+        let translated =
+            document::of_kind(state, Kind::NatGateway).any(|gateway| gateway.body.text("SubnetId") == Some(&id));
         let by_group = state
             .nodegroups
             .values()
             .any(|group| group.subnets.iter().any(|subnet| subnet.id == *known));
-        if by_cluster || by_group {
+        if by_cluster || by_group || routed || translated {
             let message = format!("The subnet '{id}' has dependencies and cannot be deleted.");
             return Err(ApiError::bad_request("DependencyViolation", message));
         }
         Ok(((), vec![Change::remove::<Subnet>(known.clone())]))
     });
     change.await?;
+    Ok(Value::Object(Map::new()))
+}
+
+/// The subnet of that id.
+///
+/// # Errors
+/// When it is not there.
+pub fn find<'a>(state: &'a State, id: &str) -> Result<&'a Subnet, ApiError> {
+    state
+        .subnets
+        .values()
+        .find(|subnet| subnet.id.as_str() == id)
+        .ok_or_else(|| not_found(id))
+}
+
+/// `ModifySubnetAttribute`.
+pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("SubnetId");
+    let wanted = input.get("MapPublicIpOnLaunch").and_then(|value| value.flag("Value"));
+    let decide = |state: &State| {
+        let mut subnet = find(state, id)?.clone();
+        subnet.map_public_ip = wanted.or(subnet.map_public_ip);
+        Ok::<_, ApiError>(((), vec![Change::put(subnet)]))
+    };
+    context.region.ledger.change(decide).await?;
     Ok(Value::Object(Map::new()))
 }
 
@@ -177,7 +210,7 @@ fn describe_one(state: &State, subnet: &Subnet, region_name: &aws_types::RegionN
         availability_zone_id: region::zone_id(&subnet.zone),
         available_ip_address_count: i64::try_from(state.addresses(subnet).free()).ok(),
         default_for_az: Some(false),
-        map_public_ip_on_launch: Some(subnet.spec().public),
+        map_public_ip_on_launch: Some(subnet.map_public_ip.unwrap_or(subnet.spec().public)),
         owner_id: Some(owner.to_owned()),
         tags: Some(tag_list(&subnet.tags)),
     }

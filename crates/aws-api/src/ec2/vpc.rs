@@ -8,10 +8,12 @@ use aws_types::ec2::{
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value};
 
+use super::document::{self, Document, Kind};
 use super::filter::{Subject, passes};
-use super::{dry_run, invalid, missing, tag_list, tags};
+use super::{dry_run, invalid, missing, route, security_group, tag_list, tags};
 use crate::error::ApiError;
-use crate::ledger::Change;
+use crate::ledger::{Change, State};
+use crate::members::Members;
 use crate::network::Vpc;
 use crate::operations::Context;
 
@@ -43,7 +45,14 @@ pub async fn create(context: Context, request: CreateVpcRequest) -> Result<Creat
     let answer = describe_one(&vpc, context.caller.account.as_str());
     region
         .ledger
-        .change(|_| Ok::<_, ApiError>(((), vec![Change::put(vpc)])))
+        .change(|_| {
+            let (id, cidr) = (vpc.id.as_str(), vpc.cidr.to_string());
+            let own = [
+                Change::put(route::main_table(&context, id, &cidr)),
+                Change::put(security_group::default_group(&context, id)),
+            ];
+            Ok::<_, ApiError>(((), own.into_iter().chain([Change::put(vpc)]).collect()))
+        })
         .await?;
     Ok(CreateVpcResult { vpc: Some(answer) })
 }
@@ -100,14 +109,80 @@ pub async fn delete(context: Context, request: DeleteVpcRequest) -> Result<Value
             .iter()
             .find(|(known, _)| known.as_str() == id)
             .ok_or_else(|| not_found(&id))?;
-        if state.subnets_of(known).next().is_some() || state.clusters_in(known).next().is_some() {
-            let message = format!("The vpc '{id}' has dependencies and cannot be deleted.");
-            return Err(ApiError::bad_request("DependencyViolation", message));
+        let (own, others): (Vec<&Document>, Vec<&Document>) = state
+            .documents
+            .values()
+            .filter(|document| is_in(document, &id))
+            .partition(|document| is_own(document));
+        if state.subnets_of(known).next().is_some() || state.clusters_in(known).next().is_some() || !others.is_empty() {
+            return Err(document::in_use("vpc", &id));
         }
-        Ok(((), vec![Change::remove::<Vpc>(known.clone())]))
+        let own = own
+            .into_iter()
+            .map(|document| Change::remove::<Document>(document.id.clone()));
+        Ok::<_, ApiError>(((), own.chain([Change::remove::<Vpc>(known.clone())]).collect()))
     });
     change.await?;
     Ok(Value::Object(Map::new()))
+}
+
+/// Whether something belongs to a VPC.
+fn is_in(document: &Document, vpc: &str) -> bool {
+    let attached = document
+        .body
+        .list("Attachments")
+        .iter()
+        .any(|attachment| attachment.text("VpcId") == Some(vpc));
+    attached || document.body.text("VpcId") == Some(vpc)
+}
+
+/// Whether something came with its VPC and goes with it.
+fn is_own(document: &Document) -> bool {
+    let is_main = document
+        .body
+        .list("Associations")
+        .iter()
+        .any(|association| association.flag("Main") == Some(true));
+    is_main || (document.kind == Kind::SecurityGroup && document.body.text("GroupName") == Some("default"))
+}
+
+/// The VPC of that id.
+///
+/// # Errors
+/// When it is not there.
+pub fn find<'a>(state: &'a State, id: &str) -> Result<&'a Vpc, ApiError> {
+    state
+        .vpcs
+        .values()
+        .find(|vpc| vpc.id.as_str() == id)
+        .ok_or_else(|| not_found(id))
+}
+
+/// `ModifyVpcAttribute`: names are always resolved here, so that is all that can be asked for.
+pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
+    context
+        .region
+        .ledger
+        .read(|state| find(state, input.required("VpcId")).map(drop))?;
+    let off = ["EnableDnsSupport", "EnableDnsHostnames"]
+        .iter()
+        .find(|name| input.get(name).and_then(|value| value.flag("Value")) == Some(false));
+    match off {
+        Some(name) => Err(invalid(format!("{name} cannot be turned off in this region"))),
+        None => Ok(Value::Object(Map::new())),
+    }
+}
+
+/// `DescribeVpcAttribute`.
+pub async fn attribute(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("VpcId");
+    context.region.ledger.read(|state| find(state, id).map(drop))?;
+    let member = match input.required("Attribute") {
+        "enableDnsSupport" => "EnableDnsSupport",
+        "enableDnsHostnames" => "EnableDnsHostnames",
+        _ => "EnableNetworkAddressUsageMetrics",
+    };
+    Ok(serde_json::json!({"VpcId": id, member: {"Value": member != "EnableNetworkAddressUsageMetrics"}}))
 }
 
 /// EC2's answer for a VPC that is not there.

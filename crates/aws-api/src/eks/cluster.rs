@@ -6,12 +6,15 @@ use aws_types::eks::{
     DescribeClusterResponse, ListClustersRequest, ListClustersResponse, Logging, VpcConfigRequest,
 };
 use aws_types::{ClusterName, RegionName};
+use cluster_lifecycle::access_entry::{AccessEntry, Association, Choice, Scope, policy_arn};
 use cluster_lifecycle::cluster::{Cluster, ClusterStatus, Input, Network};
 use cluster_lifecycle::refusal::RefusalKind;
 use cluster_lifecycle::{Refusal, request as rules};
 use jiff::Timestamp;
 
-use super::{check_tags, find_cluster, view};
+use super::{access_entry, check_tags, find_cluster, view};
+use crate::ec2::document::Document;
+use crate::ec2::security_group;
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::network::Subnet;
@@ -44,11 +47,49 @@ pub async fn create(context: Context, request: CreateClusterRequest) -> Result<C
             return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message).into());
         }
         let cluster = wanted.cluster(state, &context, ids)?;
-        Ok((view::cluster(&cluster), vec![Change::put(cluster)]))
+        let mut changes = vec![Change::put(security_group(&context, &cluster))];
+        if cluster.creator_is_admin && cluster.authentication_mode != "CONFIG_MAP" {
+            changes.push(Change::put(creator_entry(&context, &cluster)?));
+        }
+        let answer = view::cluster(&cluster);
+        changes.push(Change::put(cluster));
+        Ok((answer, changes))
     });
     let cluster = answer.await?;
     region.drive(&name);
     Ok(CreateClusterResponse { cluster: Some(cluster) })
+}
+
+/// The group that EKS makes for a cluster's interfaces and nodes.
+fn security_group(context: &Context, cluster: &Cluster) -> Document {
+    let id = &cluster.network.cluster_security_group_id;
+    let name = format!("eks-cluster-sg-{}-{}", cluster.name, id.trim_start_matches("sg-"));
+    let description = "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.";
+    let nothing = serde_json::Value::Null;
+    let mut group = security_group::new(context, &nothing, cluster.network.vpc_id.as_str(), &name, description);
+    group.id.clone_from(id);
+    security_group::trust_itself(&mut group, context.caller.account.as_str());
+    let tags = [
+        ("Name".to_owned(), name),
+        (format!("kubernetes.io/cluster/{}", cluster.name), "owned".to_owned()),
+        ("aws:eks:cluster-name".to_owned(), cluster.name.to_string()),
+    ];
+    group.tags.extend(tags);
+    group
+}
+
+/// The creator's access entry, with the right to do everything.
+fn creator_entry(context: &Context, cluster: &Cluster) -> Result<AccessEntry, Refusal> {
+    let mut entry = access_entry::entry(context, &cluster.name, &cluster.creator_arn, None, Choice::default())?;
+    let association = Association {
+        scope: Scope::Cluster,
+        associated_at: entry.created_at,
+        modified_at: entry.created_at,
+    };
+    entry
+        .policies
+        .insert(policy_arn("AmazonEKSClusterAdminPolicy"), association);
+    Ok(entry)
 }
 
 /// A request whose own values are acceptable.
@@ -140,6 +181,7 @@ impl Wanted {
             certificate_authority_pem: None,
             issues: Vec::new(),
             issuer_keys: None,
+            upgrade: None,
         })
     }
 
@@ -212,7 +254,7 @@ pub(super) fn check_role(member: &str, text: Option<&str>) -> Result<(), Refusal
     }
 }
 
-fn enabled_logs(logging: Option<&Logging>) -> Result<Vec<String>, Refusal> {
+pub(super) fn enabled_logs(logging: Option<&Logging>) -> Result<Vec<String>, Refusal> {
     let setups = logging
         .and_then(|logging| logging.cluster_logging.as_deref())
         .unwrap_or_default();
@@ -256,6 +298,10 @@ pub async fn delete(context: Context, request: DeleteClusterRequest) -> Result<D
     let change = context.region.ledger.change(|state| {
         let cluster = find_cluster(state, request.name.as_deref())?;
         let nodegroups = state.nodegroups_of(&cluster.name).count();
+        if state.fargate_profiles.keys().any(|(owner, _)| *owner == cluster.name) {
+            let refusal = Refusal::in_use("Cluster has Fargate profiles attached").of_cluster(cluster.name.as_str());
+            return Err(refusal.into());
+        }
         let deleting = cluster.clone().step(Input::Delete { nodegroups })?;
         let deleting = deleting.ok_or_else(|| Refusal::no_cluster(cluster.name.as_str()))?;
         let answer = (deleting.name.clone(), view::cluster(&deleting));

@@ -1,5 +1,7 @@
 //! Managed node groups.
 
+mod template;
+
 use std::collections::BTreeMap;
 
 use aws_types::eks::{
@@ -7,7 +9,9 @@ use aws_types::eks::{
     DescribeNodegroupRequest, DescribeNodegroupResponse, ListNodegroupsRequest, ListNodegroupsResponse,
     NodegroupScalingConfig,
 };
+use aws_types::eks_version::EksVersion;
 use aws_types::{ClusterName, NodegroupName, arn};
+use cluster_lifecycle::access_entry::Choice;
 use cluster_lifecycle::cluster::Cluster;
 use cluster_lifecycle::nodegroup::{GroupSubnet, Input, Nodegroup, NodegroupStatus, Scaling, Taint};
 use cluster_lifecycle::refusal::RefusalKind;
@@ -16,7 +20,7 @@ use cluster_lifecycle::{Refusal, request as rules};
 use jiff::Timestamp;
 
 use super::cluster::{check_role, find_subnets};
-use super::{check_tags, find_cluster, find_nodegroup, view};
+use super::{access_entry, check_tags, find_cluster, find_nodegroup, view};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::operations::Context;
@@ -60,7 +64,21 @@ pub async fn create(context: Context, request: CreateNodegroupRequest) -> Result
                 .into());
         }
         let group = nodegroup(state, cluster, &context, &name, &request, &uuid, now)?;
-        Ok((view::nodegroup(&group), vec![Change::put(group)]))
+        let entry = (cluster.name.clone(), group.node_role.clone());
+        let mut changes = Vec::new();
+        if cluster.authentication_mode != "CONFIG_MAP" && !state.access_entries.contains_key(&entry) {
+            let made = access_entry::entry(
+                &context,
+                &cluster.name,
+                &group.node_role,
+                Some("EC2_LINUX"),
+                Choice::default(),
+            )?;
+            changes.push(Change::put(made));
+        }
+        let answer = view::nodegroup(&group);
+        changes.push(Change::put(group));
+        Ok((answer, changes))
     });
     let nodegroup = answer.await?;
     wake(&context, request.cluster_name.as_deref());
@@ -81,26 +99,22 @@ fn nodegroup(
     check_role("nodeRole", request.node_role.as_deref())?;
     let tags = request.tags.clone().unwrap_or_default();
     check_tags(&tags)?;
-    if request.launch_template.is_some() || request.remote_access.is_some() {
+    if request.remote_access.is_some() {
         return Err(Refusal::invalid_parameter(
-            "launchTemplate and remoteAccess are not available in this region",
+            "remoteAccess is not available in this region",
         ));
     }
-    let instance_types = request
-        .instance_types
-        .clone()
-        .filter(|types| !types.is_empty())
-        .unwrap_or_else(|| vec![DEFAULT_TYPE.to_owned()]);
+    let template = template::chosen(state, request)?;
+    let instance_types = instance_types(request, template.as_ref());
     let architecture = rules::instance_types(&instance_types)?;
     let version = rules::nodegroup_version(request.version.as_deref(), &cluster.version)?;
     let update = request.update_config.clone().unwrap_or_default();
     let (region, account) = (&context.region.name, &context.caller.account);
-    let disk_size = disk_size(request.disk_size)?;
-    let default_ami = if architecture == "arm64" {
-        "AL2023_ARM_64_STANDARD"
-    } else {
-        "AL2023_x86_64_STANDARD"
-    };
+    let disk_size = disk_size(
+        request
+            .disk_size
+            .or(template.as_ref().and_then(|chosen| chosen.disk_size)),
+    )?;
     Ok(Nodegroup {
         name: name.clone(),
         cluster: cluster.name.clone(),
@@ -109,10 +123,7 @@ fn nodegroup(
         created_at: now,
         modified_at: now,
         version: version.minor.to_owned(),
-        release_version: request
-            .release_version
-            .clone()
-            .unwrap_or_else(|| format!("{}-20261101", version.patch)),
+        release_version: request.release_version.clone().unwrap_or_else(|| release_of(version)),
         status: NodegroupStatus::Creating,
         capacity_type: request.capacity_type.clone().unwrap_or_else(|| "ON_DEMAND".to_owned()),
         scaling: scaling(
@@ -125,7 +136,10 @@ fn nodegroup(
         )?,
         instance_types,
         subnets: group_subnets(state, cluster, request.subnets.as_deref().unwrap_or_default())?,
-        ami_type: request.ami_type.clone().unwrap_or_else(|| default_ami.to_owned()),
+        ami_type: request
+            .ami_type
+            .clone()
+            .unwrap_or_else(|| default_ami(architecture).to_owned()),
         node_role: request.node_role.clone().unwrap_or_default(),
         labels: checked_labels(request.labels.clone().unwrap_or_default())?,
         taints: request.taints.iter().flatten().map(taint).collect::<Result<_, _>>()?,
@@ -136,7 +150,33 @@ fn nodegroup(
         issues: Vec::new(),
         instances: Vec::new(),
         update: None,
+        launch_template: template.map(|chosen| chosen.named),
     })
+}
+
+fn default_ami(architecture: &str) -> &'static str {
+    match architecture {
+        "arm64" => "AL2023_ARM_64_STANDARD",
+        _ => "AL2023_x86_64_STANDARD",
+    }
+}
+
+/// The types of a request, of its launch template, or EKS's default.
+fn instance_types(request: &CreateNodegroupRequest, template: Option<&template::Chosen>) -> Vec<String> {
+    let given = request.instance_types.clone().filter(|types| !types.is_empty());
+    let of_template = || {
+        template
+            .and_then(|chosen| chosen.instance_type.clone())
+            .map(|kind| vec![kind])
+    };
+    given
+        .or_else(of_template)
+        .unwrap_or_else(|| vec![DEFAULT_TYPE.to_owned()])
+}
+
+/// The release of EKS's images that a version has here.
+pub(super) fn release_of(version: &EksVersion) -> String {
+    format!("{}-20261101", version.patch)
 }
 
 fn disk_size(wanted: Option<i64>) -> Result<u32, Refusal> {

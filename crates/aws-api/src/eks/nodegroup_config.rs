@@ -36,6 +36,7 @@ pub async fn update(
             id: id.clone(),
             cluster: group.cluster.clone(),
             nodegroup: Some(group.name.clone()),
+            addon: None,
             kind: "ConfigUpdate".to_owned(),
             params,
             created_at: now,

@@ -1,4 +1,4 @@
-//! Tags of clusters and node groups.
+//! Tags of everything in EKS that has an ARN.
 
 use std::collections::BTreeMap;
 
@@ -48,19 +48,12 @@ pub async fn list(
 ) -> Result<ListTagsForResourceResponse, ApiError> {
     let arn = request.resource_arn.unwrap_or_default();
     let tags = context.region.ledger.read(|state| {
-        let cluster = state
-            .clusters
-            .values()
-            .find(|cluster| cluster.arn == arn)
-            .map(|cluster| cluster.tags.clone());
-        let group = || {
-            state
-                .nodegroups
-                .values()
-                .find(|group| group.arn == arn)
-                .map(|group| group.tags.clone())
-        };
-        cluster.or_else(group).ok_or_else(|| not_found(&arn))
+        let mut found = Tags::new();
+        edited(state, &arn, |tags| {
+            found.clone_from(tags);
+            Ok(())
+        })?;
+        Ok::<_, Refusal>(found)
     })?;
     Ok(ListTagsForResourceResponse { tags: Some(tags) })
 }
@@ -71,22 +64,23 @@ async fn change(
     edit: impl FnOnce(&mut Tags) -> Result<(), Refusal>,
 ) -> Result<(), ApiError> {
     let arn = arn.unwrap_or_default();
-    let decide = |state: &State| {
-        if let Some(cluster) = state.clusters.values().find(|cluster| cluster.arn == arn) {
-            let mut cluster = cluster.clone();
-            edit(&mut cluster.tags)?;
-            return Ok(((), vec![Change::put(cluster)]));
-        }
-        let group = state
-            .nodegroups
-            .values()
-            .find(|group| group.arn == arn)
-            .ok_or_else(|| not_found(&arn))?;
-        let mut group = group.clone();
-        edit(&mut group.tags)?;
-        Ok::<_, ApiError>(((), vec![Change::put(group)]))
-    };
+    let decide = |state: &State| Ok::<_, ApiError>(((), vec![edited(state, &arn, edit)?]));
     context.region.ledger.change(decide).await
+}
+
+/// The resource of an ARN with its tags edited.
+fn edited(state: &State, arn: &str, edit: impl FnOnce(&mut Tags) -> Result<(), Refusal>) -> Result<Change, Refusal> {
+    macro_rules! look {
+        ($($table:ident: $arn:ident),*) => {
+            $(if let Some(found) = state.$table.values().find(|known| known.$arn == arn) {
+                let mut found = found.clone();
+                edit(&mut found.tags)?;
+                return Ok(Change::put(found));
+            })*
+        };
+    }
+    look!(clusters: arn, nodegroups: arn, addons: arn, access_entries: arn, pod_identities: arn, fargate_profiles: arn);
+    Err(not_found(arn))
 }
 
 fn not_found(arn: &str) -> Refusal {

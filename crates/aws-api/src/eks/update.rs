@@ -20,10 +20,7 @@ fn updates<'a>(
 ) -> Result<Vec<&'a Update>, Refusal> {
     let name = &find_cluster(state, cluster)?.name;
     if let Some(addon) = addon {
-        let message = format!("No addon: {addon} found in cluster: {name}");
-        return Err(Refusal::new(RefusalKind::ResourceNotFound, message)
-            .of_cluster(name.as_str())
-            .of_addon(addon));
+        super::addon::find(state, cluster, addon)?;
     }
     let group = nodegroup
         .map(|group| find_nodegroup(state, cluster, Some(group)))
@@ -32,7 +29,9 @@ fn updates<'a>(
     Ok(state
         .updates
         .values()
-        .filter(|update| update.cluster == *name && update.nodegroup.as_ref() == group)
+        .filter(|update| {
+            update.cluster == *name && update.nodegroup.as_ref() == group && update.addon.as_deref() == addon
+        })
         .collect())
 }
 

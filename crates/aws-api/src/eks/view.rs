@@ -135,7 +135,8 @@ pub fn nodegroup(group: &Nodegroup) -> eks::Nodegroup {
                 name: Some(group.auto_scaling_group.clone()),
             }]),
         }),
-        disk_size: number(group.disk_size),
+        disk_size: group.launch_template.is_none().then_some(i64::from(group.disk_size)),
+        launch_template: launch_template(group),
         health: Some(eks::NodegroupHealth {
             issues: Some(group.issues.iter().map(issue).collect()),
         }),
@@ -144,14 +145,27 @@ pub fn nodegroup(group: &Nodegroup) -> eks::Nodegroup {
     }
 }
 
-/// An update.
-pub fn update(update: &Update) -> eks::Update {
-    let status = match update.status {
+fn launch_template(group: &Nodegroup) -> Option<eks::LaunchTemplateSpecification> {
+    let (id, name, version) = group.launch_template.clone()?;
+    Some(eks::LaunchTemplateSpecification {
+        id: Some(id),
+        name: Some(name),
+        version: Some(version),
+    })
+}
+
+/// An update's status in EKS's spelling.
+pub fn update_status(update: &Update) -> &'static str {
+    match update.status {
         UpdateStatus::InProgress => "InProgress",
         UpdateStatus::Failed => "Failed",
         UpdateStatus::Cancelled => "Cancelled",
         UpdateStatus::Successful => "Successful",
-    };
+    }
+}
+
+/// An update.
+pub fn update(update: &Update) -> eks::Update {
     let param = |(kind, value): &(String, String)| eks::UpdateParam {
         r#type: Some(kind.clone()),
         value: Some(value.clone()),
@@ -163,7 +177,7 @@ pub fn update(update: &Update) -> eks::Update {
     };
     eks::Update {
         id: Some(update.id.clone()),
-        status: Some(status.to_owned()),
+        status: Some(update_status(update).to_owned()),
         r#type: Some(update.kind.clone()),
         params: Some(update.params.iter().map(param).collect()),
         created_at: Some(update.created_at.into()),

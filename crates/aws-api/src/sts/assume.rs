@@ -1,6 +1,6 @@
 //! `AssumeRole`: the role's trust policy and the caller's own policies decide together.
 
-use access_rules::iam_policy::{self, Decision, Document, Effect, Request};
+use access_rules::iam_policy::{self, Decision, Document, Effect, Facts, Request};
 use aws_types::shapes::Protocol;
 use serde_json::{Value, json};
 
@@ -160,4 +160,18 @@ pub async fn begin(context: &Context, role: &Entity, input: &Value, chained: boo
 /// `AssumedRoleUser` of a session.
 pub fn assumed(session: &Session) -> Value {
     json!({"AssumedRoleId": session.caller.user_id, "Arn": session.caller.arn})
+}
+
+/// Whether a role trusts a service.
+pub fn trusts_service(role: &Entity, service: &str, action: &str) -> bool {
+    let facts = Facts::new();
+    let request = Request {
+        action,
+        resource: "*",
+        facts: &facts,
+    };
+    let document = role.trust.as_deref().and_then(|text| Document::trust(text).ok());
+    document.is_some_and(|document| {
+        iam_policy::trust(&document, iam_policy::Principal::Service(service), &request) == Some(Effect::Allow)
+    })
 }

@@ -23,6 +23,12 @@ pub struct World {
     pub control_plane_error: Option<HostErrorKind>,
     /// Instances cannot be launched.
     pub launch_error: Option<HostErrorKind>,
+    /// Add-ons whose objects are in a cluster.
+    pub addons: BTreeSet<String>,
+    /// Objects that somebody else has changed.
+    pub conflicts: Vec<String>,
+    /// What `aws-auth` holds.
+    pub aws_auth: BTreeMap<String, String>,
     /// Control planes are never ready while this is set.
     pub control_plane_hangs: bool,
 }
@@ -169,6 +175,33 @@ impl ClusterHost for FakeHost {
 
     fn explain(&self, question: Question) -> BoxFuture<'_, Result<String, HostError>> {
         async move { Ok(format!("{} {}/{}", question.kind, question.namespace, question.name)) }.boxed()
+    }
+
+    fn apply_addon(&self, addon: AddonSpec) -> BoxFuture<'_, Result<Vec<String>, HostError>> {
+        let mut world = self.world();
+        let conflicts = world.conflicts.clone();
+        let refused = addon.resolve_conflicts == "NONE" && !conflicts.is_empty();
+        if !refused {
+            world.addons.insert(addon.name);
+        }
+        async move { Ok(if refused { conflicts } else { Vec::new() }) }.boxed()
+    }
+
+    fn remove_addon(&self, addon: AddonSpec) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().addons.remove(&addon.name);
+        async { Ok(()) }.boxed()
+    }
+
+    fn lacking_workloads(
+        &self,
+        _cluster: ClusterRef,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, Vec<String>>, HostError>> {
+        async { Ok(BTreeMap::new()) }.boxed()
+    }
+
+    fn identity_mappings(&self, _cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>> {
+        let data = self.world().aws_auth.clone();
+        async { Ok(data) }.boxed()
     }
 
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {

@@ -117,12 +117,33 @@ impl Fixture {
         self.succeed(&mut command).await;
     }
 
+    /// A file that a script has left.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(name)).unwrap()
+    }
+
+    /// Runs a command as somebody else.
+    pub async fn succeed_as(&self, command: &mut Command, keys: &std::collections::BTreeMap<String, String>) -> String {
+        self.run_with(command, keys.clone()).await
+    }
+
     /// Runs a command in the environment that `ondol env` prints.
     pub async fn succeed(&self, command: &mut Command) -> String {
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", &self.credentials.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.credentials.secret_access_key),
+        ];
+        self.run_with(
+            command,
+            keys.map(|(name, value)| (name.to_owned(), value.clone())).into(),
+        )
+        .await
+    }
+
+    async fn run_with(&self, command: &mut Command, keys: std::collections::BTreeMap<String, String>) -> String {
         let bin = std::env::var("ONDOL_TEST_TOOLS").unwrap_or_default();
         command
-            .env("AWS_ACCESS_KEY_ID", &self.credentials.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &self.credentials.secret_access_key)
+            .envs(keys)
             .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_REGION", REGION)
             .env("AWS_ENDPOINT_URL", &self.running().endpoint)

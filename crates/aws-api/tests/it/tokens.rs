@@ -50,22 +50,28 @@ async fn the_aws_cli_s_token_is_the_creator_of_that_cluster_and_no_other() {
     let region = &fixture.running().region;
     let (demo, other) = (ClusterName::new("demo").unwrap(), ClusterName::new("other").unwrap());
     let mine = token(&fixture, &aws, "demo").await;
-    let user = region.authenticate_eks_token(&demo, &mine).unwrap().unwrap();
+    let user = region.authenticate_eks_token(&demo, &mine).await.unwrap().unwrap();
     assert_eq!(user.name, "kubernetes-admin");
     assert_eq!(user.groups, ["system:masters", "system:authenticated"]);
     assert_eq!(user.extra["arn"], ["arn:aws:iam::000000000000:user/admin"]);
 
     let theirs = token(&fixture, &aws, "other").await;
-    assert!(region.authenticate_eks_token(&demo, &theirs).is_err());
+    assert!(region.authenticate_eks_token(&demo, &theirs).await.is_err());
     assert!(
-        region.authenticate_eks_token(&other, &theirs).is_err(),
+        region.authenticate_eks_token(&other, &theirs).await.is_err(),
         "there is no such cluster"
     );
     assert!(
         region
             .authenticate_eks_token(&demo, "service-account-token")
+            .await
             .unwrap()
             .is_none()
     );
-    assert!(region.authenticate_eks_token(&demo, "k8s-aws-v1.nonsense").is_err());
+    assert!(
+        region
+            .authenticate_eks_token(&demo, "k8s-aws-v1.nonsense")
+            .await
+            .is_err()
+    );
 }

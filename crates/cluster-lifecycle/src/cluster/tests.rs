@@ -36,6 +36,7 @@ pub(crate) fn cluster(status: ClusterStatus) -> Cluster {
         certificate_authority_pem: None,
         issues: Vec::new(),
         issuer_keys: None,
+        upgrade: None,
     }
 }
 

@@ -44,8 +44,41 @@ pub enum Input {
     Relabelled,
     /// `UpdateNodegroupConfig`.
     Configure(ConfigChange),
+    /// `UpdateNodegroupVersion`.
+    ChangeVersion(VersionChange),
+    /// Pods of the instance did not leave in time.
+    EvictionFailed {
+        /// Which.
+        instance: InstanceId,
+        /// Which pods are left.
+        message: String,
+    },
+    /// `TerminateInstances`: it ends at once.
+    Terminate(InstanceId),
+    /// Auto Scaling's sizes, maybe with an instance that goes.
+    Resize {
+        /// The sizes.
+        scaling: Scaling,
+        /// The instance.
+        end: Option<InstanceId>,
+    },
     /// `DeleteNodegroup`.
     Delete,
+}
+
+/// What `UpdateNodegroupVersion` changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionChange {
+    /// The record's id.
+    pub update_id: String,
+    /// The Kubernetes version after the change.
+    pub version: String,
+    /// The release after the change.
+    pub release: String,
+    /// Whether pods that do not leave in time hold nothing up.
+    pub force: bool,
+    /// When.
+    pub now: Timestamp,
 }
 
 /// What is seen of a group's instances.
@@ -107,6 +140,10 @@ impl Nodegroup {
                 }
             }
             Input::Configure(change) => self.configure(change)?,
+            Input::ChangeVersion(change) => self.change_version(change)?,
+            Input::EvictionFailed { instance, message } => self.eviction_failed(&instance, message),
+            Input::Terminate(id) => self.set_phase(&id, Phase::Terminating),
+            Input::Resize { scaling, end } => self.resize(scaling, end),
             Input::Delete => return self.delete(),
         }
         self.settle();
@@ -133,6 +170,13 @@ impl Nodegroup {
     /// Takes the update whose outcome is decided.
     pub fn take_finished_update(&mut self) -> Option<FinishedUpdate> {
         let outcome = match self.status {
+            NodegroupStatus::Active if self.issues.iter().any(|issue| issue.code == "PodEvictionFailure") => {
+                let failed = self.issues.iter().position(|issue| issue.code == "PodEvictionFailure");
+                let message = failed
+                    .map(|place| self.issues.remove(place).message)
+                    .unwrap_or_default();
+                Err(("PodEvictionFailure".to_owned(), message))
+            }
             NodegroupStatus::Active => Ok(()),
             NodegroupStatus::Updating => return None,
             status => {
@@ -166,7 +210,14 @@ impl Nodegroup {
         self.update = Some(PendingUpdate {
             id: change.update_id,
             relabel: relabels.then_some(before),
+            roll: None,
         });
+        self.shrink();
+        Ok(())
+    }
+
+    /// Ends instances that are more than wanted.
+    pub(super) fn shrink(&mut self) {
         let counted: Vec<&Instance> = self.counted().collect();
         let surplus = counted.len().saturating_sub(self.scaling.desired as usize);
         for victim in balance::victims(&counted, surplus) {
@@ -176,7 +227,6 @@ impl Nodegroup {
                 .any(|instance| instance.id == victim && instance.phase == Phase::InService);
             self.set_phase(&victim, if launched { Phase::Draining } else { Phase::Terminating });
         }
-        Ok(())
     }
 
     fn observe(&mut self, seen: &Observation) {
@@ -211,6 +261,7 @@ impl Nodegroup {
 
     /// Statuses that follow from the instances.
     fn settle(&mut self) {
+        self.roll_on();
         let desired = self.scaling.desired as usize;
         let in_service = self
             .instances
@@ -230,7 +281,7 @@ impl Nodegroup {
             }
             NodegroupStatus::Updating => {
                 let relabelled = self.update.as_ref().is_none_or(|update| update.relabel.is_none());
-                if relabelled && counted == desired && launched == desired {
+                if relabelled && !self.is_rolling() && counted == desired && launched == desired {
                     self.status = NodegroupStatus::Active;
                 }
             }
@@ -252,7 +303,7 @@ impl Nodegroup {
         };
     }
 
-    fn advance(&mut self, id: &InstanceId, from: Phase, to: Phase) {
+    pub(super) fn advance(&mut self, id: &InstanceId, from: Phase, to: Phase) {
         if let Some(instance) = self
             .instances
             .iter_mut()
@@ -262,13 +313,13 @@ impl Nodegroup {
         }
     }
 
-    fn set_phase(&mut self, id: &InstanceId, phase: Phase) {
+    pub(super) fn set_phase(&mut self, id: &InstanceId, phase: Phase) {
         if let Some(instance) = self.instances.iter_mut().find(|instance| instance.id == *id) {
             instance.phase = phase;
         }
     }
 
-    fn named(&self, refusal: Refusal) -> Refusal {
+    pub(super) fn named(&self, refusal: Refusal) -> Refusal {
         refusal
             .of_cluster(self.cluster.as_str())
             .of_nodegroup(self.name.as_str())

@@ -37,12 +37,20 @@ fn group(min: u32, desired: u32, max: u32) -> Nodegroup {
         issues: Vec::new(),
         instances: Vec::new(),
         update: None,
+        launch_template: None,
     }
 }
 
 /// Launches whatever is missing and reports it as joined: what a perfect host would do.
 fn grown(mut group: Nodegroup) -> Nodegroup {
-    let first = group.instances.len();
+    let numbers = group
+        .instances
+        .iter()
+        .map(|instance| instance.id.as_str().trim_start_matches("i-").to_owned());
+    let first = numbers
+        .filter_map(|number| usize::from_str_radix(&number, 16).ok())
+        .max()
+        .map_or(0, |last| last + 1);
     let added = group
         .missing()
         .into_iter()
@@ -76,6 +84,7 @@ fn instance(number: usize, id: &SubnetId, group: &Nodegroup) -> Instance {
         pod_addresses: Vec::new(),
         launched_at: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
         phase: Phase::Launching,
+        release: group.release_version.clone(),
     }
 }
 
@@ -264,4 +273,78 @@ fn a_group_that_is_being_changed_refuses_another_change() {
         now: Timestamp::UNIX_EPOCH,
     };
     assert!(updating.step(Input::Configure(change)).is_err());
+}
+
+#[test]
+fn a_new_version_comes_before_the_old_one_goes() {
+    let mut group = grown(group(1, 2, 4));
+    let change = |force| VersionChange {
+        update_id: "u".into(),
+        version: "1.34".into(),
+        release: "new".into(),
+        force,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    group = group.step(Input::ChangeVersion(change(false))).unwrap().unwrap();
+    assert!(
+        group.clone().step(Input::ChangeVersion(change(false))).is_err(),
+        "one change at a time"
+    );
+    assert_eq!(group.missing().len(), 1, "one more than desired");
+    for _ in 0..5 {
+        group = grown(group);
+        let draining: Vec<InstanceId> = group
+            .instances
+            .iter()
+            .filter(|known| known.phase == Phase::Draining)
+            .map(|known| known.id.clone())
+            .collect();
+        assert!(
+            draining.len() <= 1 && group.counted().count() >= 2,
+            "{:?}",
+            group.instances
+        );
+        for id in draining {
+            group = group.step(Input::Drained(id.clone())).unwrap().unwrap();
+            group = group.step(Input::Gone(id)).unwrap().unwrap();
+        }
+    }
+    assert_eq!(group.status, NodegroupStatus::Active);
+    assert_eq!(group.instances.len(), 2);
+    assert!(
+        group.instances.iter().all(|known| known.release == "new"),
+        "{:?}",
+        group.instances
+    );
+    assert_eq!(group.take_finished_update(), Some(("u".to_owned(), Ok(()))));
+}
+
+#[test]
+fn pods_that_stay_end_an_update_unless_it_is_forced() {
+    for (force, ends) in [(false, true), (true, false)] {
+        let mut group = grown(group(1, 1, 2));
+        let change = VersionChange {
+            update_id: "u".into(),
+            version: "1.34".into(),
+            release: "new".into(),
+            force,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        group = grown(group.step(Input::ChangeVersion(change)).unwrap().unwrap());
+        let old = group
+            .instances
+            .iter()
+            .find(|known| known.phase == Phase::Draining)
+            .unwrap()
+            .id
+            .clone();
+        let input = Input::EvictionFailed {
+            instance: old.clone(),
+            message: "pods are left: a/b".into(),
+        };
+        group = group.step(input).unwrap().unwrap();
+        let phase = group.instances.iter().find(|known| known.id == old).unwrap().phase;
+        assert_eq!(phase == Phase::InService, ends);
+        assert_eq!(group.version, if ends { "1.33" } else { "1.34" });
+    }
 }

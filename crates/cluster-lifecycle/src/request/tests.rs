@@ -2,6 +2,32 @@
 
 use super::*;
 
+#[test]
+fn clusters_and_groups_go_up_one_minor_at_a_time() {
+    for (current, wanted, groups, force, allowed) in [
+        ("1.33", "1.34", &["1.33"][..], false, true),
+        ("1.33", "1.33", &[], false, false),
+        ("1.33", "1.35", &[], false, false),
+        ("1.33", "1.32", &[], false, false),
+        ("1.33", "1.34", &["1.30"], false, false),
+        ("1.33", "1.34", &["1.30"], true, true),
+        ("1.33", "1.34", &["1.31"], false, true),
+    ] {
+        let found = next_version(current, wanted, groups, force);
+        assert_eq!(found.is_ok(), allowed, "{current} to {wanted} with {groups:?}");
+    }
+    for (current, wanted, cluster, allowed) in [
+        ("1.32", Some("1.33"), "1.34", true),
+        ("1.32", None, "1.34", true),
+        ("1.32", Some("1.34"), "1.34", false),
+        ("1.33", Some("1.32"), "1.34", false),
+        ("1.34", Some("1.35"), "1.34", false),
+    ] {
+        let found = nodegroup_upgrade(current, wanted, cluster);
+        assert_eq!(found.is_ok(), allowed, "{current} to {wanted:?} below {cluster}");
+    }
+}
+
 fn sizes(min: u32, desired: u32, max: u32) -> Result<Scaling, Refusal> {
     scaling(Scaling { min, max, desired })
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use access_rules::User;
+use access_rules::{Attributes, User};
 use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec, LoadBalancer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,7 +16,7 @@ use kube_api::{
     Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens,
     TokenAuthenticator, VersionInfo,
 };
-use registry::Registry;
+use registry::{Authorizer, Registry};
 use serde::{Deserialize, Serialize};
 use store::Store;
 use supervision::Supervisor;
@@ -34,7 +34,14 @@ const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// What checks the bearer tokens of `aws eks get-token`: the region, which owns the keys.
 pub trait EksTokens: Send + Sync {
     /// The user behind a token; `None` for a token of another form.
-    fn authenticate(&self, cluster: &ClusterRef, token: &str) -> Result<Option<User>, AuthenticationError>;
+    fn authenticate<'a>(
+        &'a self,
+        cluster: &'a ClusterRef,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Option<User>, AuthenticationError>>;
+
+    /// The access policy by which an AWS identity may do what the cluster's own roles do not allow.
+    fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String>;
 }
 
 /// A control plane that runs.
@@ -44,6 +51,8 @@ pub(crate) struct Cluster {
     /// Its VPC.
     pub(super) network: Network,
     pub(super) api: KubeApi,
+    /// What `/version` reports, without the `v`; an upgrade changes it.
+    git_version: RwLock<String>,
     pub(super) spec: ControlPlaneSpec,
     pki: Arc<ClusterPki>,
     tokens: Arc<ServiceAccountTokens>,
@@ -84,8 +93,16 @@ impl Cluster {
     }
 
     /// What `/version` reports, without the `v`.
-    pub(crate) fn git_version(&self) -> &str {
-        &self.spec.git_version
+    pub(crate) fn git_version(&self) -> String {
+        self.git_version.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on as another version; requests are served all the while.
+    fn upgrade(&self, git_version: &str) {
+        if self.git_version() != git_version {
+            self.api.set_version(version(git_version));
+            git_version.clone_into(&mut self.git_version.write().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// The VPC's resolver: the base of its block plus two.
@@ -127,9 +144,25 @@ struct ClusterTokens {
     cluster: ClusterRef,
 }
 
+impl ClusterTokens {
+    fn of(host: &LocalHost, spec: &ControlPlaneSpec) -> Self {
+        Self {
+            tokens: host.tokens.clone(),
+            cluster: spec.cluster.clone(),
+        }
+    }
+}
+
 impl TokenAuthenticator for ClusterTokens {
     fn authenticate(&self, token: &str) -> BoxFuture<'_, Result<Option<User>, AuthenticationError>> {
-        std::future::ready(self.tokens.authenticate(&self.cluster, token)).boxed()
+        let (tokens, cluster, token) = (self.tokens.clone(), self.cluster.clone(), token.to_owned());
+        async move { tokens.authenticate(&cluster, &token).await }.boxed()
+    }
+}
+
+impl Authorizer for ClusterTokens {
+    fn allows(&self, attributes: &Attributes<'_>) -> Option<String> {
+        self.tokens.allows(&self.cluster, attributes)
     }
 }
 
@@ -141,6 +174,7 @@ impl LocalHost {
 
     pub(super) async fn start_cluster(&self, spec: ControlPlaneSpec) -> Result<ControlPlane, HostError> {
         if let Ok(running) = self.cluster(&spec.cluster) {
+            running.upgrade(&spec.git_version);
             return Ok(running.control_plane());
         }
         let name = spec.cluster.name.to_string();
@@ -200,6 +234,8 @@ impl LocalHost {
             token_issuer: tokens.clone(),
         });
         let registry = registry.await.map_err(failed("open the registry", name))?;
+        let eks_tokens = Arc::new(ClusterTokens::of(self, spec));
+        registry.set_authorizer(eks_tokens.clone());
         let (listener, port) = listen(directory)
             .await
             .map_err(failed("listen for the API server", name))?;
@@ -207,10 +243,7 @@ impl LocalHost {
             registry,
             pki: pki.clone(),
             tokens: tokens.clone(),
-            token_authenticators: vec![Arc::new(ClusterTokens {
-                tokens: self.tokens.clone(),
-                cluster: spec.cluster.clone(),
-            })],
+            token_authenticators: vec![eks_tokens],
             anonymous: Anonymous::HealthOnly,
             dialer: Arc::new(network.clone()),
             version: version(&spec.git_version),
@@ -224,6 +257,7 @@ impl LocalHost {
         let (scheduler, controllers) = self.start_loops(spec, &api, &pki, &network, supervisor);
         Ok(Cluster {
             client: client(&api, "ondol:host", &["system:masters"]),
+            git_version: RwLock::new(spec.git_version.clone()),
             network,
             api,
             spec: spec.clone(),

@@ -1,5 +1,6 @@
 //! This machine as the place where clusters and instances are: the drivers and components behind EKS's operations.
 
+mod addons;
 mod control_plane;
 mod explain;
 mod instances;
@@ -14,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_api::host::{
-    ClusterHost, ClusterRef, ControlPlane, ControlPlaneSpec, HostError, HostErrorKind, InstanceRef, InstanceSpec,
-    LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode, Process, Question,
+    AddonSpec, ClusterHost, ClusterRef, ControlPlane, ControlPlaneSpec, HostError, HostErrorKind, InstanceRef,
+    InstanceSpec, LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode, Process, Question,
 };
 use aws_types::{InstanceId, VpcId};
 use clock::{Clock, Random};
@@ -211,6 +212,25 @@ impl ClusterHost for LocalHost {
 
     fn explain(&self, question: Question) -> BoxFuture<'_, Result<String, HostError>> {
         std::future::ready(self.explained(&question)).boxed()
+    }
+
+    fn apply_addon(&self, addon: AddonSpec) -> BoxFuture<'_, Result<Vec<String>, HostError>> {
+        self.put_addon(addon).boxed()
+    }
+
+    fn remove_addon(&self, addon: AddonSpec) -> BoxFuture<'_, Result<(), HostError>> {
+        self.take_addon(addon).boxed()
+    }
+
+    fn lacking_workloads(
+        &self,
+        cluster: ClusterRef,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, Vec<String>>, HostError>> {
+        self.lacking_of(cluster).boxed()
+    }
+
+    fn identity_mappings(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>> {
+        self.mappings_of(cluster).boxed()
     }
 
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {

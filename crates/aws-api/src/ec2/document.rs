@@ -1,0 +1,445 @@
+//! Resources of EC2 that are what is known of them: kept as the members that answers show, described, filtered and tagged
+//! by one table.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::filter::{Subject, passes};
+use super::{dry_run, invalid};
+use crate::error::ApiError;
+use crate::ledger::{Change, State};
+use crate::members::{Members, nothing, tag_list};
+use crate::operations::Context;
+
+/// A resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// Its members as answers show them, without id and tags.
+    pub body: Value,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A kind of resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// Routes of subnets.
+    RouteTable,
+    /// A VPC's way out.
+    InternetGateway,
+    /// A way out for addresses that are not public.
+    NatGateway,
+    /// An elastic address.
+    Address,
+    /// Who may speak to whom.
+    SecurityGroup,
+    /// How instances are to be.
+    LaunchTemplate,
+    /// A public key.
+    KeyPair,
+}
+
+/// What the API calls a kind, and how it is looked for.
+pub struct Facts {
+    kind: Kind,
+    /// The type in tag specifications and ARNs.
+    pub resource_type: &'static str,
+    prefix: &'static str,
+    /// The member that holds the id.
+    id: &'static str,
+    /// Members of requests that list ids.
+    ids: &'static [&'static str],
+    /// The member of answers that lists resources.
+    list: &'static str,
+    not_found: (&'static str, &'static str),
+    /// Filters and the members that they look at; `[]` goes through a list.
+    filters: &'static [(&'static str, &'static str)],
+}
+
+/// Every kind.
+const KINDS: &[Facts] = &[
+    Facts {
+        kind: Kind::RouteTable,
+        resource_type: "route-table",
+        prefix: "rtb-",
+        id: "RouteTableId",
+        ids: &["RouteTableIds"],
+        list: "RouteTables",
+        not_found: ("InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist"),
+        filters: &[
+            ("route-table-id", "RouteTableId"),
+            ("vpc-id", "VpcId"),
+            ("owner-id", "OwnerId"),
+            ("association.subnet-id", "Associations[].SubnetId"),
+            ("association.main", "Associations[].Main"),
+            (
+                "association.route-table-association-id",
+                "Associations[].RouteTableAssociationId",
+            ),
+            ("route.destination-cidr-block", "Routes[].DestinationCidrBlock"),
+            ("route.gateway-id", "Routes[].GatewayId"),
+            ("route.nat-gateway-id", "Routes[].NatGatewayId"),
+        ],
+    },
+    Facts {
+        kind: Kind::InternetGateway,
+        resource_type: "internet-gateway",
+        prefix: "igw-",
+        id: "InternetGatewayId",
+        ids: &["InternetGatewayIds"],
+        list: "InternetGateways",
+        not_found: (
+            "InvalidInternetGatewayID.NotFound",
+            "The internetGateway ID '{}' does not exist",
+        ),
+        filters: &[
+            ("internet-gateway-id", "InternetGatewayId"),
+            ("attachment.vpc-id", "Attachments[].VpcId"),
+            ("attachment.state", "Attachments[].State"),
+            ("owner-id", "OwnerId"),
+        ],
+    },
+    Facts {
+        kind: Kind::NatGateway,
+        resource_type: "natgateway",
+        prefix: "nat-",
+        id: "NatGatewayId",
+        ids: &["NatGatewayIds"],
+        list: "NatGateways",
+        not_found: ("NatGatewayNotFound", "The Nat Gateway {} was not found"),
+        filters: &[
+            ("nat-gateway-id", "NatGatewayId"),
+            ("vpc-id", "VpcId"),
+            ("subnet-id", "SubnetId"),
+            ("state", "State"),
+        ],
+    },
+    Facts {
+        kind: Kind::Address,
+        resource_type: "elastic-ip",
+        prefix: "eipalloc-",
+        id: "AllocationId",
+        ids: &["AllocationIds"],
+        list: "Addresses",
+        not_found: ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
+        filters: &[
+            ("allocation-id", "AllocationId"),
+            ("public-ip", "PublicIp"),
+            ("domain", "Domain"),
+            ("association-id", "AssociationId"),
+        ],
+    },
+    Facts {
+        kind: Kind::SecurityGroup,
+        resource_type: "security-group",
+        prefix: "sg-",
+        id: "GroupId",
+        ids: &["GroupIds"],
+        list: "SecurityGroups",
+        not_found: ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
+        filters: &[
+            ("group-id", "GroupId"),
+            ("group-name", "GroupName"),
+            ("vpc-id", "VpcId"),
+            ("description", "Description"),
+            ("owner-id", "OwnerId"),
+            ("ip-permission.cidr", "IpPermissions[].IpRanges[].CidrIp"),
+            ("ip-permission.group-id", "IpPermissions[].UserIdGroupPairs[].GroupId"),
+            ("ip-permission.from-port", "IpPermissions[].FromPort"),
+            ("ip-permission.to-port", "IpPermissions[].ToPort"),
+            ("ip-permission.protocol", "IpPermissions[].IpProtocol"),
+        ],
+    },
+    Facts {
+        kind: Kind::LaunchTemplate,
+        resource_type: "launch-template",
+        prefix: "lt-",
+        id: "LaunchTemplateId",
+        ids: &["LaunchTemplateIds"],
+        list: "LaunchTemplates",
+        not_found: (
+            "InvalidLaunchTemplateId.NotFound",
+            "The specified launch template, with template ID {}, does not exist.",
+        ),
+        filters: &[
+            ("launch-template-name", "LaunchTemplateName"),
+            ("launch-template-id", "LaunchTemplateId"),
+        ],
+    },
+    Facts {
+        kind: Kind::KeyPair,
+        resource_type: "key-pair",
+        prefix: "key-",
+        id: "KeyPairId",
+        ids: &["KeyPairIds"],
+        list: "KeyPairs",
+        not_found: ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
+        filters: &[
+            ("key-name", "KeyName"),
+            ("key-pair-id", "KeyPairId"),
+            ("fingerprint", "KeyFingerprint"),
+        ],
+    },
+];
+
+impl Kind {
+    /// What the API calls it.
+    pub fn facts(self) -> &'static Facts {
+        KINDS
+            .iter()
+            .find(|facts| facts.kind == self)
+            .expect("every kind has a row (tested)")
+    }
+
+    /// The error for an id that nobody has.
+    pub fn not_found(self, id: &str) -> ApiError {
+        let (code, message) = self.facts().not_found;
+        ApiError::bad_request(code, message.replace("{}", id))
+    }
+}
+
+impl Document {
+    /// A new one, with the tags that the request gives it.
+    pub fn new(context: &Context, kind: Kind, input: &Value, body: Value) -> Self {
+        let facts = kind.facts();
+        let given = input.list("TagSpecifications").iter();
+        let own = given.filter(|given| given.text("ResourceType") == Some(facts.resource_type));
+        Self {
+            kind,
+            id: context.region.id(facts.prefix),
+            body,
+            tags: own.flat_map(|given| given.tags("Tags")).collect(),
+        }
+    }
+
+    /// As answers show it.
+    pub fn view(&self) -> Value {
+        let mut view = self.body.clone();
+        view[self.kind.facts().id] = self.id.clone().into();
+        view["Tags"] = tag_list(&self.tags);
+        view
+    }
+}
+
+/// The resource of that kind and id.
+///
+/// # Errors
+/// The kind's own error when it is not there.
+pub fn find<'a>(state: &'a State, kind: Kind, id: &str) -> Result<&'a Document, ApiError> {
+    state
+        .documents
+        .get(id)
+        .filter(|document| document.kind == kind)
+        .ok_or_else(|| kind.not_found(id))
+}
+
+/// Those of a kind.
+pub fn of_kind(state: &State, kind: Kind) -> impl Iterator<Item = &Document> {
+    state.documents.values().filter(move |document| document.kind == kind)
+}
+
+/// Makes one and answers it as `member`.
+///
+/// # Errors
+/// When the check refuses, or `DryRun` is asked for.
+pub async fn create(
+    context: &Context,
+    input: &Value,
+    document: Document,
+    member: &str,
+    check: impl FnOnce(&State) -> Result<(), ApiError>,
+) -> Result<Value, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let mut answer = nothing();
+    answer[member] = document.view();
+    let decide = |state: &State| {
+        check(state)?;
+        Ok::<_, ApiError>(((), vec![Change::put(document)]))
+    };
+    context.region.ledger.change(decide).await?;
+    Ok(answer)
+}
+
+/// Changes one.
+///
+/// # Errors
+/// When it is not there, or what the change answers.
+pub async fn edit<T>(
+    context: &Context,
+    input: &Value,
+    kind: Kind,
+    id: &str,
+    change: impl FnOnce(&State, &mut Document) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let decide = |state: &State| {
+        let mut document = find(state, kind, id)?.clone();
+        let answer = change(state, &mut document)?;
+        Ok((answer, vec![Change::put(document)]))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// Removes one, if the check lets it go.
+///
+/// # Errors
+/// When it is not there, or what the check answers.
+pub async fn remove(
+    context: &Context,
+    input: &Value,
+    kind: Kind,
+    id: &str,
+    check: impl FnOnce(&State, &Document) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let decide = |state: &State| {
+        check(state, find(state, kind, id)?)?;
+        Ok::<_, ApiError>(((), vec![Change::remove::<Document>(id.to_owned())]))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// "Something uses it."
+pub fn in_use(what: &str, id: &str) -> ApiError {
+    ApiError::bad_request(
+        "DependencyViolation",
+        format!("The {what} '{id}' has dependencies and cannot be deleted."),
+    )
+}
+
+/// The texts at a path of members.
+fn at(value: &Value, path: &str) -> Vec<String> {
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let found = match first.strip_suffix("[]") {
+        Some(list) => value.list(list).iter().collect(),
+        None => value.get(first).into_iter().collect::<Vec<_>>(),
+    };
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    match rest {
+        Some(rest) => found.into_iter().flat_map(|value| at(value, rest)).collect(),
+        None => found.into_iter().filter_map(text).collect(),
+    }
+}
+
+/// Views that pass the request's filters, a page at a time.
+///
+/// # Errors
+/// When a filter or token is not known.
+pub fn answer(
+    input: &Value,
+    list: &str,
+    filters: &[(&str, &str)],
+    views: Vec<(Value, BTreeMap<String, String>)>,
+) -> Result<Value, ApiError> {
+    let wanted: Option<Vec<aws_types::ec2::Filter>> = match input.get("Filters").or_else(|| input.get("Filter")) {
+        Some(filters) => serde_json::from_value(filters.clone()).map_err(ApiError::internal)?,
+        None => None,
+    };
+    let mut passing = Vec::new();
+    for (view, tags) in views {
+        let mut values: Vec<(&str, String)> = Vec::new();
+        for (name, path) in filters {
+            let found = at(&view, path);
+            // A filter is known even when this resource has nothing to say to it.
+            if found.is_empty() {
+                values.push((name, String::new()));
+            }
+            values.extend(found.into_iter().map(|value| (*name, value)));
+        }
+        if passes(
+            wanted.as_deref(),
+            &Subject {
+                values: &values,
+                tags: &tags,
+            },
+        )? {
+            passing.push(view);
+        }
+    }
+    page(input, list, passing)
+}
+
+/// One page: `NextToken` is where the next begins.
+///
+/// # Errors
+/// When the token was not made here.
+pub fn page(input: &Value, list: &str, views: Vec<Value>) -> Result<Value, ApiError> {
+    let token = input.text("NextToken").unwrap_or("0");
+    let begin: usize = token
+        .parse()
+        .map_err(|_no_token| invalid(format!("Invalid value '{token}' for nextToken.")))?;
+    let most = input
+        .number("MaxResults")
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(1000)
+        .max(1);
+    let total = views.len();
+    let page: Vec<Value> = views.into_iter().skip(begin).take(most).collect();
+    let end = begin + page.len();
+    let mut answer = json!({ list: page });
+    if end < total {
+        answer["NextToken"] = end.to_string().into();
+    }
+    Ok(answer)
+}
+
+/// Describes the resources of a kind.
+///
+/// # Errors
+/// When an id or filter is not known.
+pub fn describe(context: &Context, input: &Value, kind: Kind) -> Result<Value, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let facts = kind.facts();
+    let ids: Vec<&str> = facts.ids.iter().flat_map(|member| input.texts(member)).collect();
+    let views = context.region.ledger.read(|state| {
+        for id in &ids {
+            find(state, kind, id)?;
+        }
+        let chosen = of_kind(state, kind).filter(|document| ids.is_empty() || ids.contains(&document.id.as_str()));
+        Ok::<_, ApiError>(
+            chosen
+                .map(|document| (document.view(), document.tags.clone()))
+                .collect(),
+        )
+    })?;
+    // Addresses come without pages, and their model knows no token.
+    answer(input, facts.list, facts.filters, views)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_row() {
+        for facts in KINDS {
+            assert_eq!(
+                KINDS.iter().filter(|other| other.kind == facts.kind).count(),
+                1,
+                "{:?}",
+                facts.kind
+            );
+            assert_eq!(facts.kind.facts().kind, facts.kind);
+        }
+    }
+
+    #[test]
+    fn paths_go_through_lists() {
+        let value = json!({"A": [{"B": 1}, {"B": "x"}, {}], "C": {"D": true}});
+        assert_eq!(at(&value, "A[].B"), ["1", "x"]);
+        assert_eq!(at(&value, "C.D"), ["true"]);
+        assert!(at(&value, "A[].E").is_empty());
+    }
+}

@@ -1,0 +1,233 @@
+//! Route tables. They are kept and shown; a VPC here routes everything within itself, and out by its NAT.
+
+use serde_json::{Value, json};
+
+use super::document::{self, Document, Kind};
+use super::{invalid, subnet, vpc};
+use crate::error::ApiError;
+use crate::members::{Members, nothing};
+use crate::operations::Context;
+
+/// The table that every VPC has.
+pub fn main_table(context: &Context, vpc_id: &str, cidr: &str) -> Document {
+    let mut table = new(context, &json!({}), vpc_id, cidr);
+    let association = context.region.id("rtbassoc-");
+    table.body["Associations"] = json!([{
+        "Main": true, "RouteTableAssociationId": association, "RouteTableId": table.id,
+        "AssociationState": {"State": "associated"},
+    }]);
+    table
+}
+
+fn new(context: &Context, input: &Value, vpc_id: &str, cidr: &str) -> Document {
+    let local =
+        json!({"DestinationCidrBlock": cidr, "GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"});
+    let body = json!({
+        "VpcId": vpc_id, "OwnerId": context.caller.account, "Associations": [], "Routes": [local], "PropagatingVgws": [],
+    });
+    Document::new(context, Kind::RouteTable, input, body)
+}
+
+/// `CreateRouteTable`.
+pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
+    let vpc_id = input.required("VpcId");
+    let cidr = context
+        .region
+        .ledger
+        .read(|state| vpc::find(state, vpc_id).map(|vpc| vpc.cidr.to_string()))?;
+    let made = new(&context, &input, vpc_id, &cidr);
+    document::create(&context, &input, made, "RouteTable", |state| {
+        vpc::find(state, vpc_id).map(drop)
+    })
+    .await
+}
+
+/// `DescribeRouteTables`.
+pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
+    document::describe(&context, &input, Kind::RouteTable)
+}
+
+/// `DeleteRouteTable`.
+pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("RouteTableId");
+    document::remove(&context, &input, Kind::RouteTable, id, |_, table| {
+        match table.body.list("Associations") {
+            [] => Ok(()),
+            _ => Err(document::in_use("routeTable", id)),
+        }
+    })
+    .await?;
+    Ok(nothing())
+}
+
+fn list_mut<'a>(table: &'a mut Document, member: &str) -> &'a mut Vec<Value> {
+    if !table.body[member].is_array() {
+        table.body[member] = json!([]);
+    }
+    match &mut table.body[member] {
+        Value::Array(items) => items,
+        _ => unreachable!("it was just made a list"),
+    }
+}
+
+/// `AssociateRouteTable`.
+pub async fn associate(context: Context, input: Value) -> Result<Value, ApiError> {
+    let (id, subnet_id) = (input.required("RouteTableId"), input.required("SubnetId"));
+    let association = context.region.id("rtbassoc-");
+    document::edit(&context, &input, Kind::RouteTable, id, |state, table| {
+        subnet::find(state, subnet_id)?;
+        let taken = document::of_kind(state, Kind::RouteTable)
+            .flat_map(|table| table.body.list("Associations"))
+            .any(|known| known.text("SubnetId") == Some(subnet_id));
+        if taken {
+            let message =
+                format!("the specified association for route table {id} conflicts with an existing association");
+            return Err(ApiError::bad_request("Resource.AlreadyAssociated", message));
+        }
+        list_mut(table, "Associations").push(json!({
+            "Main": false, "RouteTableAssociationId": association, "RouteTableId": id, "SubnetId": subnet_id,
+            "AssociationState": {"State": "associated"},
+        }));
+        Ok(())
+    })
+    .await?;
+    Ok(json!({"AssociationId": association, "AssociationState": {"State": "associated"}}))
+}
+
+/// `DisassociateRouteTable`.
+pub async fn disassociate(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("AssociationId");
+    let has = |table: &Document| {
+        table
+            .body
+            .list("Associations")
+            .iter()
+            .any(|known| known.text("RouteTableAssociationId") == Some(id))
+    };
+    let table = context.region.ledger.read(|state| {
+        document::of_kind(state, Kind::RouteTable)
+            .find(|table| has(table))
+            .map(|table| table.id.clone())
+    });
+    let table = table.ok_or_else(|| {
+        ApiError::bad_request(
+            "InvalidAssociationID.NotFound",
+            format!("The association ID '{id}' does not exist"),
+        )
+    })?;
+    document::edit(&context, &input, Kind::RouteTable, &table, |_, table| {
+        list_mut(table, "Associations").retain(|known| known.text("RouteTableAssociationId") != Some(id));
+        Ok(nothing())
+    })
+    .await
+}
+
+/// Members of a route that say where it leads.
+const TARGETS: &[&str] = &[
+    "GatewayId",
+    "NatGatewayId",
+    "EgressOnlyInternetGatewayId",
+    "NetworkInterfaceId",
+    "InstanceId",
+    "TransitGatewayId",
+    "VpcPeeringConnectionId",
+];
+const DESTINATIONS: &[&str] = &["DestinationCidrBlock", "DestinationIpv6CidrBlock"];
+
+fn destination(input: &Value) -> Result<(&'static str, &str), ApiError> {
+    let found = DESTINATIONS
+        .iter()
+        .find_map(|member| Some((*member, input.text(member)?)));
+    found.ok_or_else(|| super::missing("destinationCidrBlock"))
+}
+
+fn route(input: &Value) -> Result<Value, ApiError> {
+    let (member, block) = destination(input)?;
+    let target = TARGETS.iter().find_map(|member| Some((*member, input.text(member)?)));
+    let (target, id) = target.ok_or_else(|| invalid("Route target must be specified"))?;
+    Ok(json!({member: block, target: id, "Origin": "CreateRoute", "State": "active"}))
+}
+
+/// `CreateRoute`.
+pub async fn add(context: Context, input: Value) -> Result<Value, ApiError> {
+    let route = route(&input)?;
+    let (member, block) = destination(&input)?;
+    document::edit(
+        &context,
+        &input,
+        Kind::RouteTable,
+        input.required("RouteTableId"),
+        |state, table| {
+            let targets = [
+                ("GatewayId", Kind::InternetGateway, "igw-"),
+                ("NatGatewayId", Kind::NatGateway, "nat-"),
+            ];
+            for (target, kind, prefix) in targets {
+                if let Some(id) = route.text(target).filter(|id| id.starts_with(prefix)) {
+                    document::find(state, kind, id)?;
+                }
+            }
+            if table
+                .body
+                .list("Routes")
+                .iter()
+                .any(|known| known.text(member) == Some(block))
+            {
+                let message = format!("The route identified by {block} already exists.");
+                return Err(ApiError::bad_request("RouteAlreadyExists", message));
+            }
+            list_mut(table, "Routes").push(route);
+            Ok(json!({ "Return": true }))
+        },
+    )
+    .await
+}
+
+/// `ReplaceRoute`.
+pub async fn replace(context: Context, input: Value) -> Result<Value, ApiError> {
+    let route = route(&input)?;
+    let (member, block) = destination(&input)?;
+    document::edit(
+        &context,
+        &input,
+        Kind::RouteTable,
+        input.required("RouteTableId"),
+        |_, table| {
+            let known = list_mut(table, "Routes")
+                .iter_mut()
+                .find(|known| known.text(member) == Some(block));
+            *known.ok_or_else(|| no_route(block))? = route;
+            Ok(nothing())
+        },
+    )
+    .await
+}
+
+/// `DeleteRoute`.
+pub async fn remove(context: Context, input: Value) -> Result<Value, ApiError> {
+    let (member, block) = destination(&input)?;
+    document::edit(
+        &context,
+        &input,
+        Kind::RouteTable,
+        input.required("RouteTableId"),
+        |_, table| {
+            let routes = list_mut(table, "Routes");
+            let before = routes.len();
+            routes.retain(|known| known.text(member) != Some(block) || known.text("GatewayId") == Some("local"));
+            if routes.len() == before {
+                Err(no_route(block))
+            } else {
+                Ok(nothing())
+            }
+        },
+    )
+    .await
+}
+
+fn no_route(block: &str) -> ApiError {
+    ApiError::bad_request(
+        "InvalidRoute.NotFound",
+        format!("no route with destination-cidr-block {block} in route table"),
+    )
+}

@@ -1,0 +1,329 @@
+//! Security groups and their rules. They are kept and shown; within a VPC here all traffic passes.
+
+use serde_json::{Value, json};
+
+use super::document::{self, Document, Kind};
+use super::{invalid, vpc};
+use crate::error::ApiError;
+use crate::ledger::State;
+use crate::members::Members;
+use crate::operations::Context;
+
+/// A group of a VPC, from which everything may leave.
+pub fn new(context: &Context, input: &Value, vpc_id: &str, name: &str, description: &str) -> Document {
+    let everything = json!({
+        "IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}], "Ipv6Ranges": [], "PrefixListIds": [], "UserIdGroupPairs": [],
+    });
+    let body = json!({
+        "GroupName": name, "Description": description, "VpcId": vpc_id, "OwnerId": context.caller.account,
+        "IpPermissions": [], "IpPermissionsEgress": [everything],
+    });
+    Document::new(context, Kind::SecurityGroup, input, body)
+}
+
+/// The group that every VPC has.
+pub fn default_group(context: &Context, vpc_id: &str) -> Document {
+    let mut group = new(context, &json!({}), vpc_id, "default", "default VPC security group");
+    trust_itself(&mut group, context.caller.account.as_str());
+    group
+}
+
+/// Everything from the group itself may come in.
+pub fn trust_itself(group: &mut Document, owner: &str) {
+    let id = group.id.clone();
+    group.body["IpPermissions"] = json!([{
+        "IpProtocol": "-1", "IpRanges": [], "Ipv6Ranges": [], "PrefixListIds": [],
+        "UserIdGroupPairs": [{"GroupId": id, "UserId": owner}],
+    }]);
+}
+
+/// `CreateSecurityGroup`.
+pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
+    let (name, vpc_id) = (input.required("GroupName"), input.required("VpcId"));
+    if name.starts_with("sg-") {
+        return Err(invalid(
+            "Value (sg-) for parameter GroupName is invalid. Group names may not be in the format sg-*",
+        ));
+    }
+    let made = new(&context, &input, vpc_id, name, input.required("Description"));
+    let (id, tags) = (made.id.clone(), crate::members::tag_list(&made.tags));
+    document::create(&context, &input, made, "SecurityGroup", |state| {
+        vpc::find(state, vpc_id)?;
+        let taken = document::of_kind(state, Kind::SecurityGroup)
+            .any(|known| known.body.text("VpcId") == Some(vpc_id) && known.body.text("GroupName") == Some(name));
+        if taken {
+            let message = format!("The security group '{name}' already exists for VPC '{vpc_id}'");
+            return Err(ApiError::bad_request("InvalidGroup.Duplicate", message));
+        }
+        Ok(())
+    })
+    .await?;
+    let arn = format!(
+        "arn:aws:ec2:{}:{}:security-group/{id}",
+        context.region.name, context.caller.account
+    );
+    Ok(json!({"GroupId": id, "Tags": tags, "SecurityGroupArn": arn}))
+}
+
+/// `DescribeSecurityGroups`.
+pub async fn describe(context: Context, mut input: Value) -> Result<Value, ApiError> {
+    let names: Vec<Value> = input.list("GroupNames").to_vec();
+    if !names.is_empty() {
+        let mut filters = input.list("Filters").to_vec();
+        filters.push(json!({"Name": "group-name", "Values": names}));
+        input["Filters"] = filters.into();
+    }
+    document::describe(&context, &input, Kind::SecurityGroup)
+}
+
+/// `DeleteSecurityGroup`.
+pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("GroupId");
+    document::remove(&context, &input, Kind::SecurityGroup, id, |state, group| {
+        if group.body.text("GroupName") == Some("default") {
+            let message = "the specified group: \"default\" name: \"default\" cannot be deleted by a user";
+            return Err(ApiError::bad_request("CannotDelete", message));
+        }
+        if is_used(state, id) {
+            return Err(ApiError::bad_request(
+                "DependencyViolation",
+                format!("resource {id} has a dependent object"),
+            ));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(json!({"Return": true, "GroupId": id}))
+}
+
+/// By a cluster, or by a rule of another group.
+fn is_used(state: &State, id: &str) -> bool {
+    let by_cluster = state.clusters.values().any(|cluster| {
+        cluster.network.cluster_security_group_id == id
+            || cluster.network.security_group_ids.iter().any(|own| own == id)
+    });
+    let mut others = document::of_kind(state, Kind::SecurityGroup).filter(|group| group.id != id);
+    by_cluster
+        || others.any(|group| {
+            let permissions = group
+                .body
+                .list("IpPermissions")
+                .iter()
+                .chain(group.body.list("IpPermissionsEgress"));
+            permissions
+                .flat_map(|permission| permission.list("UserIdGroupPairs"))
+                .any(|pair| pair.text("GroupId") == Some(id))
+        })
+}
+
+/// Members of a permission that list sources.
+const SOURCES: &[&str] = &["IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs"];
+
+/// The permissions that a request names, each with one source, so that rules are compared one by one.
+fn rules(context: &Context, input: &Value) -> Vec<Value> {
+    let mut permissions = input.list("IpPermissions").to_vec();
+    if let Some(protocol) = input.text("IpProtocol") {
+        let mut one = json!({"IpProtocol": protocol, "FromPort": input.get("FromPort"), "ToPort": input.get("ToPort")});
+        if let Some(block) = input.text("CidrIp") {
+            one["IpRanges"] = json!([{ "CidrIp": block }]);
+        }
+        if let Some(group) = input.text("SourceSecurityGroupId") {
+            one["UserIdGroupPairs"] = json!([{ "GroupId": group }]);
+        }
+        permissions.push(one);
+    }
+    let mut rules = Vec::new();
+    for permission in permissions {
+        for source in SOURCES {
+            for entry in permission.list(source) {
+                let mut entry = entry.clone();
+                if *source == "UserIdGroupPairs" && entry.get("UserId").is_none() {
+                    entry["UserId"] = context.caller.account.as_str().into();
+                }
+                let mut rule = json!({"IpProtocol": permission.text("IpProtocol").unwrap_or("-1"), *source: [entry]});
+                for port in ["FromPort", "ToPort"] {
+                    // All protocols have no ports.
+                    if let Some(value) = permission
+                        .get(port)
+                        .filter(|value| !value.is_null() && permission.text("IpProtocol") != Some("-1"))
+                    {
+                        rule[port] = value.clone();
+                    }
+                }
+                rules.push(rule);
+            }
+        }
+    }
+    rules
+}
+
+/// What makes two rules the same: everything but the description.
+fn identity(rule: &Value) -> Value {
+    let mut rule = rule.clone();
+    for source in SOURCES {
+        if let Some(entries) = rule.get_mut(source).and_then(Value::as_array_mut) {
+            for entry in entries {
+                if let Some(members) = entry.as_object_mut() {
+                    members.remove("Description");
+                }
+            }
+        }
+    }
+    rule
+}
+
+/// Permissions one source each.
+fn flat(permissions: &[Value]) -> Vec<Value> {
+    let mut rules = Vec::new();
+    for permission in permissions {
+        for source in SOURCES {
+            for entry in permission.list(source) {
+                let mut rule = permission.clone();
+                if let Some(members) = rule.as_object_mut() {
+                    members.retain(|name, _| !SOURCES.contains(&name.as_str()));
+                }
+                rule[*source] = json!([entry]);
+                rules.push(rule);
+            }
+        }
+    }
+    rules
+}
+
+/// Rules of the same protocol and ports together, as answers list them.
+fn joined(rules: Vec<Value>) -> Value {
+    let mut permissions: Vec<Value> = Vec::new();
+    for rule in rules {
+        let same = |known: &&mut Value| {
+            ["IpProtocol", "FromPort", "ToPort"]
+                .iter()
+                .all(|member| known.get(member) == rule.get(member))
+        };
+        let place = match permissions.iter_mut().find(same) {
+            Some(place) => place,
+            None => {
+                let mut empty = rule.clone();
+                SOURCES.iter().for_each(|source| empty[*source] = json!([]));
+                permissions.push(empty);
+                let last = permissions.len() - 1;
+                &mut permissions[last]
+            }
+        };
+        for source in SOURCES {
+            let more = rule.list(source).to_vec();
+            if let Some(list) = place[*source].as_array_mut() {
+                list.extend(more);
+            }
+        }
+    }
+    permissions.into()
+}
+
+async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Result<Value, ApiError> {
+    let id = input.required("GroupId");
+    let wanted = rules(context, input);
+    if wanted.is_empty() {
+        return Err(super::missing("ipPermissions"));
+    }
+    let egress = member == "IpPermissionsEgress";
+    document::edit(context, input, Kind::SecurityGroup, id, |state, group| {
+        let mut known = flat(group.body.list(member));
+        for rule in &wanted {
+            let source = rule
+                .list("UserIdGroupPairs")
+                .first()
+                .and_then(|pair| pair.text("GroupId"));
+            if let Some(source) = source {
+                document::find(state, Kind::SecurityGroup, source)?;
+            }
+            let place = known.iter().position(|other| identity(other) == identity(rule));
+            match (add, place) {
+                (true, None) => known.push(rule.clone()),
+                (true, Some(_)) => {
+                    let message = format!("the specified rule \"{rule}\" already exists");
+                    return Err(ApiError::bad_request("InvalidPermission.Duplicate", message));
+                }
+                (false, Some(place)) => drop(known.remove(place)),
+                (false, None) => {
+                    let message = "The specified rule does not exist in this security group.";
+                    return Err(ApiError::bad_request("InvalidPermission.NotFound", message));
+                }
+            }
+        }
+        group.body[member] = joined(known);
+        let views: Vec<Value> = wanted.iter().map(|rule| rule_view(group, rule, egress)).collect();
+        Ok(if add {
+            json!({"Return": true, "SecurityGroupRules": views})
+        } else {
+            json!({ "Return": true })
+        })
+    })
+    .await
+}
+
+/// A rule's id is the same for the same rule.
+fn rule_view(group: &Document, rule: &Value, egress: bool) -> Value {
+    let text = format!("{}{egress}{}", group.id, identity(rule));
+    let id = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let first = |source: &str| rule.list(source).first().cloned().unwrap_or_default();
+    let pair = first("UserIdGroupPairs");
+    let described = SOURCES
+        .iter()
+        .find_map(|source| first(source).text("Description").map(str::to_owned));
+    let mut view = json!({
+        "SecurityGroupRuleId": format!("sgr-{id:017x}"), "GroupId": group.id, "GroupOwnerId": group.body["OwnerId"],
+        "IsEgress": egress, "IpProtocol": rule["IpProtocol"], "FromPort": rule.number("FromPort").unwrap_or(-1),
+        "ToPort": rule.number("ToPort").unwrap_or(-1), "CidrIpv4": first("IpRanges").text("CidrIp"),
+        "CidrIpv6": first("Ipv6Ranges").text("CidrIpv6"), "Description": described, "Tags": [],
+    });
+    if let Some(source) = pair.text("GroupId") {
+        view["ReferencedGroupInfo"] = json!({"GroupId": source, "UserId": pair.text("UserId")});
+    }
+    view
+}
+
+/// `AuthorizeSecurityGroupIngress`.
+pub async fn authorize_ingress(context: Context, input: Value) -> Result<Value, ApiError> {
+    change(&context, &input, "IpPermissions", true).await
+}
+
+/// `AuthorizeSecurityGroupEgress`.
+pub async fn authorize_egress(context: Context, input: Value) -> Result<Value, ApiError> {
+    change(&context, &input, "IpPermissionsEgress", true).await
+}
+
+/// `RevokeSecurityGroupIngress`.
+pub async fn revoke_ingress(context: Context, input: Value) -> Result<Value, ApiError> {
+    change(&context, &input, "IpPermissions", false).await
+}
+
+/// `RevokeSecurityGroupEgress`.
+pub async fn revoke_egress(context: Context, input: Value) -> Result<Value, ApiError> {
+    change(&context, &input, "IpPermissionsEgress", false).await
+}
+
+/// `DescribeSecurityGroupRules`.
+pub async fn describe_rules(context: Context, input: Value) -> Result<Value, ApiError> {
+    super::dry_run(input.flag("DryRun"))?;
+    let views = context.region.ledger.read(|state| {
+        let mut views = Vec::new();
+        for group in document::of_kind(state, Kind::SecurityGroup) {
+            for (member, egress) in [("IpPermissions", false), ("IpPermissionsEgress", true)] {
+                let rules = flat(group.body.list(member));
+                views.extend(
+                    rules
+                        .iter()
+                        .map(|rule| (rule_view(group, rule, egress), Default::default())),
+                );
+            }
+        }
+        views
+    });
+    let filters = [
+        ("group-id", "GroupId"),
+        ("security-group-rule-id", "SecurityGroupRuleId"),
+    ];
+    document::answer(&input, "SecurityGroupRules", &filters, views)
+}

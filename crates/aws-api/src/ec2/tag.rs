@@ -1,0 +1,103 @@
+//! Tags of anything in EC2.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::document;
+use crate::error::ApiError;
+use crate::ledger::{Change, State};
+use crate::members::{Members, nothing};
+use crate::operations::Context;
+
+type Tags = BTreeMap<String, String>;
+
+/// The change of one resource's tags.
+fn edited(state: &State, id: &str, edit: &dyn Fn(&mut Tags)) -> Result<Change, ApiError> {
+    if let Some(vpc) = state.vpcs.values().find(|vpc| vpc.id.as_str() == id) {
+        let mut vpc = vpc.clone();
+        edit(&mut vpc.tags);
+        return Ok(Change::put(vpc));
+    }
+    if let Some(subnet) = state.subnets.values().find(|subnet| subnet.id.as_str() == id) {
+        let mut subnet = subnet.clone();
+        edit(&mut subnet.tags);
+        return Ok(Change::put(subnet));
+    }
+    let Some(known) = state.documents.get(id) else {
+        return Err(ApiError::bad_request(
+            "InvalidID",
+            format!("The ID '{id}' is not valid"),
+        ));
+    };
+    let mut known = known.clone();
+    edit(&mut known.tags);
+    Ok(Change::put(known))
+}
+
+async fn change(context: &Context, input: &Value, edit: impl Fn(&mut Tags)) -> Result<Value, ApiError> {
+    super::dry_run(input.flag("DryRun"))?;
+    let decide = |state: &State| {
+        let ids = input.texts("Resources").into_iter();
+        let changes: Vec<Change> = ids
+            .map(|id| edited(state, id, &edit))
+            .collect::<Result<_, ApiError>>()?;
+        Ok::<_, ApiError>(((), changes))
+    };
+    context.region.ledger.change(decide).await?;
+    Ok(nothing())
+}
+
+/// `CreateTags`.
+pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
+    let tags = input.tags("Tags");
+    change(&context, &input, |own| own.extend(tags.clone())).await
+}
+
+/// `DeleteTags`: a tag that is named with a value goes only if it has that value.
+pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
+    let goes = |key: &String, value: &String| {
+        input
+            .list("Tags")
+            .iter()
+            .any(|tag| tag.text("Key") == Some(key) && tag.text("Value").is_none_or(|wanted| wanted == value))
+    };
+    let all = input.list("Tags").is_empty();
+    change(&context, &input, |own| {
+        own.retain(|key, value| !all && !goes(key, value))
+    })
+    .await
+}
+
+/// `DescribeTags`.
+pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
+    super::dry_run(input.flag("DryRun"))?;
+    let views = context.region.ledger.read(|state| {
+        let vpcs = state.vpcs.values().map(|vpc| (vpc.id.to_string(), "vpc", &vpc.tags));
+        let subnets = state
+            .subnets
+            .values()
+            .map(|subnet| (subnet.id.to_string(), "subnet", &subnet.tags));
+        let documents = state
+            .documents
+            .values()
+            .map(|known| (known.id.clone(), known.kind.facts().resource_type, &known.tags));
+        let all = vpcs.chain(subnets).chain(documents);
+        all.flat_map(|(id, kind, tags)| {
+            tags.iter().map(move |(key, value)| {
+                (
+                    json!({"ResourceId": id, "ResourceType": kind, "Key": key, "Value": value}),
+                    Tags::new(),
+                )
+            })
+        })
+        .collect()
+    });
+    let filters = [
+        ("resource-id", "ResourceId"),
+        ("resource-type", "ResourceType"),
+        ("key", "Key"),
+        ("value", "Value"),
+    ];
+    document::answer(&input, "Tags", &filters, views)
+}

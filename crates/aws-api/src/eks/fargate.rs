@@ -1,0 +1,160 @@
+//! Fargate profiles. They are kept and shown; pods are not placed by them yet, so the profile's health says so.
+
+use aws_types::SubnetId;
+use aws_types::time::Time;
+use cluster_lifecycle::Refusal;
+use cluster_lifecycle::cluster::Cluster;
+use cluster_lifecycle::fargate::{self as rules, FargateProfile, Selector};
+use cluster_lifecycle::refusal::RefusalKind;
+use serde_json::{Value, json};
+
+use super::cluster::{check_role, find_subnets};
+use super::{check_tags, find_cluster, tag_map};
+use crate::error::ApiError;
+use crate::ledger::{Change, State};
+use crate::members::Members;
+use crate::operations::Context;
+use crate::page;
+
+fn view(profile: &FargateProfile, status: &str) -> Value {
+    let selectors: Vec<Value> = profile
+        .selectors
+        .iter()
+        .map(|selector| json!({"namespace": selector.namespace, "labels": selector.labels}))
+        .collect();
+    json!({
+        "fargateProfileName": profile.name, "fargateProfileArn": profile.arn, "clusterName": profile.cluster,
+        "createdAt": Time(profile.created_at), "podExecutionRoleArn": profile.pod_execution_role_arn,
+        "subnets": profile.subnets, "selectors": selectors, "status": status, "tags": profile.tags, "health": {"issues": []},
+    })
+}
+
+fn find<'a>(state: &'a State, input: &Value) -> Result<&'a FargateProfile, Refusal> {
+    let cluster = &find_cluster(state, input.text("clusterName"))?.name;
+    let name = input.required("fargateProfileName");
+    state
+        .fargate_profiles
+        .get(&(cluster.clone(), name.to_owned()))
+        .ok_or_else(|| {
+            let message = format!("No Fargate Profile found with name: {name}.");
+            Refusal::new(RefusalKind::ResourceNotFound, message)
+                .of_cluster(cluster.as_str())
+                .of_fargate_profile(name)
+        })
+}
+
+fn selectors(input: &Value) -> Result<Vec<Selector>, Refusal> {
+    let selectors: Vec<Selector> = input
+        .list("selectors")
+        .iter()
+        .map(|given| Selector {
+            namespace: given.required("namespace").to_owned(),
+            labels: given
+                .get("labels")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+                .collect(),
+        })
+        .collect();
+    rules::check_selectors(&selectors)?;
+    Ok(selectors)
+}
+
+/// The subnets of a request, or those of the cluster.
+fn subnets(state: &State, cluster: &Cluster, input: &Value) -> Result<Vec<SubnetId>, Refusal> {
+    let ids: Vec<String> = input.texts("subnets").into_iter().map(str::to_owned).collect();
+    if ids.is_empty() {
+        return Ok(cluster.network.subnet_ids.clone());
+    }
+    let found = find_subnets(state, &ids)?;
+    Ok(found.iter().map(|subnet| subnet.id.clone()).collect())
+}
+
+/// `CreateFargateProfile`.
+pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
+    let name = input.required("fargateProfileName");
+    let tags = tag_map(&input);
+    check_tags(&tags)?;
+    check_role("podExecutionRoleArn", input.text("podExecutionRoleArn"))?;
+    let selectors = selectors(&input)?;
+    let region = &context.region;
+    let (uuid, now) = (region.random.uuid(), region.clock.now());
+    let made = region.ledger.change(|state| {
+        let cluster = find_cluster(state, input.text("clusterName"))?;
+        if let Ok(existing) = find(state, &input) {
+            if existing.client_request_token.is_some()
+                && existing.client_request_token.as_deref() == input.text("clientRequestToken")
+            {
+                return Ok((view(existing, "CREATING"), Vec::new()));
+            }
+            let message = "A Fargate Profile already exists with this name in this cluster.";
+            let refusal = Refusal::in_use(message)
+                .of_cluster(cluster.name.as_str())
+                .of_fargate_profile(name);
+            return Err(ApiError::from(refusal));
+        }
+        cluster.require_active("create a Fargate profile")?;
+        if state
+            .fargate_profiles
+            .keys()
+            .filter(|(owner, _)| *owner == cluster.name)
+            .count()
+            >= rules::MOST_PROFILES
+        {
+            let message = format!(
+                "The cluster has {} Fargate profiles, which is the limit",
+                rules::MOST_PROFILES
+            );
+            return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message).into());
+        }
+        let chosen = subnets(state, cluster, &input)?;
+        let profile = FargateProfile {
+            cluster: cluster.name.clone(),
+            name: name.to_owned(),
+            arn: format!(
+                "arn:aws:eks:{}:{}:fargateprofile/{}/{name}/{uuid}",
+                region.name, context.caller.account, cluster.name
+            ),
+            pod_execution_role_arn: input.required("podExecutionRoleArn").to_owned(),
+            subnets: chosen,
+            selectors,
+            created_at: now,
+            tags,
+            client_request_token: input.text("clientRequestToken").map(str::to_owned),
+        };
+        Ok((view(&profile, "CREATING"), vec![Change::put(profile)]))
+    });
+    Ok(json!({ "fargateProfile": made.await? }))
+}
+
+/// `DescribeFargateProfile`.
+pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
+    let look = |state: &State| find(state, &input).map(|profile| view(profile, "ACTIVE"));
+    Ok(json!({ "fargateProfile": context.region.ledger.read(look)? }))
+}
+
+/// `ListFargateProfiles`.
+pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
+    let names = context.region.ledger.read(|state| {
+        let cluster = find_cluster(state, input.text("clusterName"))?;
+        let own = state
+            .fargate_profiles
+            .values()
+            .filter(|profile| profile.cluster == cluster.name);
+        Ok::<_, Refusal>(own.map(|profile| profile.name.clone()).collect())
+    })?;
+    let (names, next) = page::names(names, input.number("maxResults"), input.text("nextToken"))?;
+    Ok(json!({"fargateProfileNames": names, "nextToken": next}))
+}
+
+/// `DeleteFargateProfile`.
+pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
+    let changed = context.region.ledger.change(|state| {
+        let profile = find(state, &input)?;
+        let key = (profile.cluster.clone(), profile.name.clone());
+        Ok::<_, ApiError>((view(profile, "DELETING"), vec![Change::remove::<FargateProfile>(key)]))
+    });
+    Ok(json!({ "fargateProfile": changed.await? }))
+}
