@@ -15,6 +15,7 @@ pub mod fake_cri;
 mod hooks;
 mod images;
 mod log_lines;
+mod log_rotation;
 mod node;
 mod node_resources;
 mod objects;
@@ -98,6 +99,9 @@ fn begin(agent: &Arc<Agent>) {
         pods::follow_runtime(Arc::clone(&shared))
     });
     tasks.spawn_until_cancelled("pods", pods::follow(Arc::clone(agent)));
+    if !agent.config.simulated {
+        tasks.spawn_until_cancelled("log rotation", log_rotation::keep(Arc::clone(agent)));
+    }
 }
 
 /// An API error in the server's own words.

@@ -50,9 +50,9 @@ impl Probes {
             let Some(container) = spec::find(pod_spec, &found.name) else {
                 continue;
             };
-            let started = memory.results(container, &found.id).started();
+            let started = memory.results(&container, &found.id).started();
             for kind in Kind::ALL {
-                let Some(probe) = kind.of(container) else { continue };
+                let Some(probe) = kind.of(&container) else { continue };
                 let due = (kind == Kind::Startup) != started || self.tasks.contains_key(&(found.id.clone(), kind));
                 let killing = spec::is_deleting(pod) && kind != Kind::Readiness;
                 if !due || killing || self.tasks.contains_key(&(found.id.clone(), kind)) {
@@ -63,7 +63,7 @@ impl Probes {
                     inbox: Arc::clone(&self.inbox),
                     kind,
                     probe: probe.clone(),
-                    container: container.clone(),
+                    container: Container::clone(&container),
                     id: found.id.clone(),
                     started: found.started_at.unwrap_or(found.created_at),
                 };

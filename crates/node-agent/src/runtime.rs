@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use cri_api::v1 as cri;
@@ -13,6 +13,10 @@ use pod_lifecycle::observed::{self, Observed};
 use tonic::transport::Channel;
 
 use crate::termination_message;
+
+mod streaming_url;
+
+pub(crate) use streaming_url::StreamingUrl;
 
 /// Labels by which sandboxes and containers are found again, upstream's own.
 pub(crate) mod label {
@@ -177,6 +181,13 @@ impl Runtime {
         };
         let response = call!(self.runtime, container_status, "ContainerStatus", request)?;
         Ok(response.status.unwrap_or_default())
+    }
+
+    pub(crate) async fn reopen_log(&self, id: &str) -> Result<()> {
+        let request = cri::ReopenContainerLogRequest {
+            container_id: id.to_owned(),
+        };
+        call!(self.runtime, reopen_container_log, "ReopenContainerLog", request).map(|_| ())
     }
 
     pub(crate) async fn exec_sync(
@@ -443,53 +454,4 @@ pub(crate) fn mounts(status: &cri::ContainerStatus) -> BTreeMap<&str, &Path> {
         .iter()
         .map(|mount| (mount.container_path.as_str(), Path::new(&mount.host_path)))
         .collect()
-}
-
-/// A streaming URL of the runtime: over TCP, or over a unix socket as `unix:///path.sock:/exec/token`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StreamingUrl {
-    Tcp { authority: String, path: String },
-    Unix { socket: PathBuf, path: String },
-}
-
-impl StreamingUrl {
-    pub(crate) fn parse(url: &str) -> Option<Self> {
-        if let Some(rest) = url.strip_prefix("unix://") {
-            let (socket, path) = rest.rsplit_once(".sock:")?;
-            return Some(Self::Unix {
-                socket: format!("{socket}.sock").into(),
-                path: path.to_owned(),
-            });
-        }
-        let rest = url.strip_prefix("http://")?;
-        let (authority, path) = rest.split_once('/')?;
-        Some(Self::Tcp {
-            authority: authority.to_owned(),
-            path: format!("/{path}"),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn streaming_urls() {
-        assert_eq!(
-            StreamingUrl::parse("unix:///run/o/streaming.sock:/exec/ab"),
-            Some(StreamingUrl::Unix {
-                socket: "/run/o/streaming.sock".into(),
-                path: "/exec/ab".into()
-            })
-        );
-        assert_eq!(
-            StreamingUrl::parse("http://127.0.0.1:9000/attach/ab"),
-            Some(StreamingUrl::Tcp {
-                authority: "127.0.0.1:9000".into(),
-                path: "/attach/ab".into()
-            })
-        );
-        assert_eq!(StreamingUrl::parse("ftp://x/y"), None);
-    }
 }

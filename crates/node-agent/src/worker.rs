@@ -159,7 +159,7 @@ impl Worker {
             let Some(of_spec) = pod.spec.as_ref().and_then(|spec| spec::find(spec, &container.name)) else {
                 continue;
             };
-            let known = || self.adopted_results(pod, of_spec, &container.id);
+            let known = || self.adopted_results(pod, &of_spec, &container.id);
             if !self.memory.probes.contains_key(&container.id) {
                 let results = known();
                 self.memory.probes.insert(container.id.clone(), results);

@@ -1,5 +1,6 @@
 //! The downward API: what a pod may learn of itself by `fieldRef` and `resourceFieldRef`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
@@ -92,7 +93,7 @@ pub fn resource(
 ) -> Result<String, DownwardError> {
     let named = match (&selector.container_name, container) {
         (Some(name), _) => pod.spec.as_ref().and_then(|pod_spec| spec::find(pod_spec, name)),
-        (None, given) => given,
+        (None, given) => given.map(Cow::Borrowed),
     };
     let found = named.ok_or_else(|| DownwardError::Container(selector.container_name.clone().unwrap_or_default()))?;
     let unsupported = || DownwardError::Resource(selector.resource.clone());

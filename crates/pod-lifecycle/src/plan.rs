@@ -254,12 +254,38 @@ impl Step<'_> {
     }
 
     fn in_sandbox(&mut self, sandbox: &Sandbox) {
+        self.ephemeral_containers();
         match self.initialize(sandbox) {
             initialization::Progress::Initialized => self.main_containers(sandbox),
             initialization::Progress::Pending => {}
             initialization::Progress::Failed => self.wind_up(),
         }
         self.collect_dead();
+    }
+
+    /// Containers for looking at the pod are begun once, whatever state the others are in.
+    fn ephemeral_containers(&mut self) {
+        let known = self
+            .pod
+            .status
+            .as_ref()
+            .and_then(|status| status.ephemeral_container_statuses.as_ref());
+        let begun = |name: &str| {
+            let told = known
+                .into_iter()
+                .flatten()
+                .any(|status| status.name == name && status.container_id.is_some());
+            told || self
+                .observed
+                .latest(name)
+                .is_some_and(|found| found.state != ContainerState::Created)
+        };
+        let missing: Vec<Container> = spec::ephemeral_containers(self.spec)
+            .filter(|container| !begun(&container.name))
+            .collect();
+        for container in &missing {
+            self.start(container);
+        }
     }
 
     fn main_containers(&mut self, sandbox: &Sandbox) {

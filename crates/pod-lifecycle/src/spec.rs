@@ -1,5 +1,7 @@
 //! Questions about a pod's spec that several rules ask.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 /// When a container that ended is started again.
@@ -68,12 +70,45 @@ pub fn init_containers(spec: &PodSpec) -> &[Container] {
     spec.init_containers.as_deref().unwrap_or_default()
 }
 
+/// Containers that were added to a pod that runs (`kubectl debug`), as ordinary ones that are never started again.
+pub fn ephemeral_containers(spec: &PodSpec) -> impl Iterator<Item = Container> {
+    spec.ephemeral_containers.iter().flatten().map(|found| Container {
+        args: found.args.clone(),
+        command: found.command.clone(),
+        env: found.env.clone(),
+        env_from: found.env_from.clone(),
+        image: found.image.clone(),
+        image_pull_policy: found.image_pull_policy.clone(),
+        name: found.name.clone(),
+        restart_policy: Some("Never".to_owned()),
+        security_context: found.security_context.clone(),
+        stdin: found.stdin,
+        stdin_once: found.stdin_once,
+        termination_message_path: found.termination_message_path.clone(),
+        termination_message_policy: found.termination_message_policy.clone(),
+        tty: found.tty,
+        volume_mounts: found.volume_mounts.clone(),
+        working_dir: found.working_dir.clone(),
+        ..Container::default()
+    })
+}
+
+/// The container whose processes an ephemeral container wants to see.
+pub fn debug_target<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a str> {
+    let mut all = spec.ephemeral_containers.iter().flatten();
+    let found = all.find(|container| container.name == name)?;
+    found
+        .target_container_name
+        .as_deref()
+        .filter(|target| !target.is_empty())
+}
+
 /// A container of any kind by name.
-pub fn find<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a Container> {
-    spec.containers
-        .iter()
-        .chain(init_containers(spec))
-        .find(|container| container.name == name)
+pub fn find<'a>(spec: &'a PodSpec, name: &str) -> Option<Cow<'a, Container>> {
+    let lasting = spec.containers.iter().chain(init_containers(spec));
+    let found = lasting.into_iter().find(|container| container.name == name);
+    let ephemeral = || ephemeral_containers(spec).find(|container| container.name == name);
+    found.map(Cow::Borrowed).or_else(|| ephemeral().map(Cow::Owned))
 }
 
 /// Whether the pod uses the machine's network.

@@ -34,7 +34,11 @@ impl FakeRuntime {
                 created: started,
             },
         );
-        let lists = [&status.init_container_statuses, &status.container_statuses];
+        let lists = [
+            &status.init_container_statuses,
+            &status.container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
         for found in lists.into_iter().flatten().flatten() {
             let spec = pod
                 .spec
@@ -42,7 +46,7 @@ impl FakeRuntime {
                 .and_then(|spec| pod_lifecycle::spec::find(spec, &found.name));
             let Some(spec) = spec else { continue };
             let attempt = u32::try_from(found.restart_count).unwrap_or(0);
-            let Some((id, container)) = record(found, &sandbox_id, describe(spec, attempt)) else {
+            let Some((id, container)) = record(found, &sandbox_id, describe(&spec, attempt)) else {
                 continue;
             };
             // New ids must be others than those that are known already.

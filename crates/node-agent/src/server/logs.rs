@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,7 +147,11 @@ fn choose<'a>(pod: &Pod, name: &str, attempts: &[&'a Container], previous: bool)
 
 fn waiting_reason(pod: &Pod, name: &str) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let lists = [&status.container_statuses, &status.init_container_statuses];
+    let lists = [
+        &status.container_statuses,
+        &status.init_container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
     let mut all = lists.into_iter().flatten().flatten();
     let found: &ContainerStatus = all.find(|status| status.name == name)?;
     found.state.as_ref()?.waiting.as_ref()?.reason.clone()
@@ -181,35 +186,30 @@ impl Job {
             options: &self.options,
             left: self.options.limit,
         };
-        let mut reader = BufReader::with_capacity(32 * 1024, file);
+        let mut source = Source::new(file);
         // Watched before the first read, so that nothing is written unseen in between.
-        let watch = if self.options.follow {
+        let mut watch = if self.options.follow {
             Some(Watch::new(&self.path)?)
         } else {
             None
         };
-        let mut line = Vec::new();
         loop {
-            // Asked before reading: what a container that has ended wrote is there, and is read below.
+            // Asked before reading: what a container that has ended wrote is there, and is read below. The same holds for a file that was
+            // put aside: the next one is there only once nothing more is written to this one.
             let ended = watch.is_none() || !self.is_running().await;
-            let mut output = Vec::new();
-            loop {
-                let count = reader.read_until(b'\n', &mut line)?;
-                if line.ends_with(b"\n") {
-                    cutter.take(&line, &mut output);
-                    line.clear();
-                }
-                if count == 0 || output.len() >= 32 * 1024 {
-                    if !output.is_empty() && self.chunks.send(std::mem::take(&mut output).into()).await.is_err() {
-                        return Ok(());
-                    }
-                    if count == 0 || cutter.is_done() {
-                        break;
-                    }
-                }
+            let next = File::open(&self.path)
+                .ok()
+                .filter(|next| watch.is_some() && source.is_other(next));
+            if !source.send(&mut cutter, &self.chunks).await? || cutter.is_done() {
+                return Ok(());
+            }
+            if let Some(next) = next {
+                watch = Some(Watch::new(&self.path)?);
+                source = Source::new(next);
+                continue;
             }
             match &watch {
-                Some(watch) if !ended && !cutter.is_done() => {
+                Some(watch) if !ended => {
                     tokio::select! {
                         result = watch.changed() => result?,
                         () = self.agent.runtime_changed.notified() => {}
@@ -227,6 +227,48 @@ impl Job {
         use cri_api::v1::ContainerState as Cri;
         let status = self.agent.runtime.container_status(&self.container_id).await;
         status.is_ok_and(|status| status.state() == Cri::ContainerRunning)
+    }
+}
+
+/// A log file that is read.
+struct Source {
+    reader: BufReader<File>,
+    /// The beginning of a line whose end is not written yet.
+    line: Vec<u8>,
+}
+
+impl Source {
+    fn new(file: File) -> Self {
+        Self {
+            reader: BufReader::with_capacity(32 * 1024, file),
+            line: Vec::new(),
+        }
+    }
+
+    /// Is it another file, because this one was put aside?
+    fn is_other(&self, file: &File) -> bool {
+        let identity = |file: &File| file.metadata().map(|found| (found.dev(), found.ino())).ok();
+        identity(file) != identity(self.reader.get_ref())
+    }
+
+    /// Sends what there is up to the end; answers whether anybody still listens.
+    async fn send(&mut self, cutter: &mut Cutter<'_>, chunks: &mpsc::Sender<Bytes>) -> std::io::Result<bool> {
+        let mut output = Vec::new();
+        loop {
+            let count = self.reader.read_until(b'\n', &mut self.line)?;
+            if self.line.ends_with(b"\n") {
+                cutter.take(&self.line, &mut output);
+                self.line.clear();
+            }
+            if count == 0 || output.len() >= 32 * 1024 {
+                if !output.is_empty() && chunks.send(std::mem::take(&mut output).into()).await.is_err() {
+                    return Ok(false);
+                }
+                if count == 0 || cutter.is_done() {
+                    return Ok(true);
+                }
+            }
+        }
     }
 }
 
@@ -299,12 +341,12 @@ impl Cutter<'_> {
 }
 
 /// Tells when a file has been written to.
-struct Watch(AsyncFd<Source>);
+struct Watch(AsyncFd<Notices>);
 
 /// The runtime wants a raw descriptor.
-struct Source(Inotify);
+struct Notices(Inotify);
 
-impl AsRawFd for Source {
+impl AsRawFd for Notices {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }
@@ -318,7 +360,7 @@ impl Watch {
     fn new(path: &Path) -> std::io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         inotify.add_watch(path, AddWatchFlags::IN_MODIFY)?;
-        AsyncFd::new(Source(inotify)).map(Self)
+        AsyncFd::new(Notices(inotify)).map(Self)
     }
 
     async fn changed(&self) -> std::io::Result<()> {
@@ -377,6 +419,18 @@ mod tests {
         check("limitBytes=6", "one\ntw");
         check("timestamps=true&tailLines=1", "1970-01-01T00:00:03.000000000Z three\n");
         check("stream=Stderr", "two\n");
+    }
+
+    #[test]
+    fn a_file_that_was_put_aside_is_another_than_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("0.log");
+        std::fs::write(&path, "a").unwrap();
+        let source = Source::new(File::open(&path).unwrap());
+        assert!(!source.is_other(&File::open(&path).unwrap()));
+        std::fs::rename(&path, directory.path().join("0.log.1")).unwrap();
+        std::fs::write(&path, "b").unwrap();
+        assert!(source.is_other(&File::open(&path).unwrap()));
     }
 
     #[test]

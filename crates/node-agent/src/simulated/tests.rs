@@ -4,7 +4,7 @@ use super::*;
 
 fn check(pod: &str, container: &str, expected: Option<&str>) {
     let pod: Pod = serde_json::from_str(pod).unwrap();
-    let found = spec::find(pod.spec.as_ref().unwrap(), container).unwrap().clone();
+    let found = spec::find(pod.spec.as_ref().unwrap(), container).unwrap().into_owned();
     assert_eq!(life(&pod, &found).map(|(_, seconds)| seconds).as_deref(), expected);
 }
 

@@ -148,8 +148,10 @@ async fn kill(agent: &Agent, pod: &Pod, target: &Target, message: &str, grace: i
         agent
             .events
             .pod(pod, Some(&target.name), Kind::Normal, "Killing", message.to_owned());
-        let hook = container.and_then(|container| container.lifecycle.as_ref()?.pre_stop.as_ref());
-        if let (Some(hook), Some(container), false) = (hook, container, agent.config.simulated) {
+        let hook = container
+            .as_ref()
+            .and_then(|container| container.lifecycle.as_ref()?.pre_stop.as_ref());
+        if let (Some(hook), Some(container), false) = (hook, &container, agent.config.simulated) {
             let started = agent.now();
             let limit = Duration::from_secs(grace.max(0).unsigned_abs());
             let run = hooks::run(&agent.runtime, hook, container, &target.id, target.address.as_deref());

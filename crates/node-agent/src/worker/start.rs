@@ -65,7 +65,7 @@ impl Worker {
         };
         let stopping = self.inbox.stopping.clone();
         let result = tokio::select! {
-            result = self.try_start(pod, observed, container, attempt, &sandbox.id, &setup) => Some(result),
+            result = self.try_start(pod, observed, &container, attempt, &sandbox.id, &setup) => Some(result),
             () = stopping.cancelled() => None,
         };
         self.setup = Some(setup);
@@ -214,6 +214,13 @@ impl Worker {
         };
         let mut config = container_config::container(pod, container, attempt, &prepared)
             .map_err(|error| refuse(error.to_string()))?;
+        if let Some(target) = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec::debug_target(spec, &container.name))
+        {
+            share_processes(&mut config, observed, target).map_err(refuse)?;
+        }
         if self.agent.config.simulated {
             config.annotations.extend(simulated::life(pod, container));
         } else {
@@ -244,6 +251,23 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Puts a container into the process namespace of another one of its pod.
+fn share_processes(config: &mut cri::ContainerConfig, observed: &Observed, target: &str) -> Result<(), String> {
+    let running = super::running(observed, target);
+    let id = running
+        .map(|found| found.id.clone())
+        .ok_or_else(|| format!("unable to find target container {target}"))?;
+    let security = config
+        .linux
+        .get_or_insert_default()
+        .security_context
+        .get_or_insert_default();
+    let options = security.namespace_options.get_or_insert_default();
+    options.set_pid(cri::NamespaceMode::Target);
+    options.target_id = id;
+    Ok(())
 }
 
 /// The image's full name as the runtime knows it (`docker.io/library/nginx:latest`), which statuses show.

@@ -216,3 +216,25 @@ fn deletion_and_deadline_end_a_pod() {
         "DeadlineExceeded"
     );
 }
+
+#[test]
+fn a_container_for_debugging_is_begun_once_whatever_the_others_do() {
+    let mut pod = pod("Always", "i", "a");
+    let ephemeral = r#"[{"name":"z","image":"busybox","targetContainerName":"a"}]"#;
+    pod.spec.as_mut().unwrap().ephemeral_containers = Some(serde_json::from_str(ephemeral).unwrap());
+    check(&pod, "sandbox0 i0+", "start z0");
+    check(&pod, "sandbox0 i0- a0+", "start z0");
+    check(&pod, "sandbox0 i0- a0+ z0+", "");
+    check(&pod, "sandbox0 i0- a0+ z0!", "");
+    // The runtime has forgotten it: what the status tells stands.
+    let told = r#"[{"name":"z","containerID":"ondol://z0","image":"","imageID":"","ready":false,"restartCount":0}]"#;
+    pod.status.get_or_insert_default().ephemeral_container_statuses = Some(serde_json::from_str(told).unwrap());
+    check(&pod, "sandbox0 i0- a0+", "");
+}
+
+#[test]
+fn a_container_for_debugging_does_not_keep_a_pod_from_ending() {
+    let mut pod = pod("Never", "", "a");
+    pod.spec.as_mut().unwrap().ephemeral_containers = Some(serde_json::from_str(r#"[{"name":"z"}]"#).unwrap());
+    check(&pod, "sandbox0 a0- z0+", "end 30");
+}

@@ -50,6 +50,15 @@ pub(super) fn fill(
         .iter()
         .map(|container| one(container, &old.container_statuses, false))
         .collect();
+    let ephemeral: Vec<ContainerStatus> = spec::ephemeral_containers(pod_spec)
+        .map(|container| ContainerStatus {
+            // They take no part in the pod's readiness.
+            ready: false,
+            started: None,
+            ..one(&container, &old.ephemeral_container_statuses, false)
+        })
+        .collect();
+    status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
     mains.sort_by(|left, right| left.name.cmp(&right.name));
     status.container_statuses = Some(mains);
 }
