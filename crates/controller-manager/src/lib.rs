@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use clock::{Clock, Random};
 use controllers::{
-    CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSlices, EndpointsObjects, Jobs, LoadBalancers,
-    NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, StatefulSets, TaintEviction,
+    CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSliceMirroring, EndpointSlices, EndpointsObjects,
+    Jobs, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, StatefulSets,
+    TaintEviction,
 };
 use kube::Client;
 use kube_types::ObjectKey;
@@ -59,6 +60,7 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
         Box::new(StatefulSets),
         Box::new(EndpointsObjects),
         Box::new(EndpointSlices),
+        Box::new(EndpointSliceMirroring),
         Box::new(ServiceAccounts),
         Box::new(RootCertificates {
             bundle: options.cluster_ca_pem.clone(),

@@ -163,7 +163,7 @@ impl Simulation {
         }
         keys!(Deployment => deployments, ReplicaSet => replica_sets, DaemonSet => daemon_sets, Service => services,
               Namespace => namespaces, Node => nodes, Pod => pods, Job => jobs, StatefulSet => stateful_sets,
-              CronJob => cron_jobs, ResourceQuota => resource_quotas)
+              CronJob => cron_jobs, Endpoints => endpoints, ResourceQuota => resource_quotas)
     }
 
     fn apply(&mut self, plan: Plan) {

@@ -16,11 +16,12 @@ use tokio::time::Instant;
 use crate::queue::Queue;
 
 /// The kinds that decisions depend on. Services and sets say which pods belong together.
-pub(crate) const KINDS: [Kind; 7] = [
+pub(crate) const KINDS: [Kind; 8] = [
     Kind::Pod,
     Kind::Node,
     Kind::Namespace,
     Kind::PersistentVolumeClaim,
+    Kind::PodDisruptionBudget,
     Kind::Service,
     Kind::ReplicaSet,
     Kind::StatefulSet,
@@ -67,7 +68,13 @@ impl Cluster {
 
 impl Listener for Cluster {
     fn kinds(&self) -> Vec<Kind> {
-        vec![Kind::Pod, Kind::Node, Kind::Namespace, Kind::PersistentVolumeClaim]
+        vec![
+            Kind::Pod,
+            Kind::Node,
+            Kind::Namespace,
+            Kind::PersistentVolumeClaim,
+            Kind::PodDisruptionBudget,
+        ]
     }
 
     fn changed(&self, old: Option<Observation<'_>>, new: Option<Observation<'_>>, world: &World) {
@@ -85,6 +92,12 @@ impl Listener for Cluster {
             (_, Some(Observation::PersistentVolumeClaim(new))) => state.claim_changed(new, now),
             (Some(Observation::PersistentVolumeClaim(old)), None) => {
                 state.snapshot.claims.remove(&ObjectKey::of(old));
+            }
+            (_, Some(Observation::PodDisruptionBudget(new))) => {
+                state.snapshot.budgets.insert(ObjectKey::of(new), Arc::new(new.clone()));
+            }
+            (Some(Observation::PodDisruptionBudget(old)), None) => {
+                state.snapshot.budgets.remove(&ObjectKey::of(old));
             }
             _ => {}
         }
@@ -140,7 +153,18 @@ impl State {
                 Some(old) if !matters(old, new) => {
                     self.queue.refresh(info);
                 }
-                _ => self.queue.put(info, now),
+                Some(_) => self.queue.put(info, now),
+                None => {
+                    // An earlier scheduler may have begun to make room for it.
+                    let nominated = new
+                        .status
+                        .as_ref()
+                        .and_then(|status| status.nominated_node_name.clone());
+                    if let Some(node) = nominated.filter(|node| !node.is_empty()) {
+                        self.nominate(info.clone(), &node);
+                    }
+                    self.queue.put(info, now);
+                }
             },
         }
     }

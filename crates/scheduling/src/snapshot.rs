@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Taint};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube_types::ObjectKey;
 use kube_types::selector::LabelSelector;
 
@@ -144,6 +145,8 @@ pub struct Snapshot {
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Every claim of storage.
     pub claims: BTreeMap<ObjectKey, Arc<PersistentVolumeClaim>>,
+    /// Every disruption budget.
+    pub budgets: BTreeMap<ObjectKey, Arc<PodDisruptionBudget>>,
 }
 
 impl Snapshot {

@@ -241,6 +241,47 @@ fn an_important_pod_finds_the_least_important_victims() {
 }
 
 #[test]
+fn room_is_made_where_no_disruption_budget_is_broken() {
+    let mut snapshot = snapshot([node("a", "z1", |_| {}), node("b", "z1", |_| {})]);
+    snapshot.put_pod(pod("guarded", "600m", |spec| spec.priority = Some(1)), "a");
+    let mut free = Pod::clone(&pod("free", "600m", |spec| spec.priority = Some(5)).pod);
+    free.metadata.labels = None;
+    snapshot.put_pod(PodInfo::new(Arc::new(free)), "b");
+    let vip = pod("vip", "800m", |spec| spec.priority = Some(10));
+    let chosen = |snapshot: &Snapshot| match schedule(&vip, snapshot) {
+        Decision::Impossible(error) => error.preemption.candidate.unwrap().node,
+        Decision::Place { node } => panic!("nothing is free on {node}"),
+    };
+    assert_eq!(chosen(&snapshot), "a", "the less important one");
+    let budget = |allowed: i32| {
+        use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus};
+        let selector = LabelSelector {
+            match_labels: Some([("app".to_owned(), "web".to_owned())].into()),
+            ..LabelSelector::default()
+        };
+        let budget = PodDisruptionBudget {
+            metadata: ObjectMeta {
+                namespace: Some("shop".into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(PodDisruptionBudgetSpec {
+                selector: Some(selector),
+                ..PodDisruptionBudgetSpec::default()
+            }),
+            status: Some(PodDisruptionBudgetStatus {
+                disruptions_allowed: Some(allowed),
+                ..PodDisruptionBudgetStatus::default()
+            }),
+        };
+        (kube_types::ObjectKey::namespaced("shop", "web"), Arc::new(budget))
+    };
+    snapshot.budgets.extend([budget(0)]);
+    assert_eq!(chosen(&snapshot), "b", "its budget allows no disruption");
+    snapshot.budgets.extend([budget(1)]);
+    assert_eq!(chosen(&snapshot), "a");
+}
+
+#[test]
 fn a_decision_depends_on_nothing_but_its_input() {
     let nodes = || snapshot([node("a", "z1", |_| {}), node("b", "z2", |_| {})]);
     let first = said(&pod("p", "100m", |_| {}), &nodes());
