@@ -14,6 +14,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "object-rules",
             "object-merge",
             "access-rules",
+            "cel-rules",
             "scheduling",
             "service-routing",
         ],

@@ -1,0 +1,7 @@
+//! Expressions and what upstream answers to them.
+
+mod access;
+mod compiling;
+mod evaluating;
+mod limits;
+mod typed;
