@@ -3,12 +3,14 @@
 mod conditions;
 mod default_rules;
 mod names;
-mod rules;
+mod own_rules;
 mod schema_rules;
 mod spec;
 mod structural;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use kube_types::dynamic::{Object, Value};
 use object_merge::apply::ObjectType;
@@ -18,9 +20,10 @@ pub use conditions::{
     CLEANUP_FINALIZER, Condition, condition_is, needs_cleanup, remove_finalizer, set_condition, settle,
 };
 pub use names::Taken;
-pub use rules::RULES;
+pub use own_rules::RULES;
 
 use crate::json_path::JsonPath;
+use crate::rules::{self, Rules};
 use crate::scale::Scale;
 use crate::schema::Schema;
 
@@ -125,6 +128,8 @@ pub struct Version {
     pub document: Node,
     /// The schema.
     pub schema: Schema,
+    /// The rules in expressions, if there are any.
+    pub(crate) rules: Option<Arc<Rules>>,
     /// How objects merge when they are applied.
     pub object_type: ObjectType,
     /// Whether there is a `status` subresource.
@@ -201,6 +206,8 @@ impl Version {
             served: flag(node, "served"),
             storage: flag(node, "storage"),
             deprecation,
+            // What cannot be compiled was refused before.
+            rules: rules::compile(&schema, "").0.map(Arc::new),
             object_type: crate::merging::object_type(&schema),
             schema,
             status: at(node, &["subresources", "status"]).is_some(),

@@ -15,6 +15,7 @@ pub mod openapi;
 mod path;
 mod pattern;
 mod prune;
+mod rules;
 mod scale;
 pub mod schema;
 pub mod table;

@@ -46,6 +46,7 @@ impl Version {
         let mut found = Errors::new();
         self.values(object, None, &mut found);
         list_type::duplicates(&object.0, &self.schema, &mut found);
+        self.rules(object, None, &mut found);
         errors.extend(found);
     }
 
@@ -54,6 +55,7 @@ impl Version {
         let mut found = Errors::new();
         self.values(new, Some(old), &mut found);
         self.new_duplicates(new, old, &mut found);
+        self.rules(new, Some(old), &mut found);
         errors.extend(found);
     }
 
@@ -67,6 +69,7 @@ impl Version {
             scale.validate_status(&new.0, &mut found);
         }
         self.new_duplicates(new, old, &mut found);
+        self.rules(new, Some(old), &mut found);
         errors.extend(found);
     }
 
@@ -81,6 +84,19 @@ impl Version {
         embedded::validate(&new.0, &self.schema, errors);
     }
 
+    /// Which rules in expressions are broken; they are not asked about objects of another shape than they expect.
+    fn rules(&self, new: &Object, old: Option<&Object>, errors: &mut Errors) {
+        let Some(rules) = &self.rules else { return };
+        if blocks_rules(errors) {
+            let detail = "some validation rules were not checked because the object was invalid; correct the existing \
+                          errors to complete validation";
+            return errors.push(Kind::Invalid, "", Some(Value::Null), detail);
+        }
+        let value = Value::Object(new.0.clone());
+        let before = old.map(|old| Value::Object(old.0.clone()));
+        rules.check(&self.schema, &value, before.as_ref(), errors);
+    }
+
     fn new_duplicates(&self, new: &Object, old: &Object, errors: &mut Errors) {
         let mut before = Errors::new();
         list_type::duplicates(&old.0, &self.schema, &mut before);
@@ -91,7 +107,7 @@ impl Version {
 }
 
 /// Whether errors are such that rules in expressions cannot be evaluated.
-pub fn blocks_rules(errors: &Errors) -> bool {
+fn blocks_rules(errors: &Errors) -> bool {
     errors.iter().any(|error| {
         matches!(
             error.kind,

@@ -4,7 +4,7 @@ use kube_types::dynamic::{Object, Value, json};
 use object_rules::tree::{Node, at, child, ensure, items, items_mut, text};
 
 use super::names::Taken;
-use super::{Names, rules};
+use super::{Names, own_rules};
 
 /// Holds a definition until its objects are gone.
 pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -90,7 +90,7 @@ pub fn settle(definition: &mut Object, taken: &Taken, now: &str) {
             now,
         );
     }
-    if let Some(approval) = rules::approval_condition(definition) {
+    if let Some(approval) = own_rules::approval_condition(definition) {
         set_condition(definition, &approval, now);
     }
 }

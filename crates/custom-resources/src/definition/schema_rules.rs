@@ -5,6 +5,7 @@ use object_rules::field::{Error, Errors, Kind};
 use object_rules::tree::{Node, child, flag, items, text, texts};
 
 use super::{default_rules, structural};
+use crate::rules;
 use crate::schema::Schema;
 
 const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
@@ -56,7 +57,12 @@ pub(super) fn validate(document: &Node, has_status: bool, path: &str, errors: &m
         no_defaults: None,
     };
     check(document, &place, &mut found);
+    let is_sound = found.is_empty() && errors.iter().count() == before;
     errors.extend(found);
+    if is_sound {
+        // Of a schema that is not sound, a compiler would complain in words that help nobody.
+        errors.extend(rules::compile(&Schema::parse(document), path).1);
+    }
 }
 
 fn beside_status(document: &Node, path: &str, errors: &mut Errors) {
@@ -156,7 +162,7 @@ fn check(schema: &Node, place: &Place, found: &mut Vec<Error>) {
         check(below, &place.below(".items"), found);
     }
     lists_and_maps(schema, path, found);
-    rules(schema, path, found);
+    rule_forms(schema, path, found);
 }
 
 /// Parts of JSON Schema that are not allowed.
@@ -377,7 +383,7 @@ const REASONS: &[&str] = &[
 ];
 
 /// The form of validation rules, before they are compiled.
-fn rules(schema: &Node, path: &str, found: &mut Vec<Error>) {
+fn rule_forms(schema: &Node, path: &str, found: &mut Vec<Error>) {
     for (index, rule) in items(schema, "x-kubernetes-validations").enumerate() {
         let path = format!("{path}.x-kubernetes-validations[{index}]");
         rule_and_message(rule, &path, found);

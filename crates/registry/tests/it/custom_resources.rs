@@ -475,3 +475,44 @@ async fn names_in_use_are_not_accepted() {
         .unwrap();
     established(&world, "gadgets.example.com").await;
 }
+
+#[tokio::test]
+async fn rules_in_expressions_hold() {
+    let world = World::new().await;
+    let mut definition = widgets();
+    let spec = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["x-kubernetes-validations"] = json!([
+        {"rule": "self.color != 'red' || self.size < 5", "message": "red widgets are small"},
+        {"rule": "self.color == oldSelf.color", "message": "color is immutable", "fieldPath": ".color"}]);
+    let mut wrong = definition.clone();
+    wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"][0]["rule"] =
+        "self.colour == 'red'".into();
+    let error = world.create(DEFINITIONS, wrong).await.unwrap_err();
+    assert_eq!(error.code(), 422);
+    assert!(error.message().contains("undefined field 'colour'"), "{error}");
+    define(&world, definition).await;
+    let refused = refusal(&world, json!({"color": "red", "size": 7})).await;
+    assert!(
+        refused.ends_with("spec: Invalid value: red widgets are small"),
+        "{refused}"
+    );
+    let unasked = refusal(&world, json!({"color": "green", "size": 7})).await;
+    assert!(
+        unasked.contains("some validation rules were not checked because the object was invalid"),
+        "{unasked}"
+    );
+    world
+        .create(WIDGETS, widget("a", json!({"color": "red"})))
+        .await
+        .unwrap();
+    let error = world
+        .patch(&at("a"), json!({"spec": {"color": "blue"}}))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("spec.color: Invalid value: color is immutable"),
+        "{error}"
+    );
+}
