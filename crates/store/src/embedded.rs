@@ -2,6 +2,7 @@
 
 mod apply;
 mod compaction;
+mod disk;
 mod feed;
 mod leases;
 mod reader;
@@ -11,19 +12,18 @@ mod watch;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use clock::{Clock, SystemClock};
 use futures::future::{BoxFuture, FutureExt};
-use redb::Database;
 use supervision::Supervisor;
 use tokio::sync::oneshot;
 
 use self::apply::Tables;
+use self::disk::Disk;
 use self::feed::Feed;
 use self::leases::Leases;
 use self::reader::Snapshot;
@@ -33,9 +33,6 @@ use self::writer::{Job, Reply, Writer, closed};
 use crate::{
     LeaseId, Outcome, RangeRequest, RangeResponse, Revision, Store, StoreError, Transaction, WatchRequest, WatchStream,
 };
-
-/// The database's name in the store's directory.
-const FILE: &str = "store.redb";
 
 /// Keys visited by a read before it moves to a thread where it holds up no task.
 const INLINE_EFFORT: u64 = 512;
@@ -67,8 +64,7 @@ impl Default for Options {
 
 /// The store in a directory of this machine.
 pub struct EmbeddedStore {
-    database: Arc<Database>,
-    path: PathBuf,
+    disk: Arc<Disk>,
     feed: Arc<Feed>,
     jobs: Sender<Job>,
     transaction_bytes: usize,
@@ -81,20 +77,23 @@ pub struct EmbeddedStore {
 /// `Unavailable` when the directory cannot be used or another process has the store open, `Corrupt` when what is there
 /// is not a store of this version.
 pub fn open(dir: &Path, options: Options, supervisor: &Supervisor) -> Result<Arc<EmbeddedStore>, StoreError> {
-    let path = dir.join(FILE);
-    let database = open_database(dir, &path, options.cache_bytes)?;
-    let (revision, leases, scrub) = recover(&database, options.clock.as_ref())?;
-    let database = Arc::new(database);
-    let feed = Arc::new(Feed::new(revision, options.recent_bytes));
+    let disk = Disk::open(dir, options.cache_bytes)?;
+    start(disk, options, supervisor)
+}
+
+/// The store in an open database.
+fn start(disk: Disk, options: Options, supervisor: &Supervisor) -> Result<Arc<EmbeddedStore>, StoreError> {
+    let disk = Arc::new(disk);
+    let beginning = recover(&disk, options.clock.as_ref())?;
+    let feed = Arc::new(Feed::new(beginning.revision, options.recent_bytes));
     let (jobs, queue) = mpsc::channel();
     let writer = Writer {
-        database: Arc::clone(&database),
-        path: path.clone(),
+        disk: Arc::clone(&disk),
         feed: Arc::clone(&feed),
         clock: options.clock,
         jobs: queue,
-        leases,
-        scrub,
+        leases: beginning.leases,
+        scrub: beginning.scrub,
         broken: None,
     };
     let (gone, writer_gone) = oneshot::channel();
@@ -104,10 +103,11 @@ pub fn open(dir: &Path, options: Options, supervisor: &Supervisor) -> Result<Arc
             writer.run();
             drop(gone);
         })
-        .map_err(|error| unavailable("cannot start the store's writer", error))?;
+        .map_err(|error| {
+            StoreError::Unavailable("cannot start the store's writer".to_owned(), Some(Arc::new(error)))
+        })?;
     let store = Arc::new(EmbeddedStore {
-        database,
-        path,
+        disk,
         feed,
         jobs,
         transaction_bytes: options.transaction_bytes,
@@ -116,35 +116,16 @@ pub fn open(dir: &Path, options: Options, supervisor: &Supervisor) -> Result<Arc
     Ok(store)
 }
 
-fn unavailable(what: &str, error: std::io::Error) -> StoreError {
-    StoreError::Unavailable(what.to_owned(), Some(Arc::new(error)))
-}
-
-fn open_database(dir: &Path, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let io = |what: &str, error| unavailable(&format!("cannot {what} {}", dir.display()), error);
-    fs::create_dir_all(dir).map_err(|error| io("make directory", error))?;
-    let database = Database::builder()
-        .set_cache_size(cache_bytes)
-        .create(path)
-        .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => {
-                StoreError::Unavailable(format!("{} is open in another process", path.display()), None)
-            }
-            error => StoreError::Unavailable(format!("cannot open {}", path.display()), Some(Arc::new(error))),
-        })?;
-    // A file that was just made survives a crash only once its directory is synced.
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| io("sync directory", error))?;
-    Ok(database)
+/// What the writer begins with.
+struct Beginning {
+    revision: Revision,
+    leases: Leases,
+    scrub: Option<Option<record::Place>>,
 }
 
 /// Makes the tables of a new store, checks those of an old one, and reads what the writer begins with.
-fn recover(
-    database: &Database,
-    clock: &dyn Clock,
-) -> Result<(Revision, Leases, Option<Option<record::Place>>), StoreError> {
-    let transaction = database.begin_write().map_err(failed("begin a write"))?;
+fn recover(disk: &Disk, clock: &dyn Clock) -> Result<Beginning, StoreError> {
+    let transaction = disk.write()?;
     let mut tables = Tables::open(&transaction)?;
     match tables::meta(&tables.meta, FORMAT)? {
         FORMAT_NOW => {}
@@ -167,7 +148,11 @@ fn recover(
     let (revision, scrub) = (tables.revision, tables.needs_scrub()?.then_some(None));
     drop(tables);
     transaction.commit().map_err(failed("commit"))?;
-    Ok((revision, leases, scrub))
+    Ok(Beginning {
+        revision,
+        leases,
+        scrub,
+    })
 }
 
 /// Closes the store with its supervisor, without keeping it alive.
@@ -235,11 +220,11 @@ impl Drop for EmbeddedStore {
 impl Store for EmbeddedStore {
     fn range(&self, request: RangeRequest) -> BoxFuture<'_, Result<RangeResponse, StoreError>> {
         async move {
-            if let Some(response) = Snapshot::take(&self.database)?.range(&request, INLINE_EFFORT)? {
+            if let Some(response) = Snapshot::take(&self.disk)?.range(&request, INLINE_EFFORT)? {
                 return Ok(response);
             }
-            let database = Arc::clone(&self.database);
-            let read = supervision::blocking("range", move || Snapshot::take(&database)?.range(&request, u64::MAX));
+            let disk = Arc::clone(&self.disk);
+            let read = supervision::blocking("range", move || Snapshot::take(&disk)?.range(&request, u64::MAX));
             let response = read
                 .await
                 .map_err(|error| StoreError::Unavailable("cannot read a range".to_owned(), Some(Arc::new(error))))??;
@@ -258,7 +243,7 @@ impl Store for EmbeddedStore {
 
     fn watch(&self, request: WatchRequest) -> BoxFuture<'_, Result<WatchStream, StoreError>> {
         async move {
-            let watch = Watch::start(Arc::clone(&self.database), Arc::clone(&self.feed), request)?;
+            let watch = Watch::start(Arc::clone(&self.disk), Arc::clone(&self.feed), request)?;
             Ok(Box::pin(watch) as WatchStream)
         }
         .boxed()
@@ -283,20 +268,18 @@ impl Store for EmbeddedStore {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
-        async move { Ok(Snapshot::take(&self.database)?.revision) }.boxed()
+        // Published before it is acknowledged, and on disk before it is published.
+        std::future::ready(Ok(self.feed.revision())).boxed()
     }
 
     fn compacted(&self) -> BoxFuture<'_, Result<Revision, StoreError>> {
-        async move { Ok(Snapshot::take(&self.database)?.compacted) }.boxed()
+        async move { Ok(Snapshot::take(&self.disk)?.compacted) }.boxed()
     }
 
     fn size(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move {
-            let metadata = fs::metadata(&self.path);
-            Ok(metadata
-                .map_err(|error| unavailable("cannot see the store's size", error))?
-                .len())
-        }
-        .boxed()
+        std::future::ready(self.disk.size()).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

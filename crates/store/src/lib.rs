@@ -9,9 +9,11 @@
 
 mod embedded;
 mod interface;
+mod upkeep;
 
 pub use embedded::{EmbeddedStore, Options, open};
 pub use interface::{
     Event, EventKind, Expectation, KeyValue, LeaseId, Outcome, RangeRequest, RangeResponse, Revision, Store,
     StoreError, Transaction, WatchBatch, WatchRequest, WatchStream, Write, prefix_end,
 };
+pub use upkeep::keep_compacted;

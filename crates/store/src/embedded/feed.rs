@@ -99,6 +99,11 @@ impl Feed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The newest revision published.
+    pub(super) fn revision(&self) -> Revision {
+        self.state().revision
+    }
+
     /// Makes one committed transaction's events visible.
     pub(super) fn publish(&self, revision: Revision, events: Vec<Event>) {
         let mut state = self.state();

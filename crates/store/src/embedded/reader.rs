@@ -3,8 +3,9 @@
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase};
+use redb::ReadOnlyTable;
 
+use super::disk::Disk;
 use super::record::{Place, Record};
 use super::tables::{self, COMPACTED, CURRENT, HISTORY, META, RECORDS, failed, newest, read_record};
 use crate::{Event, RangeRequest, RangeResponse, Revision, StoreError, WatchBatch};
@@ -24,8 +25,8 @@ pub(super) struct Snapshot {
 type Found = Result<(Vec<u8>, Place), StoreError>;
 
 impl Snapshot {
-    pub(super) fn take(database: &Database) -> Result<Self, StoreError> {
-        let transaction = database.begin_read().map_err(failed("begin a read"))?;
+    pub(super) fn take(disk: &Disk) -> Result<Self, StoreError> {
+        let transaction = disk.read()?;
         let records = transaction.open_table(RECORDS).map_err(failed("open the records"))?;
         let current = transaction.open_table(CURRENT).map_err(failed("open the index"))?;
         let history = transaction.open_table(HISTORY).map_err(failed("open the history"))?;

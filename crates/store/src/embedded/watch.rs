@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::Stream;
-use redb::Database;
 
+use super::disk::Disk;
 use super::feed::{Feed, Interest, Next};
 use super::reader::Snapshot;
 use crate::{Revision, StoreError, WatchBatch, WatchRequest};
@@ -17,7 +17,7 @@ const CHUNK: usize = 128;
 
 /// A running watch.
 pub(super) struct Watch {
-    database: Arc<Database>,
+    disk: Arc<Disk>,
     feed: Arc<Feed>,
     interest: Interest,
     id: u64,
@@ -27,7 +27,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn start(database: Arc<Database>, feed: Arc<Feed>, request: WatchRequest) -> Result<Self, StoreError> {
+    pub(super) fn start(disk: Arc<Disk>, feed: Arc<Feed>, request: WatchRequest) -> Result<Self, StoreError> {
         let interest = Interest {
             start: request.start,
             end: request.end,
@@ -35,7 +35,7 @@ impl Watch {
         // Joined before the check: whatever is compacted afterwards is noticed when it is read.
         let id = feed.join(interest.clone(), request.from, request.progress);
         let watch = Self {
-            database,
+            disk,
             feed,
             interest,
             id,
@@ -43,7 +43,7 @@ impl Watch {
             ended: false,
         };
         if let Some(from) = request.from {
-            let compacted = Snapshot::take(&watch.database)?.compacted;
+            let compacted = Snapshot::take(&watch.disk)?.compacted;
             if from < compacted {
                 return Err(StoreError::Compacted {
                     requested: from,
@@ -56,7 +56,7 @@ impl Watch {
 
     /// Reads the next chunk of the log.
     fn read_on(&mut self, next: Revision) -> Result<(), StoreError> {
-        let (batches, next) = Snapshot::take(&self.database)?.log(next, CHUNK)?;
+        let (batches, next) = Snapshot::take(&self.disk)?.log(next, CHUNK)?;
         let mut told = None;
         for batch in batches {
             if let WatchBatch::Events { revision, events } = batch {

@@ -2,17 +2,19 @@
 //! only then answers.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use clock::Clock;
-use redb::Database;
 use tokio::sync::oneshot;
 
 use super::apply::{Applied, Tables};
+use super::disk::Disk;
 use super::feed::Feed;
 use super::leases::Leases;
+use super::reader::Snapshot;
 use super::record::Place;
+use super::recover;
 use super::tables::failed;
 use crate::{LeaseId, Outcome, Revision, StoreError, Transaction, WatchBatch};
 
@@ -25,6 +27,13 @@ const LEASE_LOOK: Duration = Duration::from_secs(1);
 /// Databases larger than this are kept so that they open at once after a crash. Smaller ones are checked and repaired
 /// in some milliseconds, and each commit syncs once instead of twice (ADR 0001 has the figures).
 const QUICK_REPAIR_ABOVE: u64 = 64 << 20;
+
+/// How long a disk that failed is left alone at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Revisions published at once after the disk failed.
+const CHUNK: usize = 512;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -43,16 +52,33 @@ type Held = Box<dyn FnOnce(Result<(), StoreError>)>;
 
 /// The writer's state.
 pub(super) struct Writer {
-    pub(super) database: Arc<Database>,
-    pub(super) path: std::path::PathBuf,
+    pub(super) disk: Arc<Disk>,
     pub(super) feed: Arc<Feed>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) jobs: Receiver<Job>,
     pub(super) leases: Leases,
     /// Compacted history is still on disk; the place where its removal goes on.
     pub(super) scrub: Option<Option<Place>>,
-    /// Set when the disk failed: the database must be opened again.
-    pub(super) broken: Option<StoreError>,
+    /// Set while the disk fails: the database must be opened again.
+    pub(super) broken: Option<Broken>,
+}
+
+/// A disk that failed.
+pub(super) struct Broken {
+    reason: StoreError,
+    /// When it is tried again, and how long the pause after that is.
+    again_at: Instant,
+    pause: Duration,
+}
+
+impl Broken {
+    fn new(reason: StoreError, pause: Duration) -> Self {
+        Self {
+            reason,
+            again_at: Instant::now() + pause,
+            pause: (pause * 2).min(LONGEST_PAUSE),
+        }
+    }
 }
 
 /// What a group did besides changing the tables.
@@ -91,25 +117,26 @@ impl Writer {
         self.feed.close(&closed());
     }
 
-    /// Waits for work: jobs, leases that are over, or a scrub to go on with (then there may be no jobs).
+    /// Waits for work: jobs, or (then there may be none) leases that are over, a scrub to go on with, a disk to try again.
     fn next_jobs(&self) -> Wake {
-        let first = if self.scrub.is_some() {
-            match self.jobs.try_recv() {
-                Ok(job) => Some(job),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => return Wake::Closed,
-            }
-        } else if let Some(end) = self.leases.next_end(self.clock.now()) {
-            match self.jobs.recv_timeout(end.min(LEASE_LOOK)) {
+        let limit = if let Some(broken) = &self.broken {
+            Some(broken.again_at.saturating_duration_since(Instant::now()))
+        } else if self.scrub.is_some() {
+            Some(Duration::ZERO)
+        } else {
+            let end = self.leases.next_end(self.clock.now());
+            end.map(|end| end.min(LEASE_LOOK))
+        };
+        let first = match limit {
+            Some(limit) => match self.jobs.recv_timeout(limit) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Wake::Closed,
-            }
-        } else {
-            match self.jobs.recv() {
+            },
+            None => match self.jobs.recv() {
                 Ok(job) => Some(job),
                 Err(_disconnected) => return Wake::Closed,
-            }
+            },
         };
         let mut jobs: Vec<Job> = first.into_iter().collect();
         if !jobs.is_empty() {
@@ -119,32 +146,73 @@ impl Writer {
     }
 
     fn carry_out(&mut self, jobs: Vec<Job>) {
-        let now = self.clock.now();
-        let over = self.leases.over(now);
+        if let Err(reason) = self.try_disk_again() {
+            refuse(jobs, &reason);
+            return;
+        }
+        let over = self.leases.over(self.clock.now());
         let jobs: Vec<Job> = jobs.into_iter().filter_map(|job| self.answer_at_once(job)).collect();
         if jobs.is_empty() && over.is_empty() && self.scrub.is_none() {
             return;
         }
         let mut effects = Effects::default();
-        let result = match &self.broken {
-            Some(reason) => {
-                // The leases cannot end on a disk that fails; forget them so as not to try again and again.
-                over.iter().for_each(|lease| self.leases.remove(*lease));
-                refuse(jobs, reason);
-                return;
-            }
-            None => self.write(jobs, &over, &mut effects),
-        };
+        let result = self.write(jobs, &over, &mut effects);
         if let Err(error) = &result {
-            tracing::error!(error = %supervision::error_chain(error), "the store's disk fails, no more writes");
-            self.broken = Some(error.clone());
-            self.scrub = None;
+            tracing::error!(error = %supervision::error_chain(error), "the store's disk fails: writes are refused until it works");
+            self.broken = Some(Broken::new(error.clone(), FIRST_PAUSE));
         } else {
             self.take_effect(&mut effects);
         }
         for answer in effects.held {
             answer(result.clone());
         }
+    }
+
+    /// Opens the database again after its disk failed, if that is due. An error is why there is none to write to.
+    fn try_disk_again(&mut self) -> Result<(), StoreError> {
+        let Some(broken) = &self.broken else { return Ok(()) };
+        if Instant::now() < broken.again_at {
+            return Err(broken.reason.clone());
+        }
+        let pause = broken.pause;
+        match self.reopen() {
+            Ok(()) => {
+                tracing::info!("the store's disk works again");
+                self.broken = None;
+                Ok(())
+            }
+            Err(reason) => {
+                self.broken = Some(Broken::new(reason.clone(), pause));
+                Err(reason)
+            }
+        }
+    }
+
+    /// Goes on as after a restart. Of what was refused when the disk failed something may be there nevertheless, as
+    /// after any answer that says "unavailable"; watchers are told of it. What was acknowledged must be there.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        self.disk.reopen()?;
+        let beginning = recover(&self.disk, self.clock.as_ref())?;
+        let acknowledged = self.feed.revision();
+        if beginning.revision < acknowledged {
+            return Err(StoreError::Corrupt(format!(
+                "the disk holds revision {} and has lost {acknowledged}, which it once held",
+                beginning.revision
+            )));
+        }
+        let mut next = acknowledged + 1;
+        while next <= beginning.revision {
+            let (batches, after) = Snapshot::take(&self.disk)?.log(next, CHUNK)?;
+            for batch in batches {
+                if let WatchBatch::Events { revision, events } = batch {
+                    self.feed.publish(revision, events);
+                }
+            }
+            next = after;
+        }
+        self.leases = beginning.leases;
+        self.scrub = beginning.scrub;
+        Ok(())
     }
 
     /// Answers what needs no disk.
@@ -173,11 +241,8 @@ impl Writer {
         over: &[LeaseId],
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin_write().map_err(failed("begin a write"))?;
-        let size = std::fs::metadata(&self.path)
-            .map_err(failed("see the database's size"))?
-            .len();
-        transaction.set_quick_repair(size > QUICK_REPAIR_ABOVE);
+        let mut transaction = self.disk.write()?;
+        transaction.set_quick_repair(self.disk.size()? > QUICK_REPAIR_ABOVE);
         let mut tables = Tables::open(&transaction)?;
         for lease in over {
             effects.revoke(&mut tables, *lease)?;

@@ -175,3 +175,36 @@ async fn a_long_list_is_read_without_holding_up_other_tasks() {
         3000
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn history_is_compacted_one_period_after_the_next() {
+    let bench = Bench::new();
+    let s = subject(&bench);
+    let every = Duration::from_secs(300);
+    let keeping = bench.supervisor.spawn("upkeep", {
+        let store = bench.store.clone();
+        async move {
+            let ended = store::keep_compacted(store, every).await;
+            assert!(ended.is_err(), "only a closed store ends it");
+        }
+    });
+    let last = s.put("a", "1").await;
+    s.put("a", "2").await;
+    let recent = s.put("a", "3").await;
+    let compacted_to = async |wanted| {
+        wait_until("compaction", every * 4, || async {
+            let compacted = s.store.compacted().await.unwrap();
+            if compacted == wanted {
+                Ok(())
+            } else {
+                Err(compacted.to_string())
+            }
+        })
+        .await
+        .unwrap();
+    };
+    compacted_to(recent).await;
+    assert!(s.store.range(RangeRequest::prefix("").at(last)).await.is_err());
+    assert_eq!(s.list("", recent).await, ["a=3"]);
+    keeping.abort();
+}
