@@ -92,11 +92,29 @@ pub fn reply(reply: Reply, wire: Wire) -> Answer {
     let body = if reply.body.0.len() == 1 || length < JOIN_BELOW {
         Body::from(reply.body.into_bytes())
     } else {
-        Body::from_stream(stream::iter(
-            reply.body.0.into_iter().map(Ok::<Bytes, std::convert::Infallible>),
-        ))
+        let chunks = Chunks(reply.body.0.into_iter());
+        Body::from_stream(stream::iter(chunks.map(Ok::<Bytes, std::convert::Infallible>)))
     };
     with_type(code, media_type, body)
+}
+
+/// Pieces joined while they are sent: each one that goes out costs frames of its own.
+struct Chunks<I>(I);
+
+impl<I: Iterator<Item = Bytes>> Iterator for Chunks<I> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut chunk = Vec::with_capacity(JOIN_BELOW);
+        while chunk.len() < JOIN_BELOW {
+            match self.0.next() {
+                Some(piece) => chunk.extend_from_slice(&piece),
+                None if chunk.is_empty() => return None,
+                None => break,
+            }
+        }
+        Some(chunk.into())
+    }
 }
 
 /// A JSON document in the form that the client reads; what has no protobuf form stays JSON.

@@ -20,6 +20,8 @@ use crate::respond::{self, Answer};
 
 /// A watch without a deadline of its own gets one between this and twice this.
 const SHORTEST_SECONDS: u64 = 1800;
+/// Events that are sent together when they are there together: each piece costs a frame and a wake-up.
+const EVENTS_AT_ONCE: usize = 64;
 
 /// Starts a watch. Its stream is cut when the API drains, so that clients reconnect elsewhere.
 pub(crate) async fn answer(
@@ -43,12 +45,22 @@ pub(crate) async fn answer(
         Encoding::Json => "application/json",
         Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
     };
-    let written = events.map(move |event| Ok::<Bytes, Infallible>(write(&event, encoding)));
+    let written = events
+        .ready_chunks(EVENTS_AT_ONCE)
+        .map(move |events| Ok::<Bytes, Infallible>(write_all(&events, encoding)));
     Ok(respond::with_type(
         StatusCode::OK,
         media_type,
         Body::from_stream(written),
     ))
+}
+
+fn write_all(events: &[WatchEvent], encoding: Encoding) -> Bytes {
+    if let [event] = events {
+        return write(event, encoding);
+    }
+    let pieces: Vec<Bytes> = events.iter().map(|event| write(event, encoding)).collect();
+    pieces.concat().into()
 }
 
 fn write(event: &WatchEvent, encoding: Encoding) -> Bytes {

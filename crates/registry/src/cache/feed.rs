@@ -19,6 +19,9 @@ use crate::registry::RegistryError;
 /// Everything the registry keeps lies below this.
 const ROOT: &str = "/registry/";
 
+/// Transactions taken in at once when many are there. Readers wait that long.
+const AT_ONCE: usize = 64;
+
 /// How long a read waits for a revision before it gives up; upstream's limit.
 const WAIT_LIMIT: Duration = Duration::from_secs(3);
 
@@ -145,29 +148,14 @@ impl Caches {
     async fn follow_history(&self) -> Result<bool, RegistryError> {
         let from = *self.progress.borrow() + 1;
         let request = WatchRequest::prefix(ROOT).from_revision(from).with_progress();
-        let mut batches = match self.store.watch(request).await {
+        let batches = match self.store.watch(request).await {
             Err(StoreError::Compacted { .. }) => return Ok(true),
             other => other?,
         };
-        while let Some(batch) = batches.next().await {
-            match batch {
-                Ok(WatchBatch::Events { revision, events }) => {
-                    let defines = |event: &Event| event.item.key.starts_with(DEFINITIONS.as_bytes());
-                    if events.iter().any(defines) {
-                        self.apply_all(&events, None);
-                        self.follow_definitions(revision).await?;
-                        self.progress.send_replace(revision);
-                    } else {
-                        self.apply_all(&events, Some(revision));
-                    }
-                }
-                Ok(WatchBatch::Progress { revision }) => {
-                    self.progress.send_if_modified(|reached| {
-                        let further = *reached < revision;
-                        *reached = revision.max(*reached);
-                        further
-                    });
-                }
+        let mut batches = batches.ready_chunks(AT_ONCE);
+        while let Some(ready) = batches.next().await {
+            match self.take_in(ready).await? {
+                Ok(()) => {}
                 Err(error @ (StoreError::Unavailable(..) | StoreError::Corrupt(_))) => return Err(error.into()),
                 // Compacted, or this watcher was too slow for the history that is kept for watchers.
                 Err(error) => {
@@ -179,25 +167,59 @@ impl Caches {
         Ok(false)
     }
 
-    /// Applies events, and says that a revision is reached, as one step.
+    /// Takes in what is there at once; the inner error is the store's.
+    async fn take_in(
+        &self,
+        ready: Vec<Result<WatchBatch, StoreError>>,
+    ) -> Result<Result<(), StoreError>, RegistryError> {
+        let mut together = Vec::new();
+        let mut reached = None;
+        let mut outcome = Ok(());
+        for batch in ready {
+            match batch {
+                Ok(WatchBatch::Events { revision, events }) => {
+                    let defines = |event: &Event| event.item.key.starts_with(DEFINITIONS.as_bytes());
+                    let defining = events.iter().any(defines);
+                    together.extend(events);
+                    reached = Some(revision);
+                    if defining {
+                        self.apply_all(&std::mem::take(&mut together), None);
+                        self.follow_definitions(revision).await?;
+                    }
+                }
+                Ok(WatchBatch::Progress { revision }) => reached = Some(revision),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        self.apply_all(&together, reached);
+        Ok(outcome)
+    }
+
+    /// Applies events and says that a revision is reached, as one step; then tells the watchers, once for all.
     fn apply_all(&self, events: &[Event], reached: Option<Revision>) {
         let (now, served) = (self.clock.now(), self.served());
-        let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            self.apply(&served, event, now);
+        let mut changed: BTreeMap<usize, Revision> = BTreeMap::new();
+        {
+            let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+            for event in events {
+                let index = self.apply(&served, event, now);
+                changed.extend(index.map(|index| (index, event.item.mod_revision)));
+            }
+            self.progress.send_if_modified(|progress| {
+                let further = reached.is_some_and(|revision| *progress < revision);
+                *progress = reached.unwrap_or(0).max(*progress);
+                further
+            });
         }
-        if let Some(revision) = reached {
-            self.progress.send_replace(revision);
+        for (index, revision) in changed {
+            served.resources()[index].1.tell(revision);
         }
     }
 
-    fn apply(&self, served: &Served, event: &Event, now: jiff::Timestamp) {
-        let Ok(key) = std::str::from_utf8(&event.item.key) else {
-            return;
-        };
-        let Some((index, rest)) = served.locate(key) else {
-            return;
-        };
+    /// Applies one event; answers which resource it is of.
+    fn apply(&self, served: &Served, event: &Event, now: jiff::Timestamp) -> Option<usize> {
+        let key = std::str::from_utf8(&event.item.key).ok()?;
+        let (index, rest) = served.locate(key)?;
         let cache = &served.resources()[index].1;
         match event.kind {
             EventKind::Delete => cache.delete(rest, event.item.mod_revision, now),
@@ -206,6 +228,7 @@ impl Caches {
                 Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
             },
         }
+        Some(index)
     }
 
     fn item(&self, cache: &ResourceCache, event: &Event) -> Result<Item, serde_json::Error> {
@@ -246,6 +269,9 @@ impl Caches {
 
     /// Waits until the caches have seen a revision.
     pub async fn reach(&self, wanted: Revision) -> Result<(), NotReached> {
+        if self.reached() >= wanted {
+            return Ok(());
+        }
         let mut progress = self.progress.subscribe();
         match tokio::time::timeout(WAIT_LIMIT, progress.wait_for(|reached| *reached >= wanted)).await {
             Ok(Ok(_reached)) => Ok(()),

@@ -94,7 +94,7 @@ impl ResourceCache {
             closed: false,
         };
         drop(state);
-        self.changed.send_replace(revision);
+        self.tell(revision);
     }
 
     /// Ends everything that follows this cache.
@@ -108,35 +108,35 @@ impl ResourceCache {
         self.state.read().unwrap_or_else(PoisonError::into_inner).closed
     }
 
+    /// Takes in an object. Watchers are to be told afterwards.
     pub fn put(&self, key: &str, item: Arc<Item>, now: Timestamp) {
-        let revision = item.revision;
-        {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            let previous = state.items.insert(key.into(), item.clone());
-            state.record(Change {
-                kind: ChangeKind::Put,
-                item,
-                previous,
-                at: now,
-            });
-        }
-        self.changed.send_replace(revision);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let previous = state.items.insert(key.into(), item.clone());
+        state.record(Change {
+            kind: ChangeKind::Put,
+            item,
+            previous,
+            at: now,
+        });
     }
 
+    /// Takes in a deletion. Watchers are to be told afterwards.
     pub fn delete(&self, key: &str, revision: Revision, now: Timestamp) {
-        {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            let Some(previous) = state.items.remove(key) else {
-                return;
-            };
-            let item = Arc::new(previous.at_revision(revision));
-            state.record(Change {
-                kind: ChangeKind::Delete,
-                item,
-                previous: Some(previous),
-                at: now,
-            });
-        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(previous) = state.items.remove(key) else {
+            return;
+        };
+        let item = Arc::new(previous.at_revision(revision));
+        state.record(Change {
+            kind: ChangeKind::Delete,
+            item,
+            previous: Some(previous),
+            at: now,
+        });
+    }
+
+    /// Wakes the watchers: there are changes up to a revision.
+    pub fn tell(&self, revision: Revision) {
         self.changed.send_replace(revision);
     }
 
