@@ -27,8 +27,10 @@ use namespace_deletion::NamespaceDeletion;
 
 /// What the controllers of one cluster are made of.
 pub struct Options {
-    /// Reads and writes with the controllers' identity.
+    /// Writes with the controllers' identity.
     pub client: Client,
+    /// The view of the cluster. Not started yet, so that the controllers miss nothing; see [`ControllerManager::kinds`].
+    pub observer: Arc<Observer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives randomness.
@@ -83,7 +85,7 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
 pub fn start(options: Options) -> ControllerManager {
     let scope = options.supervisor.child("controller-manager");
     let controllers = all(&options);
-    let observer = Observer::new(options.client.clone());
+    let observer = options.observer;
     let metrics = Metrics::default();
     let recorder = Recorder::start(options.client.clone(), options.clock.clone(), &scope);
     let applier = Applier::new(options.client.clone(), recorder.clone());
@@ -105,9 +107,7 @@ pub fn start(options: Options) -> ControllerManager {
             metrics: metrics.clone(),
         },
     );
-    let kinds: BTreeSet<Kind> = reconcile_loop.kinds();
     reconcile_loop.start(&scope);
-    observer.start(&kinds, &scope);
     ControllerManager {
         observer,
         metrics,
@@ -116,6 +116,11 @@ pub fn start(options: Options) -> ControllerManager {
 }
 
 impl ControllerManager {
+    /// What the observer must watch for the controllers.
+    pub fn kinds(&self) -> BTreeSet<Kind> {
+        self.reconcile_loop.kinds()
+    }
+
     /// What each controller of the kind would do for this object now.
     pub fn explain(&self, kind: Kind, key: &ObjectKey) -> Vec<Explained> {
         self.reconcile_loop.explain(kind, key)

@@ -13,13 +13,11 @@ mod metrics;
 mod queue;
 mod state;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clock::{Clock, Random};
 use kube::Client;
 use kube_types::ObjectKey;
-use plan::Kind;
 use reconcile_loop::{Observer, Recorder};
 use supervision::Supervisor;
 use tokio::time::Instant;
@@ -29,14 +27,17 @@ use crate::decisions::Decider;
 pub use crate::explain::Explanation;
 pub use crate::metrics::Metrics;
 use crate::state::Cluster;
+pub use crate::state::KINDS;
 
 /// The scheduler's name: pods with another `spec.schedulerName` are somebody else's.
 pub const NAME: &str = "default-scheduler";
 
 /// What the scheduler of one cluster is made of.
 pub struct Options {
-    /// Reads and writes with the scheduler's identity.
+    /// Writes with the scheduler's identity.
     pub client: Client,
+    /// The view of the cluster. Not started yet, so that the scheduler misses nothing; see [`KINDS`].
+    pub observer: Arc<Observer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives randomness. Not used yet: choices among equals follow from the snapshot.
@@ -52,21 +53,19 @@ pub struct Scheduler {
     cluster: Arc<Cluster>,
 }
 
-/// Starts the scheduler of a cluster. Must be called within a tokio runtime.
+/// Starts the scheduler of a cluster; it waits until the observer has listed [`KINDS`]. Must be called within a tokio runtime.
 pub fn start(options: Options) -> Scheduler {
     let scope = options.supervisor.child("scheduler");
     let metrics = Metrics::default();
     let recorder = Recorder::start(options.client.clone(), Arc::clone(&options.clock), &scope);
-    let observer = Observer::new(options.client.clone());
+    let observer = options.observer;
     let cluster = Arc::new(Cluster::default());
     observer.listen(Arc::clone(&cluster) as _);
     let actions = Actions::new(options.client, recorder, options.clock);
     let decider = Decider::new(Arc::clone(&cluster), actions, metrics.clone(), scope.child("bindings"));
-    let kinds: BTreeSet<Kind> = state::KINDS.into();
-    observer.start(&kinds, &scope);
     scope.spawn_until_cancelled("decisions", async move {
         // A decision from half a view would put pods where others are already.
-        observer.synced(kinds).await;
+        observer.synced(KINDS).await;
         decider.run().await;
     });
     Scheduler { metrics, cluster }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::queue::Queue;
 
 /// The kinds that decisions depend on. Services and sets say which pods belong together.
-pub(crate) const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 8] = [
     Kind::Pod,
     Kind::Node,
     Kind::Namespace,

@@ -155,13 +155,18 @@ impl Server {
         let server = self.clone();
         let service = tower::service_fn(move |request| server.clone().answer(request));
         let supervisor = Supervisor::new("test");
+        let client = kube_client::in_process(service, "default");
+        let observer = Observer::new(client.clone());
         let options = Options {
-            client: kube_client::in_process(service, "default"),
+            client,
+            observer: observer.clone(),
             clock: Arc::new(ManualClock::default()),
             random: Arc::new(SeededRandom::new(1)),
             supervisor: supervisor.clone(),
         };
-        (start(options), supervisor)
+        let scheduler = start(options);
+        observer.start(&KINDS.into(), &supervisor);
+        (scheduler, supervisor)
     }
 
     fn add_pod(&self, name: &str, priority: i32, cpu: &str) {

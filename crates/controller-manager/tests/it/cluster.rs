@@ -21,6 +21,7 @@ use kube::{Api, Client};
 use kube_api::{
     Anonymous, AsyncReadWrite, ClusterPki, KubeApi, NodeDialer, ServerNames, ServiceAccountTokens, VersionInfo,
 };
+use reconcile_loop::Observer;
 use registry::Registry;
 use supervision::Supervisor;
 use tempfile::TempDir;
@@ -78,8 +79,10 @@ impl Cluster {
         });
         let api = api.expect("an API");
         let client = client(&api, "admin");
+        let observer = Observer::new(self::client(&api, "system:kube-controller-manager"));
         let manager = controller_manager::start(controller_manager::Options {
             client: self::client(&api, "system:kube-controller-manager"),
+            observer: observer.clone(),
             clock,
             random,
             supervisor: supervisor.clone(),
@@ -88,10 +91,14 @@ impl Cluster {
         });
         scheduler::start(scheduler::Options {
             client: self::client(&api, "system:kube-scheduler"),
+            observer: observer.clone(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             supervisor: supervisor.clone(),
         });
+        let mut kinds = manager.kinds();
+        kinds.extend(scheduler::KINDS);
+        observer.start(&kinds, &supervisor);
         let cluster = Self {
             client,
             manager,

@@ -16,6 +16,7 @@ use kube_api::{
     Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens,
     TokenAuthenticator, VersionInfo,
 };
+use reconcile_loop::Observer;
 use registry::{Authorizer, Registry};
 use serde::{Deserialize, Serialize};
 use store::Store;
@@ -336,22 +337,30 @@ impl LocalHost {
         network: &Network,
         supervisor: &Supervisor,
     ) -> (scheduler::Scheduler, controller_manager::ControllerManager) {
+        let region = spec.cluster.region.to_string();
+        // Each of upstream's controllers has a role of its own; here they share one view of the cluster with the scheduler,
+        // and so one identity.
+        let identity = client(api, "system:kube-controller-manager", &["system:masters"]);
+        let observer = Observer::new(identity.clone());
         let scheduler = scheduler::start(scheduler::Options {
             client: client(api, "system:kube-scheduler", &[]),
+            observer: observer.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             supervisor: supervisor.clone(),
         });
-        let region = spec.cluster.region.to_string();
-        // Each of upstream's controllers has a role of its own; here they share one view of the cluster, and so one identity.
         let controllers = controller_manager::start(controller_manager::Options {
-            client: client(api, "system:kube-controller-manager", &["system:masters"]),
+            client: identity,
+            observer: observer.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             supervisor: supervisor.clone(),
             cluster_ca_pem: pki.ca_pem().to_owned(),
             region: region.clone(),
         });
+        let mut kinds = controllers.kinds();
+        kinds.extend(scheduler::KINDS);
+        observer.start(&kinds, &supervisor.child("observer"));
         self.load_balancers.add_cluster(load_balancer::ClusterOptions {
             name: spec.cluster.name.to_string(),
             region,
