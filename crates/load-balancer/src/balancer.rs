@@ -1,18 +1,41 @@
 //! One load balancer: where its traffic may go now, and how it gets there.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
+use ipnet::IpNet;
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
-/// How long a target may take to accept a connection.
-const DIAL: Duration = Duration::from_secs(3);
+use crate::pool::Pool;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Until a target accepts a connection.
+    pub dial: Duration,
+    /// Until a target begins its answer; AWS's idle timeout.
+    pub answer: Duration,
+    /// For what goes on with a target that is no longer one; AWS's deregistration delay.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            dial: Duration::from_secs(3),
+            answer: Duration::from_secs(60),
+            drain: Duration::from_secs(300),
+        }
+    }
+}
 
 /// A connection to a target.
 pub trait TargetStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,7 +49,7 @@ pub trait Dialer: Send + Sync {
 }
 
 /// What a balancer is to be, as its service and the endpoints say it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Desired {
     /// Namespace and name of the service.
     pub service: String,
@@ -34,13 +57,31 @@ pub(crate) struct Desired {
     pub host_name: String,
     /// Ready targets by TCP port.
     pub ports: BTreeMap<u16, Vec<SocketAddrV4>>,
+    /// Where clients may come from; empty for anywhere.
+    pub sources: Vec<IpNet>,
+    /// Whether a client stays with its target.
+    pub sticky: bool,
 }
 
-/// A balancer that serves. Its targets change under it.
+/// Why there is no connection to a target.
+#[derive(Debug, Error)]
+pub(crate) enum NoConnection {
+    #[error("no ready endpoint")]
+    NoTarget,
+    #[error("{0} does not accept a connection")]
+    TooSlow(SocketAddrV4),
+    #[error("{0}")]
+    Refused(SocketAddrV4, #[source] io::Error),
+}
+
+/// A balancer that serves. What it is to be changes under it.
 pub(crate) struct Balancer {
     pub host_name: String,
     pub service: String,
-    targets: ArcSwap<BTreeMap<u16, Vec<SocketAddrV4>>>,
+    pub limits: Limits,
+    /// Connections that wait for the next request.
+    pub pool: Pool,
+    desired: watch::Sender<Arc<Desired>>,
     dialer: Arc<dyn Dialer>,
     next: AtomicUsize,
 }
@@ -70,53 +111,113 @@ pub struct ListenerStatus {
 }
 
 impl Balancer {
-    pub fn new(desired: &Desired, dialer: Arc<dyn Dialer>) -> Self {
+    pub fn new(desired: Desired, dialer: Arc<dyn Dialer>, limits: Limits) -> Self {
         Self {
             host_name: desired.host_name.clone(),
             service: desired.service.clone(),
-            targets: ArcSwap::from_pointee(desired.ports.clone()),
+            limits,
+            pool: Pool::default(),
+            desired: watch::Sender::new(Arc::new(desired)),
             dialer,
             next: AtomicUsize::new(0),
         }
     }
 
-    /// Changes the targets. Connections that are open stay with theirs, which is how a target drains.
-    pub fn set_targets(&self, ports: BTreeMap<u16, Vec<SocketAddrV4>>) {
-        self.targets.store(Arc::new(ports));
+    /// Changes what it is to be. What goes on with a target that is no longer one may end within the drain limit.
+    pub fn change(&self, desired: Desired) {
+        let desired = Arc::new(desired);
+        self.desired.send_replace(Arc::clone(&desired));
+        self.pool
+            .keep(|target| desired.ports.values().flatten().any(|ready| *ready == target));
+    }
+
+    fn desired(&self) -> Arc<Desired> {
+        Arc::clone(&self.desired.borrow())
     }
 
     /// How many targets a port has.
     pub fn ready(&self, port: u16) -> usize {
-        self.targets.load().get(&port).map_or(0, Vec::len)
+        self.desired().ports.get(&port).map_or(0, Vec::len)
     }
 
     /// The port that HTTP by host name goes to: 80, or the first one.
     pub fn http_port(&self) -> Option<u16> {
-        let targets = self.targets.load();
-        targets
-            .contains_key(&80)
-            .then_some(80)
-            .or_else(|| targets.keys().next().copied())
+        let desired = self.desired();
+        let first = desired.ports.keys().next().copied();
+        desired.ports.contains_key(&80).then_some(80).or(first)
     }
 
-    /// Connects to a ready target of a port, each in turn; one that does not accept is passed over. `None` when no target is ready.
-    pub async fn connect(&self, port: u16) -> io::Result<Option<Box<dyn TargetStream>>> {
-        let targets = self.targets.load_full();
-        let Some(targets) = targets.get(&port).filter(|targets| !targets.is_empty()) else {
-            return Ok(None);
-        };
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut last_error = None;
-        for index in 0..targets.len() {
-            let target = targets[(first + index) % targets.len()];
-            match tokio::time::timeout(DIAL, self.dialer.dial(SocketAddr::V4(target))).await {
-                Ok(Ok(stream)) => return Ok(Some(stream)),
-                Ok(Err(error)) => last_error = Some(io::Error::new(error.kind(), format!("{target}: {error}"))),
-                Err(elapsed) => {
-                    last_error = Some(io::Error::new(io::ErrorKind::TimedOut, format!("{target}: {elapsed}")))
-                }
+    /// May this client connect?
+    pub fn admits(&self, client: IpAddr) -> bool {
+        let sources = &self.desired().sources;
+        sources.is_empty() || sources.iter().any(|source| source.contains(&client))
+    }
+
+    /// The targets of a port in the order in which this client's traffic tries them.
+    pub fn targets(&self, port: u16, client: IpAddr) -> Vec<SocketAddrV4> {
+        let desired = self.desired();
+        let mut targets = desired.ports.get(&port).cloned().unwrap_or_default();
+        if targets.is_empty() {
+            return targets;
+        }
+        if desired.sticky {
+            // The highest hash wins, so that a client moves only when its own target goes (rendezvous hashing).
+            targets.sort_by_key(|target| std::cmp::Reverse(affinity(client, *target)));
+        } else {
+            let first = self.next.fetch_add(1, Ordering::Relaxed) % targets.len();
+            targets.rotate_left(first);
+        }
+        targets
+    }
+
+    /// Connects to the first of these targets that accepts.
+    pub async fn connect(
+        &self,
+        targets: &[SocketAddrV4],
+    ) -> Result<(SocketAddrV4, Box<dyn TargetStream>), NoConnection> {
+        let mut failure = NoConnection::NoTarget;
+        for target in targets {
+            match tokio::time::timeout(self.limits.dial, self.dialer.dial(SocketAddr::V4(*target))).await {
+                Ok(Ok(stream)) => return Ok((*target, stream)),
+                Ok(Err(error)) => failure = NoConnection::Refused(*target, error),
+                Err(_elapsed) => failure = NoConnection::TooSlow(*target),
             }
         }
-        Err(last_error.unwrap_or_else(|| io::Error::other("no target was tried")))
+        Err(failure)
     }
+
+    /// Is this a target now?
+    pub fn has(&self, port: u16, target: SocketAddrV4) -> bool {
+        is_target(&self.desired(), port, target)
+    }
+
+    /// Ends when what goes on with a target must: it has not been one for as long as the drain limit.
+    pub async fn drained(&self, port: u16, target: SocketAddrV4) {
+        let mut desired = self.desired.subscribe();
+        loop {
+            let gone = desired.wait_for(|desired| !is_target(desired, port, target));
+            if gone.await.is_err() {
+                return;
+            }
+            let back = desired.wait_for(|desired| is_target(desired, port, target));
+            match tokio::time::timeout(self.limits.drain, back).await {
+                Ok(Ok(_back)) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+fn is_target(desired: &Desired, port: u16, target: SocketAddrV4) -> bool {
+    desired
+        .ports
+        .get(&port)
+        .is_some_and(|targets| targets.contains(&target))
+}
+
+/// How much a client belongs to a target; the same in one process, which is as long as connections live.
+fn affinity(client: IpAddr, target: SocketAddrV4) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (client, target).hash(&mut hasher);
+    hasher.finish()
 }

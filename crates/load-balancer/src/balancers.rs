@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::address::loopback_address;
-use crate::balancer::{Balancer, BalancerStatus, Desired, Dialer, ListenerStatus};
+use crate::balancer::{Balancer, BalancerStatus, Desired, Dialer, Limits, ListenerStatus};
 use crate::http_port::{self, ByName};
 use crate::{discover, stream};
 
@@ -56,6 +56,7 @@ pub struct LoadBalancers {
 
 struct Shared {
     http_port: u16,
+    limits: Limits,
     by_name: ByName,
     serving: Mutex<BTreeMap<(String, ObjectKey), Serving>>,
 }
@@ -63,7 +64,14 @@ struct Shared {
 /// A balancer with its listeners.
 struct Serving {
     balancer: Arc<Balancer>,
-    listeners: BTreeMap<u16, Option<SocketAddr>>,
+    listeners: BTreeMap<u16, Listener>,
+    supervisor: Supervisor,
+}
+
+/// A listener for one port. What goes on through one of them does not end with another.
+struct Listener {
+    /// `None` while no address can be had.
+    address: Option<SocketAddr>,
     supervisor: Supervisor,
 }
 
@@ -73,6 +81,10 @@ impl LoadBalancers {
     /// # Errors
     /// When no port can be had.
     pub async fn start(options: Options) -> Result<Self, LoadBalancerError> {
+        Self::start_with(options, Limits::default()).await
+    }
+
+    async fn start_with(options: Options, limits: Limits) -> Result<Self, LoadBalancerError> {
         let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, options.http_port)).await {
             Ok(listener) => listener,
             Err(error) => {
@@ -92,6 +104,7 @@ impl LoadBalancers {
         Ok(Self {
             shared: Arc::new(Shared {
                 http_port,
+                limits,
                 by_name,
                 serving: Mutex::default(),
             }),
@@ -134,9 +147,9 @@ impl LoadBalancers {
             listeners: serving
                 .listeners
                 .iter()
-                .map(|(port, address)| ListenerStatus {
+                .map(|(port, listener)| ListenerStatus {
                     port: *port,
-                    address: *address,
+                    address: listener.address,
                     ready_targets: serving.balancer.ready(*port),
                 })
                 .collect(),
@@ -170,14 +183,12 @@ impl LoadBalancers {
         for (key, desired) in desired {
             let entry = serving.entry((cluster.to_owned(), key));
             let one = entry.or_insert_with(|| Serving {
-                balancer: Arc::new(Balancer::new(&desired, Arc::clone(dialer))),
+                balancer: Arc::new(Balancer::new(desired.clone(), Arc::clone(dialer), self.shared.limits)),
                 listeners: BTreeMap::new(),
                 supervisor: tasks.child(format!("load balancer {}", desired.service)),
             });
-            one.balancer.set_targets(desired.ports.clone());
-            if !one.listeners.keys().eq(desired.ports.keys()) {
-                one.listen(&desired, tasks);
-            }
+            one.listen(&desired);
+            one.balancer.change(desired);
         }
         self.publish(&serving);
     }
@@ -202,19 +213,23 @@ impl LoadBalancers {
 }
 
 impl Serving {
-    /// Listens on the balancer's own address for each of its ports, anew when the ports change.
-    fn listen(&mut self, desired: &Desired, tasks: &Supervisor) {
-        self.supervisor.cancel();
-        self.supervisor = tasks.child(format!("load balancer {}", desired.service));
-        self.listeners = desired
-            .ports
-            .keys()
-            .map(|port| {
-                let bound = bind(&desired.host_name, *port);
-                let address = match bound {
+    /// Listens on the balancer's own address for each of its ports. A port that could not be had is tried again.
+    fn listen(&mut self, desired: &Desired) {
+        self.listeners.retain(|port, listener| {
+            let stays = desired.ports.contains_key(port) && listener.address.is_some();
+            if !stays {
+                listener.supervisor.cancel();
+            }
+            stays
+        });
+        for port in desired.ports.keys().copied() {
+            let (balancer, parent) = (&self.balancer, &self.supervisor);
+            self.listeners.entry(port).or_insert_with(|| {
+                let supervisor = parent.child(format!("port {port}"));
+                let address = match bind(&desired.host_name, port) {
                     Ok(listener) => {
                         let address = listener.local_addr().ok();
-                        stream::serve(listener, Arc::clone(&self.balancer), *port, &self.supervisor);
+                        stream::serve(listener, Arc::clone(balancer), port, &supervisor);
                         address
                     }
                     Err(error) => {
@@ -222,9 +237,9 @@ impl Serving {
                         None
                     }
                 };
-                (*port, address)
-            })
-            .collect();
+                Listener { address, supervisor }
+            });
+        }
     }
 }
 

@@ -97,10 +97,19 @@ fn desired_of(key: &ObjectKey, service: &Service, index: &SliceIndex<'_>, region
         .filter_map(|port| Some((u16::try_from(port.port).ok()?, ready_endpoints(slices, port))))
         .collect();
     let uid = service.metadata.uid.as_deref().unwrap_or_default();
+    let spec = service.spec.as_ref();
+    let sources = spec.and_then(|spec| spec.load_balancer_source_ranges.as_ref());
     Desired {
         service: key.to_string(),
         host_name: load_balancer_hostname(uid, region),
         ports,
+        // What is not a range was refused when the service was written.
+        sources: sources
+            .into_iter()
+            .flatten()
+            .filter_map(|range| range.trim().parse().ok())
+            .collect(),
+        sticky: spec.and_then(|spec| spec.session_affinity.as_deref()) == Some("ClientIP"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The data path of network and HTTP load balancers on the host.
 //!
-//! **Invariant:** sends traffic to ready endpoints only.
+//! **Invariant:** sends new traffic to ready endpoints only.
 //!
 //! A `type: LoadBalancer` service of any cluster gets a balancer: a loopback address of its own with a listener for each TCP port, and, by the name in the
 //! Host header, a share of one HTTP port on 127.0.0.1, so that `http://<name>.elb.localhost` works in a browser. Connections are dialled to
@@ -11,7 +11,9 @@ mod address;
 mod balancer;
 mod balancers;
 mod discover;
+mod forward;
 mod http_port;
+mod pool;
 mod stream;
 
 pub use balancer::{BalancerStatus, Dialer, ListenerStatus, TargetStream};

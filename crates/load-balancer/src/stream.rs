@@ -32,17 +32,23 @@ pub(crate) fn serve(listener: TcpListener, balancer: Arc<Balancer>, port: u16, s
 }
 
 async fn pass(mut client: TcpStream, from: SocketAddr, balancer: &Balancer, port: u16) {
-    match relay(&mut client, balancer, port).await {
+    match relay(&mut client, from, balancer, port).await {
         Ok(()) => {}
         Err(error) => tracing::debug!(service = balancer.service, port, %from, %error, "connection ended"),
     }
 }
 
-/// With no ready target the connection is closed at once, as a network load balancer resets it.
-async fn relay(client: &mut TcpStream, balancer: &Balancer, port: u16) -> io::Result<()> {
+/// With no ready target, or for a client that may not connect, the connection is closed at once, as a network load
+/// balancer resets it. With a target that is no longer one it goes on for the drain limit.
+async fn relay(client: &mut TcpStream, from: SocketAddr, balancer: &Balancer, port: u16) -> io::Result<()> {
     client.set_nodelay(true)?;
-    let Some(mut target) = balancer.connect(port).await? else {
-        return Ok(());
-    };
-    tokio::io::copy_bidirectional(client, &mut target).await.map(drop)
+    if !balancer.admits(from.ip()) {
+        return Err(io::Error::other("clients from there are not admitted"));
+    }
+    let targets = balancer.targets(port, from.ip());
+    let (target, mut stream) = balancer.connect(&targets).await.map_err(io::Error::other)?;
+    tokio::select! {
+        copied = tokio::io::copy_bidirectional(client, &mut stream) => copied.map(drop),
+        () = balancer.drained(port, target) => Err(io::Error::other(format!("{target} is no target any more"))),
+    }
 }
