@@ -47,14 +47,7 @@ impl ImageStore {
             reference: reference.to_string(),
             reason: explained(&error),
         };
-        let name: oci_client::Reference =
-            reference
-                .as_str()
-                .parse()
-                .map_err(|error: oci_client::ParseError| ImageError::Reference {
-                    reference: reference.to_string(),
-                    reason: error.to_string(),
-                })?;
+        let name = oci_client::Reference::from(reference);
         let client = client_for(name.registry());
         let (manifest, digest, configuration) = client
             .pull_manifest_and_config(&name, &authentication(credentials))
