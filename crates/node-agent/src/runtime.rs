@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cri_api::v1 as cri;
 use cri_api::v1::image_service_client::ImageServiceClient;
@@ -71,14 +71,15 @@ pub(crate) struct Runtime {
 
 /// Every call looks the same but for its name and type.
 macro_rules! call {
-    ($client:expr, $method:ident, $name:literal, $request:expr) => {
-        $client
-            .clone()
-            .$method($request)
-            .await
+    ($client:expr, $method:ident, $name:literal, $request:expr) => {{
+        let asked = Instant::now();
+        let answer = $client.clone().$method($request).await;
+        // `cargo xtask bench` reads these lines.
+        tracing::debug!(call = $name, microseconds = asked.elapsed().as_micros(), "answered");
+        answer
             .map(tonic::Response::into_inner)
             .map_err(|status| RuntimeError { call: $name, status })
-    };
+    }};
 }
 
 /// A not-found answer to a removal is success: what was asked for holds.

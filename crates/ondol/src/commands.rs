@@ -23,6 +23,14 @@ use crate::region::{RegionOptions, tag_of};
 /// How long a region process may take to answer: it may have clusters to take up.
 const START: Duration = Duration::from_secs(60);
 
+/// What the C library's allocator is told (mallopt(3)), for this process and the machines that it starts: few arenas, for
+/// each keeps what its threads once needed, and what is large goes back to the system at once.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "2"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+];
+
 /// The hooks of the command line.
 pub struct LocalCommands;
 
@@ -163,6 +171,11 @@ fn start(home: &Home) -> Result<Child, HookError> {
         .map_err(|error| at(&path, &error))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg0("ondol").arg("region-server").arg(home.path());
+    for (name, value) in ALLOCATOR {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     Ok(command.spawn()?)
 }

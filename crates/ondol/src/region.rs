@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 use kube_api::AuthenticationError;
 use load_balancer::LoadBalancers;
 use serde::{Deserialize, Serialize};
-use supervision::Supervisor;
+use supervision::{Restart, Supervisor};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,6 +29,9 @@ use crate::host::{EksTokens, LocalHost, Settings, read_json, write_json};
 
 /// How long the region's tasks may take to end by themselves.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the store's history is forgotten. The region itself reads none of it.
+const HISTORY: Duration = Duration::from_secs(300);
 
 /// What `ondol up` tells the region process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -156,6 +159,10 @@ async fn open(
     };
     let store = store::open(&home.region().join("store"), store_options, supervisor);
     let store = store.map_err(Failure::of("open the region's store"))?;
+    let kept = store.clone();
+    supervisor.spawn_restarting("region store upkeep", Restart::always(), move || {
+        store::keep_compacted(kept.clone(), HISTORY)
+    });
     let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
     let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
     let tokens = Arc::new(RegionTokens::default());
