@@ -59,7 +59,8 @@ fn directory_of(program: &Path) -> String {
     program.parent().unwrap_or(Path::new("/")).display().to_string()
 }
 
-fn build(debug: bool) -> Result<PathBuf, TaskError> {
+/// Builds the product; answers where it is.
+pub fn build(debug: bool) -> Result<PathBuf, TaskError> {
     let mut command = cargo();
     command.args(["build", "--package", "ondol"]);
     if !debug {
@@ -185,7 +186,7 @@ impl Demo {
 }
 
 /// Tries again until it works or the demo's patience ends.
-fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T, TaskError>) -> Result<T, TaskError> {
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T, TaskError>) -> Result<T, TaskError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match attempt() {
@@ -199,7 +200,7 @@ fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T, TaskError>) 
 }
 
 /// One HTTP request; the body of a 200.
-fn fetch(address: &str, host: &str) -> Result<String, TaskError> {
+pub fn fetch(address: &str, host: &str) -> Result<String, TaskError> {
     use std::io::{Read, Write};
     let failed = |error: std::io::Error| TaskError::Unexpected(format!("{host}: {error}"));
     let mut stream = std::net::TcpStream::connect(address).map_err(failed)?;

@@ -1,6 +1,7 @@
-//! What developers and CI run: the demo, the whole test, real clients, test images, and fact tables.
+//! What developers and CI run: the demo, benchmarks, the whole test, real clients, test images, and fact tables.
 
 mod aws_shapes;
+mod bench;
 mod command;
 mod demo;
 mod kube_facts;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Memory at rest, a pod's way to running, and the way to a page, measured; `bench api` for the API server alone.
+    Bench(bench::Options),
     /// A region, a cluster of two nodes and an app behind a load balancer; fetches its page, then deletes everything.
     Demo(demo::Options),
     /// Every test: format, lints, unit tests, and end to end with real clients and containers.
@@ -38,6 +41,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Task::Bench(options) => bench::run_bench(&options),
         Task::Demo(options) => demo::run_demo(&options),
         Task::Test(options) => test::run(&options),
         Task::Tools => tools::install().map(|tools| println!("{}", tools.bin.display())),
