@@ -107,22 +107,50 @@ pub struct ShimClient {
     next: AtomicU64,
 }
 
+/// A shim on its way.
+pub struct Starting {
+    program: PathBuf,
+    log: PathBuf,
+    child: tokio::process::Child,
+}
+
+impl Starting {
+    /// Waits until it listens: its first process ends then.
+    pub async fn listening(mut self) -> Result<(), ShimError> {
+        let status = self.child.wait().await.map_err(|source| ShimError::Spawn {
+            program: self.program,
+            source,
+        })?;
+        if status.success() {
+            return Ok(());
+        }
+        let words = std::fs::read_to_string(&self.log).unwrap_or_default().trim().to_owned();
+        Err(ShimError::Ended { status, words })
+    }
+}
+
 impl ShimClient {
     /// Starts a shim for the sandbox whose run directory is given, and returns once it listens.
     pub async fn spawn(config: &Config, directory: &Path) -> Result<(), ShimError> {
+        Self::begin(config, directory)?.listening().await
+    }
+
+    /// Begins to start a shim; other things may be done until it listens.
+    pub fn begin(config: &Config, directory: &Path) -> Result<Starting, ShimError> {
         let Some((program, arguments)) = config.shim_command.split_first() else {
             return Err(ShimError::Spawn {
                 program: PathBuf::new(),
                 source: io::Error::other("no shim command is configured"),
             });
         };
+        let program = PathBuf::from(program);
         let failed = |source| ShimError::Spawn {
-            program: program.into(),
+            program: program.clone(),
             source,
         };
         let log = directory.join("shim.log");
         let words = std::fs::File::create(&log).map_err(failed)?;
-        let mut command = tokio::process::Command::new(program);
+        let mut command = tokio::process::Command::new(&program);
         command
             .args(arguments)
             .arg(directory)
@@ -131,12 +159,8 @@ impl ShimClient {
             .stdout(Stdio::null())
             .stderr(words)
             .env_clear();
-        let status = command.status().await.map_err(failed)?;
-        if status.success() {
-            return Ok(());
-        }
-        let words = std::fs::read_to_string(&log).unwrap_or_default().trim().to_owned();
-        Err(ShimError::Ended { status, words })
+        let child = command.spawn().map_err(failed)?;
+        Ok(Starting { program, log, child })
     }
 
     /// Connects to a shim that listens. What it tells goes to `events`.

@@ -110,7 +110,35 @@ impl Runtime {
         Ok(id)
     }
 
+    /// Makes what the machine holds for a sandbox. The shim starts meanwhile.
     async fn build_sandbox(&self, sandbox: &SandboxRecord) -> Result<(Vec<String>, Arc<ShimClient>), RuntimeError> {
+        let directory = self.layout.sandbox_run(&sandbox.id);
+        fs::create_dir_all(&directory).map_err(|source| RuntimeError::Directory {
+            path: directory.clone(),
+            source,
+        })?;
+        let starting = ShimClient::begin(&self.config, &directory)?;
+        let built = self.build_around_shim(sandbox).await;
+        starting.listening().await?;
+        let shim = ShimClient::connect(
+            &sandbox.id,
+            &directory,
+            self.shim_events.clone(),
+            &self.parts.supervisor,
+        )?;
+        match built {
+            Ok(ips) => Ok((ips, shim)),
+            Err(error) => {
+                // Nobody else knows of it yet.
+                if let Err(second) = shim.ask(Action::Shutdown(Shutdown {})).await {
+                    tracing::warn!(error = %supervision::error_chain(&second), sandbox = sandbox.id, "a shim is left without a sandbox");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn build_around_shim(&self, sandbox: &SandboxRecord) -> Result<Vec<String>, RuntimeError> {
         let config = sandbox.config.clone().unwrap_or_default();
         let wanted = wanted_namespaces(&config);
         let files = self.namespaces(&sandbox.id);
@@ -131,19 +159,7 @@ impl Runtime {
             ..Default::default()
         };
         self.cgroups.make(&pod_cgroup(sandbox), &weights)?;
-        let directory = self.layout.sandbox_run(&sandbox.id);
-        let (ips, spawned) = tokio::join!(
-            self.attach_network(sandbox, &wanted),
-            ShimClient::spawn(&self.config, &directory)
-        );
-        spawned?;
-        let shim = ShimClient::connect(
-            &sandbox.id,
-            &directory,
-            self.shim_events.clone(),
-            &self.parts.supervisor,
-        )?;
-        Ok((ips?, shim))
+        self.attach_network(sandbox, &wanted).await
     }
 
     async fn attach_network(
