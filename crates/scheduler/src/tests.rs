@@ -1,5 +1,6 @@
 //! The scheduler against an API server that keeps a few objects and remembers what was asked of it.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;

@@ -73,32 +73,13 @@ impl Cluster {
             dialer: Arc::new(Nowhere),
             version: VersionInfo::eks("1.36", 0, "eks-test"),
             external_address: "127.0.0.1:443".to_owned(),
-            clock: clock.clone(),
-            random: random.clone(),
+            clock,
+            random,
             supervisor: supervisor.child("api"),
         });
         let api = api.expect("an API");
         let client = client(&api, "admin");
-        let observer = Observer::new(self::client(&api, "system:kube-controller-manager"));
-        let manager = controller_manager::start(controller_manager::Options {
-            client: self::client(&api, "system:kube-controller-manager"),
-            observer: observer.clone(),
-            clock,
-            random,
-            supervisor: supervisor.clone(),
-            cluster_ca_pem: pki.ca_pem().to_owned(),
-            region: "ap-northeast-2".to_owned(),
-        });
-        scheduler::start(scheduler::Options {
-            client: self::client(&api, "system:kube-scheduler"),
-            observer: observer.clone(),
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            supervisor: supervisor.clone(),
-        });
-        let mut kinds = manager.kinds();
-        kinds.extend(scheduler::KINDS);
-        observer.start(&kinds, &supervisor);
+        let manager = start_loops(&api, &pki, &supervisor);
         let cluster = Self {
             client,
             manager,
@@ -166,6 +147,31 @@ where
         async move { seen.await.map_err(|seen| format!("{seen:?}")) }
     });
     looked.await.unwrap_or_else(|late| panic!("{late}"))
+}
+
+/// The controllers and the scheduler, on one view of the cluster as in the region process.
+fn start_loops(api: &KubeApi, pki: &ClusterPki, supervisor: &Supervisor) -> ControllerManager {
+    let observer = Observer::new(client(api, "system:kube-controller-manager"));
+    let manager = controller_manager::start(controller_manager::Options {
+        client: client(api, "system:kube-controller-manager"),
+        observer: observer.clone(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        supervisor: supervisor.clone(),
+        cluster_ca_pem: pki.ca_pem().to_owned(),
+        region: "ap-northeast-2".to_owned(),
+    });
+    scheduler::start(scheduler::Options {
+        client: client(api, "system:kube-scheduler"),
+        observer: observer.clone(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        supervisor: supervisor.clone(),
+    });
+    let mut kinds = manager.kinds();
+    kinds.extend(scheduler::KINDS);
+    observer.start(&kinds, supervisor);
+    manager
 }
 
 fn client(api: &KubeApi, name: &str) -> Client {
