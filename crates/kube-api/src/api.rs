@@ -20,7 +20,7 @@ use crate::pki::{ClusterPki, PkiError};
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
 use crate::tokens::ServiceAccountTokens;
-use crate::{discovery, health, resources};
+use crate::{discovery, health, openapi, resources};
 
 /// How long a request may take that is no watch, log, exec, attach, port-forward or proxy.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -213,8 +213,8 @@ impl KubeApi {
                 )
                 .await
             }
-            // Streams and files of the nodes have forms of their own.
-            Err(error) if !info.is_long_running() => respond::status(&error, wire),
+            // Streams and files of the nodes, and one document, have forms of their own.
+            Err(error) if !info.is_long_running() && info.path != openapi::VERSION_2 => respond::status(&error, wire),
             Err(_refused) => {
                 let negotiated = Negotiated::default();
                 self.dispatch(

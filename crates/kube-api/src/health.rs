@@ -78,7 +78,7 @@ pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answe
             "application/jwk-set+json",
             Body::from(api.0.tokens.key_set()),
         ),
-        _ if path.starts_with("/openapi/") => openapi::answer(api, call).await,
+        _ if path.starts_with("/openapi/") => openapi::answer(api, request, call).await,
         _ => match path
             .trim_start_matches('/')
             .split_once('/')

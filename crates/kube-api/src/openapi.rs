@@ -1,54 +1,162 @@
-//! OpenAPI v3: the index and one document for each group and version, made when they are asked for.
+//! OpenAPI: version 3 as an index and one document for each group and version, version 2 as one document in JSON and in
+//! protobuf. All are made from the table of kinds when they are asked for.
 //!
-//! Clients keep documents by the hash in their address, so making one is rare and nothing is kept here. The version 2
-//! document is not served: clients that know version 3 do not ask for it, and others are told that it is not there.
+//! Clients keep documents by the hash in their address or by their tag, so making one is rare and nothing is kept here.
 
-mod document;
+mod definitions;
+mod gnostic;
+mod operations;
 #[cfg(test)]
 mod tests;
+mod version2;
+mod version3;
 
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderValue};
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use registry::kinds::Group;
 use registry::{KindTable, StatusError};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha512};
 
 use crate::api::{Call, KubeApi};
-use crate::respond::{self, Answer};
+use crate::respond::{self, Answer, Wire};
+
+/// Path of the version 2 document, whose forms are not those of other answers.
+pub(crate) const VERSION_2: &str = "/openapi/v2";
 
 /// Answers `/openapi/…`.
-pub(crate) async fn answer(api: &KubeApi, call: &Call) -> Answer {
+pub(crate) async fn answer(api: &KubeApi, parts: &Parts, call: &Call) -> Answer {
     let kinds = api.0.registry.kinds();
     let path = call.info.path.trim_end_matches('/').to_owned();
     let wire = call.negotiated.wire;
-    if path == "/openapi/v3" {
-        let index = index(&kinds, &api.version().git_version);
-        return respond::document(StatusCode::OK, index.to_string().into(), wire);
+    let git_version = api.version().git_version;
+    match path.as_str() {
+        "/openapi/v3" => {
+            let index = index(&kinds, &git_version);
+            respond::document(StatusCode::OK, index.to_string().into(), wire)
+        }
+        VERSION_2 => version2(kinds, git_version, &parts.headers, wire).await,
+        _ => version3(kinds, &path, &git_version, call).await,
     }
-    // Tens of milliseconds of work, which must not hold up other requests.
-    let made = tokio::task::spawn_blocking(move || {
-        let document = document(&kinds, &path)?;
-        Some(respond::document(StatusCode::OK, document.to_string().into(), wire))
-    });
-    let mut answer = match made.await {
-        Ok(Some(answer)) => answer,
-        Ok(None) => return respond::page_not_found(),
-        Err(error) => return respond::status(&StatusError::internal(error), wire),
+}
+
+async fn version3(kinds: Arc<KindTable>, path: &str, git_version: &str, call: &Call) -> Answer {
+    let wire = call.negotiated.wire;
+    let Some((group, version)) = group_version(path) else {
+        return respond::page_not_found();
     };
-    if call.query.iter().any(|(key, _)| key == "hash") {
+    let current = hash(&kinds, git_version, |kind| {
+        *kind.group == *group && *kind.version == *version
+    });
+    let asked = call.query.iter().find(|(key, _)| key == "hash");
+    if asked.is_some_and(|(_, hash)| *hash != current) && kinds.of_version(&group, &version).next().is_some() {
+        return moved(&format!("{path}?hash={current}"));
+    }
+    let made = making(move || version3::document(&kinds, &group, &version), wire).await;
+    let mut answer = match made {
+        Ok(Some(document)) => respond::document(StatusCode::OK, document.to_string().into(), wire),
+        Ok(None) => return respond::page_not_found(),
+        Err(failed) => return failed,
+    };
+    set_header(&mut answer, ETAG, &format!("\"{current}\""));
+    if asked.is_some() {
         // What an address with a hash names never changes.
-        let forever = HeaderValue::from_static("public, immutable, max-age=31536000");
-        answer.headers_mut().insert(CACHE_CONTROL, forever);
+        set_header(&mut answer, CACHE_CONTROL, "public, immutable, max-age=31536000");
     }
     answer
 }
 
-fn document(kinds: &KindTable, path: &str) -> Option<Value> {
+async fn version2(kinds: Arc<KindTable>, git_version: String, headers: &HeaderMap, wire: Wire) -> Answer {
+    let accepted = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let Some(protobuf) = chosen(accepted) else {
+        return respond::status(
+            &StatusError::not_acceptable(&["application/json", gnostic::MEDIA_TYPES[0]]),
+            wire,
+        );
+    };
+    let tag = format!("\"{}\"", hash(&kinds, &git_version, |_| true));
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+        let mut answer = respond::with_type(StatusCode::NOT_MODIFIED, "application/json", Body::empty());
+        set_header(&mut answer, ETAG, &tag);
+        return answer;
+    }
+    let made = making(
+        move || {
+            let document = version2::document(&kinds, &git_version);
+            if protobuf {
+                gnostic::encode(&document)
+            } else {
+                document.to_string().into_bytes()
+            }
+        },
+        wire,
+    )
+    .await;
+    let mut answer = match made {
+        Ok(bytes) if protobuf => respond::with_type(StatusCode::OK, gnostic::MEDIA_TYPES[0], Body::from(bytes)),
+        Ok(bytes) => respond::document(
+            StatusCode::OK,
+            bytes.into(),
+            Wire {
+                written: respond::Written::Json,
+                ..wire
+            },
+        ),
+        Err(failed) => return failed,
+    };
+    set_header(&mut answer, ETAG, &tag);
+    set_header(&mut answer, VARY, "Accept");
+    answer
+}
+
+/// Whether the first media type that can be served is the protobuf one; `None` when none can.
+fn chosen(accept: &str) -> Option<bool> {
+    if accept.trim().is_empty() {
+        return Some(false);
+    }
+    let types = accept
+        .split(',')
+        .map(|range| range.split(';').next().unwrap_or_default().trim());
+    types
+        .filter_map(|media| match media {
+            "application/json" | "application/*" | "*/*" => Some(false),
+            other => gnostic::MEDIA_TYPES.contains(&other).then_some(true),
+        })
+        .next()
+}
+
+/// Tens of milliseconds of work, which must not hold up other requests.
+async fn making<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static, wire: Wire) -> Result<T, Answer> {
+    let made = tokio::task::spawn_blocking(make).await;
+    made.map_err(|error| respond::status(&StatusError::internal(error), wire))
+}
+
+fn moved(to: &str) -> Answer {
+    let mut answer = respond::with_type(StatusCode::MOVED_PERMANENTLY, "text/plain", Body::empty());
+    set_header(&mut answer, LOCATION, to);
+    answer
+}
+
+fn set_header(answer: &mut Answer, name: http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// `/openapi/v3/apis/apps/v1` to `apps` and `v1`.
+fn group_version(path: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = path.strip_prefix("/openapi/v3/")?.split('/').collect();
     match parts.as_slice() {
-        ["api", version] => document::of_version(kinds, "", version),
-        ["apis", group, version] => document::of_version(kinds, group, version),
+        ["api", version] => Some((String::new(), (*version).to_owned())),
+        ["apis", group, version] => Some(((*group).to_owned(), (*version).to_owned())),
         _ => None,
     }
 }
@@ -62,7 +170,9 @@ fn index(kinds: &KindTable, git_version: &str) -> Value {
             } else {
                 format!("apis/{name}/{version}")
             };
-            let hash = hash(kinds, git_version, &name, &version);
+            let hash = hash(kinds, git_version, |kind| {
+                *kind.group == *name && *kind.version == *version
+            });
             paths.insert(
                 path.clone(),
                 json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}),
@@ -72,13 +182,19 @@ fn index(kinds: &KindTable, git_version: &str) -> Value {
     json!({"paths": paths})
 }
 
-/// Schemas change with the program and with the kinds that are served.
-fn hash(kinds: &KindTable, git_version: &str, group: &str, version: &str) -> String {
-    let mut digest = Sha256::new();
+/// Documents change with the program, with the kinds that are served, and with the schemas that kinds bring along.
+fn hash(kinds: &KindTable, git_version: &str, wanted: impl Fn(&registry::kinds::ResourceKind) -> bool) -> String {
+    let mut digest = Sha512::new();
     digest.update(env!("CARGO_PKG_VERSION"));
     digest.update(git_version);
-    for kind in kinds.of_version(group, version) {
-        digest.update(format!("{}/{}/{}", kind.group, kind.version, kind.kind));
+    for kind in kinds.iter().filter(|kind| wanted(kind)) {
+        digest.update(format!("{}/{}/{}/{}", kind.group, kind.version, kind.kind, kind.plural));
+        for below in &kind.subresources {
+            digest.update(&*below.name);
+        }
+        if let Some(own) = definitions::own_schema(kind) {
+            digest.update(own.to_string());
+        }
     }
     hex::encode_upper(digest.finalize())
 }

@@ -117,6 +117,12 @@ pub fn document(gvk: &GroupVersionKind) -> Option<Value> {
     roots::document(gvk)
 }
 
+/// The JSON schemas of all built-in kinds and of what requests carry, by name and with all descriptions, made anew on
+/// each call; and the name of each kind's schema.
+pub fn definitions() -> (Map<String, Value>, BTreeMap<GroupVersionKind, String>) {
+    roots::definitions()
+}
+
 impl Schema {
     /// Checks the types of all fields and brings the object into the form that upstream's decoder and encoder give it:
     /// unknown fields and nulls are dropped, empty optional lists, maps and texts are dropped, quantities and times are

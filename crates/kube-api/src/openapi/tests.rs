@@ -3,7 +3,7 @@
 use super::*;
 
 fn document(group: &str, version: &str) -> Value {
-    document::of_version(&KindTable::built_in(), group, version).unwrap()
+    version3::document(&KindTable::built_in(), group, version).unwrap()
 }
 
 fn every_reference<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
@@ -17,60 +17,196 @@ fn every_reference<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
+fn assert_references_resolve(document: &Value, what: &str) {
+    let mut references = Vec::new();
+    every_reference(document, &mut references);
+    assert!(!references.is_empty(), "{what}");
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{what}: {reference}");
+    }
+}
+
+fn has_kind(schemas: &Value, kind: &str, group: &str) -> bool {
+    let schemas = schemas.as_object().unwrap();
+    schemas.values().any(|schema| {
+        let gvks = schema["x-kubernetes-group-version-kind"].as_array();
+        gvks.into_iter()
+            .flatten()
+            .any(|gvk| gvk["kind"] == kind && gvk["group"] == group)
+    })
+}
+
 #[test]
 fn every_version_has_a_document_whose_references_resolve() {
     let kinds = KindTable::built_in();
     for Group { name, versions } in kinds.groups() {
         for version in versions {
             let document = document(&name, &version);
-            let mut references = Vec::new();
-            every_reference(&document, &mut references);
-            for reference in references {
-                let pointer = reference.strip_prefix('#').unwrap();
-                assert!(document.pointer(pointer).is_some(), "{name}/{version}: {reference}");
-            }
+            assert_references_resolve(&document, &format!("{name}/{version}"));
+            let schemas = &document["components"]["schemas"];
             for kind in kinds.of_version(&name, &version) {
-                let known = document["components"]["schemas"]
-                    .as_object()
-                    .unwrap()
-                    .values()
-                    .any(|schema| schema["x-kubernetes-group-version-kind"][0]["kind"] == *kind.kind);
-                assert!(known, "{name}/{version} {} has no schema", kind.kind);
+                assert!(
+                    has_kind(schemas, &kind.kind, &name),
+                    "{name}/{version} {} has no schema",
+                    kind.kind
+                );
+                let lists = kind.storage.is_none() || has_kind(schemas, &kind.list_kind, &name);
+                assert!(lists, "{name}/{version} {} has no schema", kind.list_kind);
             }
         }
     }
 }
 
 #[test]
-fn lists_say_how_they_merge() {
+fn fields_say_how_they_merge_and_what_they_are_when_left_out() {
     let document = document("apps", "v1");
-    let containers = &document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    let schemas = &document["components"]["schemas"];
+    let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
     assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
     assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
+    assert_eq!(containers["x-kubernetes-list-type"], "map");
     assert_eq!(containers["x-kubernetes-list-map-keys"], json!(["name"]));
-    let volumes = &document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"]["volumes"];
+    let volumes = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["volumes"];
     assert_eq!(volumes["x-kubernetes-patch-strategy"], "merge,retainKeys");
-    let strategy = &document["components"]["schemas"]["io.k8s.api.apps.v1.DeploymentSpec"]["properties"]["strategy"];
-    assert_eq!(
-        strategy["allOf"][0]["$ref"],
-        "#/components/schemas/io.k8s.api.apps.v1.DeploymentStrategy"
-    );
+    let strategy = &schemas["io.k8s.api.apps.v1.DeploymentSpec"]["properties"]["strategy"];
+    let strategy_type = "#/components/schemas/io.k8s.api.apps.v1.DeploymentStrategy";
+    assert_eq!(strategy["allOf"][0]["$ref"], strategy_type);
+    assert_eq!(strategy["default"], json!({}));
+    let protocol = &schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]["protocol"];
+    assert_eq!(protocol["default"], "TCP");
+    let selector = &schemas["io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"];
+    assert_eq!(selector["x-kubernetes-map-type"], "atomic");
+    let node_selector = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["nodeSelector"];
+    assert_eq!(node_selector["x-kubernetes-map-type"], "atomic");
 }
 
 #[test]
-fn patch_operations_name_kind_types_and_parameters() {
+fn operations_name_kind_action_types_and_parameters() {
     let document = document("apps", "v1");
-    let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    let path = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}";
+    let patch = &document["paths"][path]["patch"];
+    assert_eq!(patch["operationId"], "patchAppsV1NamespacedDeployment");
+    assert_eq!(patch["x-kubernetes-action"], "patch");
     assert_eq!(
         patch["x-kubernetes-group-version-kind"],
         json!({"group": "apps", "kind": "Deployment", "version": "v1"})
     );
-    assert!(patch["requestBody"]["content"]["application/strategic-merge-patch+json"].is_object());
-    assert!(
-        patch["parameters"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|one| one["name"] == "fieldValidation")
+    for media in operations::PATCH_TYPES {
+        assert!(patch["requestBody"]["content"][*media].is_object(), "{media}");
+    }
+    let parameters: Vec<&str> = patch["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        parameters,
+        ["pretty", "dryRun", "fieldManager", "fieldValidation", "force"]
     );
+    let scale = &document["paths"][format!("{path}/scale")]["put"];
+    assert_eq!(scale["x-kubernetes-group-version-kind"]["kind"], "Scale");
+    assert_eq!(
+        scale["requestBody"]["content"]["*/*"]["schema"]["$ref"],
+        "#/components/schemas/io.k8s.api.autoscaling.v1.Scale"
+    );
+    let everywhere = &document["paths"]["/apis/apps/v1/deployments"]["get"];
+    assert_eq!(everywhere["operationId"], "listAppsV1DeploymentForAllNamespaces");
+    assert_eq!(
+        everywhere["responses"]["200"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/io.k8s.api.apps.v1.DeploymentList"
+    );
+}
+
+#[test]
+fn version_2_is_one_document_of_everything() {
+    let kinds = KindTable::built_in();
+    let document = version2::document(&kinds, "v1.36.0");
+    assert_references_resolve(&document, "version 2");
+    for kind in kinds.iter() {
+        assert!(
+            has_kind(&document["definitions"], &kind.kind, &kind.group),
+            "{} has no schema",
+            kind.kind
+        );
+    }
+    let metadata = &document["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["metadata"];
+    assert_eq!(
+        metadata["$ref"],
+        "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+    );
+    assert!(metadata["description"].is_string());
+    let create = &document["paths"]["/api/v1/namespaces/{namespace}/pods"]["post"];
+    let body = create["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["in"] == "body");
+    assert_eq!(body.unwrap()["schema"]["$ref"], "#/definitions/io.k8s.api.core.v1.Pod");
+    let port = &document["definitions"]["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
+    assert_eq!(
+        (&port["type"], port.get("oneOf")),
+        (&json!("string"), None),
+        "version 2 knows no alternatives"
+    );
+}
+
+/// The fields of a message that hold bytes.
+fn fields(mut message: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let mut found = Vec::new();
+    let varint = |bytes: &mut &[u8]| {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    };
+    while !message.is_empty() {
+        let key = varint(&mut message);
+        assert_eq!(key & 7, 2, "only bytes are expected here");
+        let length = usize::try_from(varint(&mut message)).unwrap();
+        found.push((u32::try_from(key >> 3).unwrap(), message[..length].to_vec()));
+        message = &message[length..];
+    }
+    found
+}
+
+#[test]
+fn the_protobuf_form_holds_names_schemas_and_extensions() {
+    let document = json!({"swagger": "2.0", "info": {"title": "K", "version": "v"}, "paths": {},
+        "definitions": {"a": {"type": "object", "required": ["x"], "x-b": [1]}}});
+    let whole = fields(&gnostic::encode(&document));
+    assert_eq!(whole[0], (1, b"2.0".to_vec()));
+    assert_eq!(whole.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [1, 2, 8, 9]);
+    let definition = fields(&fields(&whole[3].1)[0].1);
+    assert_eq!(definition[0], (1, b"a".to_vec()));
+    let schema = fields(&definition[1].1);
+    assert_eq!(schema[0], (22, b"\x0a\x06object".to_vec()));
+    assert_eq!(schema[1], (19, b"x".to_vec()));
+    let extension = fields(&schema[2].1);
+    assert_eq!((schema[2].0, &extension[0]), (31, &(1, b"x-b".to_vec())));
+    assert_eq!(fields(&extension[1].1), [(2, b"[1]\n".to_vec())]);
+}
+
+#[test]
+fn the_form_of_version_2_is_negotiated() {
+    for (accept, protobuf) in [
+        ("", Some(false)),
+        ("application/json", Some(false)),
+        ("*/*", Some(false)),
+        ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", Some(true)),
+        (
+            "application/com.github.proto-openapi.spec.v2.v1.0+protobuf, application/json",
+            Some(true),
+        ),
+        ("text/html", None),
+    ] {
+        assert_eq!(chosen(accept), protobuf, "{accept}");
+    }
 }

@@ -32,15 +32,16 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// `None`, with a word about it, where there is no kubectl; in CI that is a failure.
-    pub fn find(world: &World) -> Option<Self> {
+    /// kubectl, or another program that reads a kubeconfig. `None`, with a word about it, where there is none; in CI that
+    /// is a failure.
+    pub fn find(world: &World, name: &str) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let Some(program) = std::env::split_paths(&path)
-            .map(|dir| dir.join("kubectl"))
+            .map(|dir| dir.join(name))
             .find(|file| file.is_file())
         else {
-            assert!(std::env::var_os("CI").is_none(), "kubectl must be on PATH in CI");
-            println!("skipped: there is no kubectl on PATH");
+            assert!(std::env::var_os("CI").is_none(), "{name} must be on PATH in CI");
+            println!("skipped: there is no {name} on PATH");
             return None;
         };
         let home = Arc::new(tempfile::tempdir().unwrap());
@@ -59,7 +60,18 @@ impl Kubectl {
         other
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    /// A directory of files in the test's home.
+    pub fn directory(&self, name: &str, files: &[(&str, &str)]) -> String {
+        let directory = self.home.path().join(name);
+        for (path, text) in files {
+            let path = directory.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        directory.display().to_string()
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.home.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
@@ -93,7 +105,7 @@ impl Kubectl {
         let (succeeded, printed) = self.run(line, "").await;
         assert!(
             succeeded && printed.contains(wanted),
-            "kubectl {line}\n{printed}\nshould print {wanted:?}"
+            "{line}\n{printed}\nshould print {wanted:?}"
         );
     }
 
@@ -101,7 +113,7 @@ impl Kubectl {
         let (succeeded, printed) = self.run(line, "").await;
         assert!(
             !succeeded && printed.contains(wanted),
-            "kubectl {line}\n{printed}\nshould be refused with {wanted:?}"
+            "{line}\n{printed}\nshould be refused with {wanted:?}"
         );
     }
 
@@ -144,7 +156,7 @@ fn kubeconfig(world: &World) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_manages_objects() {
     let world = World::start().await;
-    let Some(kubectl) = Kubectl::find(&world) else {
+    let Some(kubectl) = Kubectl::find(&world, "kubectl") else {
         return world.stop().await;
     };
     kubectl.expect("create namespace demo", "namespace/demo created").await;
@@ -177,6 +189,15 @@ async fn kubectl_manages_objects() {
     kubectl
         .expect("explain deployment.spec.replicas", "Number of desired pods")
         .await;
+    kubectl
+        .expect("explain deployment --recursive", "topologySpreadConstraints")
+        .await;
+    kubectl
+        .expect(
+            "explain cronjob.spec.jobTemplate.spec.backoffLimit",
+            "FIELD: backoffLimit",
+        )
+        .await;
     kubectl.expect("auth can-i create pods", "yes").await;
     kubectl.refused("auth can-i create pods --as=nobody", "no").await;
     kubectl
@@ -189,7 +210,7 @@ async fn kubectl_manages_objects() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_applies_by_merge_keys() {
     let world = World::start().await;
-    let Some(kubectl) = Kubectl::find(&world) else {
+    let Some(kubectl) = Kubectl::find(&world, "kubectl") else {
         return world.stop().await;
     };
     let first = kubectl.file("first.yaml", DEPLOYMENT);

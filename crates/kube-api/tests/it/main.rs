@@ -10,5 +10,6 @@ mod filled;
 mod forms;
 mod kubectl;
 mod protocol;
+mod server_side;
 mod streams;
 mod world;

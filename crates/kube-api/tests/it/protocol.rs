@@ -255,3 +255,34 @@ async fn oidc_documents_name_issuer_and_key() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn openapi_version_2_comes_as_json_and_as_protobuf_with_a_tag() {
+    let world = World::start().await;
+    let (code, headers, json) = world.send(get("/openapi/v2")).await;
+    assert_eq!(code, StatusCode::OK);
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["swagger"], "2.0");
+    let tag = headers["etag"].clone();
+    let request = Request::get("/openapi/v2")
+        .header("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+        .body(Body::empty())
+        .unwrap();
+    let (code, headers, bytes) = world.send(request).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(
+        headers["content-type"],
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    );
+    assert!(bytes.starts_with(b"\x0a\x032.0"));
+    let request = Request::get("/openapi/v2")
+        .header("if-none-match", tag)
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(world.send(request).await.0, StatusCode::NOT_MODIFIED);
+    let (code, headers, _) = world.send(get("/openapi/v3/apis/apps/v1?hash=old")).await;
+    assert_eq!(code, StatusCode::MOVED_PERMANENTLY);
+    let newest = headers["location"].to_str().unwrap().to_owned();
+    assert_eq!(world.send(get(&newest)).await.0, StatusCode::OK);
+    world.stop().await;
+}

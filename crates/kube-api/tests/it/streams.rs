@@ -116,7 +116,7 @@ async fn agent(world: &World) -> SocketAddr {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_runs_commands_over_websocket_and_spdy() {
     let world = World::start().await;
-    let Some(kubectl) = Kubectl::find(&world) else {
+    let Some(kubectl) = Kubectl::find(&world, "kubectl") else {
         return world.stop().await;
     };
     let agent = agent(&world).await;
@@ -145,7 +145,7 @@ async fn kubectl_runs_commands_over_websocket_and_spdy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_reads_logs() {
     let world = World::start().await;
-    let Some(kubectl) = Kubectl::find(&world) else {
+    let Some(kubectl) = Kubectl::find(&world, "kubectl") else {
         return world.stop().await;
     };
     let agent = agent(&world).await;
@@ -165,7 +165,7 @@ async fn kubectl_reads_logs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_forwards_ports() {
     let world = World::start().await;
-    let Some(kubectl) = Kubectl::find(&world) else {
+    let Some(kubectl) = Kubectl::find(&world, "kubectl") else {
         return world.stop().await;
     };
     let agent = agent(&world).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::Resource;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 
@@ -52,6 +53,9 @@ pub(super) fn definitions() -> (Map<String, Value>, BTreeMap<GroupVersionKind, S
         names: BTreeMap::new(),
     };
     visit_kinds(&mut collect);
+    collect.generator.subschema_for::<meta::DeleteOptions>();
+    collect.generator.subschema_for::<meta::ListMeta>();
+    collect.generator.subschema_for::<meta::Status>();
     (collect.generator.take_definitions(true), collect.names)
 }
 

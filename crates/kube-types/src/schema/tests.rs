@@ -98,7 +98,11 @@ fn the_compiled_set_is_small_and_documents_are_made_on_demand() {
     let fields: usize = set.structs.iter().map(|of| of.fields.len()).sum();
     assert!((400..900).contains(&set.structs.len()), "{} structs", set.structs.len());
     assert!(fields > 2000, "{fields} fields");
-    let document = document(&GroupVersionKind::new("apps", "v1", "Deployment")).unwrap();
-    assert!(document["$defs"].get("io.k8s.api.core.v1.PodSpec").is_some());
+    let (definitions, names) = definitions();
+    assert!(definitions.contains_key("io.k8s.api.core.v1.PodSpec"));
+    assert_eq!(
+        names[&GroupVersionKind::new("apps", "v1", "Deployment")],
+        "io.k8s.api.apps.v1.Deployment"
+    );
     assert!(lookup(&GroupVersionKind::new("example.com", "v1", "Thing")).is_none());
 }
