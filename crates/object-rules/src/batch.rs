@@ -1,6 +1,6 @@
-//! Jobs, cron jobs, autoscalers and disruption budgets.
+//! Jobs, cron jobs and disruption budgets.
 
-use kube_types::dynamic::{Object, Value, json};
+use kube_types::dynamic::{Object, Value};
 
 use crate::field::Errors;
 use crate::pod::{defaults, validate};
@@ -212,50 +212,6 @@ fn schedule_problem(schedule: &str) -> Option<String> {
     let fields = schedule.split_whitespace().count();
     (fields != 5).then(|| format!("expected exactly 5 fields, found {fields}: [{schedule}]"))
 }
-
-pub(crate) static HORIZONTAL_POD_AUTOSCALER: Rules = Rules {
-    defaults: |scaler| {
-        let Some(spec) = child_mut(&mut scaler.0, "spec") else {
-            return;
-        };
-        default(spec, "minReplicas", 1);
-        if crate::tree::count(spec, "metrics") == 0 {
-            spec.insert(
-                "metrics".to_owned(),
-                json!([{"type": "Resource", "resource": {"name": "cpu",
-                    "target": {"type": "Utilization", "averageUtilization": 80}}}]),
-            );
-        }
-    },
-    validate: |scaler, errors| {
-        let empty = Node::new();
-        let spec = child(&scaler.0, "spec").unwrap_or(&empty);
-        let (least, most) = (
-            int(spec, "minReplicas").unwrap_or(1),
-            int(spec, "maxReplicas").unwrap_or(0),
-        );
-        if least < 1 {
-            errors.invalid("spec.minReplicas", least, "must be greater than or equal to 1");
-        }
-        if most < 1 {
-            errors.invalid("spec.maxReplicas", most, "must be greater than 0");
-        } else if most < least {
-            errors.invalid(
-                "spec.maxReplicas",
-                most,
-                "must be greater than or equal to `minReplicas`",
-            );
-        }
-        let target = child(spec, "scaleTargetRef").unwrap_or(&empty);
-        for field in ["kind", "name"] {
-            if text(target, field).is_empty() {
-                errors.required(format!("spec.scaleTargetRef.{field}"), "");
-            }
-        }
-    },
-    status: true,
-    ..Rules::NAMED
-};
 
 pub(crate) static POD_DISRUPTION_BUDGET: Rules = Rules {
     validate: |budget, errors| {

@@ -1,4 +1,4 @@
-//! Kinds that hold data: config maps, secrets, service accounts, events, leases, quotas.
+//! Kinds that hold data: config maps, secrets, service accounts, events, leases.
 
 use kube_types::dynamic::{Object, Value};
 
@@ -127,17 +127,6 @@ fn keep_immutable(new: &Object, old: &Object, fields: &[&str], errors: &mut Erro
 }
 
 pub(crate) static SERVICE_ACCOUNT: Rules = Rules {
-    returns_deleted: true,
-    ..Rules::NAMED
-};
-
-pub(crate) static LIMIT_RANGE: Rules = Rules {
-    create_on_update: true,
-    ..Rules::NAMED
-};
-
-pub(crate) static RESOURCE_QUOTA: Rules = Rules {
-    status: true,
     returns_deleted: true,
     ..Rules::NAMED
 };

@@ -52,11 +52,13 @@ fn webhooks(configuration: &mut Object, mutating: bool) {
 
 pub(crate) static MUTATING_WEBHOOKS: Rules = Rules {
     defaults: |configuration| webhooks(configuration, true),
+    validate: crate::webhooks::validate,
     ..COUNTED
 };
 
 pub(crate) static VALIDATING_WEBHOOKS: Rules = Rules {
     defaults: |configuration| webhooks(configuration, false),
+    validate: crate::webhooks::validate,
     ..COUNTED
 };
 

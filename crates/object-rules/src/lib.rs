@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod autoscaler;
 mod batch;
 mod config;
 mod extensions;
 pub mod field;
+mod limits;
 pub mod metadata;
 pub mod names;
 mod namespace;
@@ -22,6 +24,7 @@ mod rules;
 mod service;
 pub mod tree;
 mod volume;
+mod webhooks;
 mod workload;
 
 pub use rules::{Coverage, Grace, Rules, coverage, rules};

@@ -5,7 +5,10 @@ use kube_types::dynamic::{Object, Value, json};
 use crate::field::Errors;
 use crate::names;
 use crate::rules::Rules;
-use crate::tree::{Node, child, child_mut, count, default, ensure, items, items_mut, text, texts};
+use crate::tree::{Node, child, child_mut, count, default, ensure, int, items, items_mut, text, texts};
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) static ENDPOINTS: Rules = Rules {
     defaults: |endpoints| {
@@ -75,6 +78,9 @@ pub(crate) static INGRESS: Rules = Rules {
                 "either `defaultBackend` or `rules` must be specified",
             );
         }
+        if let Some(default) = child(spec, "defaultBackend") {
+            backend(default, "spec.defaultBackend", errors);
+        }
         for (index, rule) in items(spec, "rules").enumerate() {
             ingress_rule(rule, &format!("spec.rules[{index}]"), errors);
         }
@@ -112,15 +118,54 @@ fn ingress_rule(rule: &Node, path: &str, errors: &mut Errors) {
                 errors.not_supported(format!("{at}.pathType"), other, &kinds);
             }
         }
-        let backend = child(entry, "backend");
-        let service = backend.and_then(|backend| child(backend, "service"));
-        if let Some(service) = service {
-            if text(service, "name").is_empty() {
-                errors.required(format!("{at}.backend.service.name"), "");
+        let empty = Node::new();
+        backend(
+            child(entry, "backend").unwrap_or(&empty),
+            &format!("{at}.backend"),
+            errors,
+        );
+    }
+}
+
+/// Where the traffic of a path, or of no path, goes: to a port of a service, or to a resource.
+fn backend(backend: &Node, path: &str, errors: &mut Errors) {
+    let (service, resource) = (child(backend, "service"), child(backend, "resource"));
+    let service = match (service, resource) {
+        (Some(_), Some(_)) => return errors.invalid(path, "", "cannot set both resource and service backends"),
+        (None, None) => return errors.invalid(path, "", "resource or service backend is required"),
+        (None, Some(resource)) => {
+            for field in ["kind", "name"] {
+                if text(resource, field).is_empty() {
+                    errors.required(format!("{path}.resource.{field}"), "");
+                }
             }
-        } else if backend.is_none_or(|backend| child(backend, "resource").is_none()) {
-            errors.required(format!("{at}.backend"), "port name or number is required");
+            return;
         }
+        (Some(service), None) => service,
+    };
+    match text(service, "name") {
+        "" => errors.required(format!("{path}.service.name"), ""),
+        name => {
+            for problem in names::dns1035_label(name) {
+                errors.invalid(format!("{path}.service.name"), name, problem);
+            }
+        }
+    }
+    let empty = Node::new();
+    let port = child(service, "port").unwrap_or(&empty);
+    match (text(port, "name"), int(port, "number").unwrap_or(0)) {
+        ("", 0) => errors.required(path, "port name or number is required"),
+        ("", number) => {
+            for problem in names::port_number(number) {
+                errors.invalid(format!("{path}.service.port.number"), number, problem);
+            }
+        }
+        (name, 0) => {
+            for problem in names::port_name(name) {
+                errors.invalid(format!("{path}.service.port.name"), name, problem);
+            }
+        }
+        _ => errors.invalid(path, "", "cannot set both port name & port number"),
     }
 }
 
@@ -179,11 +224,56 @@ fn network_policy(policy: &Object, errors: &mut Errors) {
     }
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for (index, rule) in items(spec, direction).enumerate() {
+            for (at, port) in items(rule, "ports").enumerate() {
+                policy_port(port, &format!("spec.{direction}[{index}].ports[{at}]"), errors);
+            }
             for (at, peer) in items(rule, peers).enumerate() {
                 let path = format!("spec.{direction}[{index}].{peers}[{at}]");
                 self::peer(peer, &path, errors);
             }
         }
+    }
+}
+
+fn policy_port(port: &Node, path: &str, errors: &mut Errors) {
+    let protocol = text(port, "protocol");
+    let protocols = ["TCP", "UDP", "SCTP"];
+    if !protocols.contains(&protocol) {
+        errors.not_supported(format!("{path}.protocol"), protocol, &protocols);
+    }
+    let end = int(port, "endPort");
+    match (port.get("port"), end) {
+        (Some(Value::Number(_)), _) => {
+            let number = int(port, "port").unwrap_or(0);
+            for problem in names::port_number(number) {
+                errors.invalid(format!("{path}.port"), number, problem);
+            }
+            if let Some(end) = end.filter(|end| *end < number) {
+                errors.invalid(
+                    format!("{path}.endPort"),
+                    end,
+                    "must be greater than or equal to `port`",
+                );
+            }
+            for problem in end.into_iter().flat_map(names::port_number) {
+                errors.invalid(format!("{path}.endPort"), end.unwrap_or(0), problem);
+            }
+        }
+        (Some(name), end) => {
+            if let Some(end) = end {
+                let detail = "may not be specified when `port` is non-numeric";
+                errors.invalid(format!("{path}.endPort"), end, detail);
+            }
+            let name = name.as_str().unwrap_or_default();
+            for problem in names::port_name(name) {
+                errors.invalid(format!("{path}.port"), name, problem);
+            }
+        }
+        (None, Some(end)) => {
+            let detail = "may not be specified when `port` is not specified";
+            errors.invalid(format!("{path}.endPort"), end, detail);
+        }
+        (None, None) => {}
     }
 }
 

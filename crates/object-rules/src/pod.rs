@@ -1,5 +1,6 @@
 //! Pods, and the pod templates of workloads.
 
+mod affinity;
 mod containers;
 pub mod defaults;
 mod environment;

@@ -4,7 +4,9 @@ use kube_types::dynamic::Object;
 
 use crate::field::Errors;
 use crate::names;
-use crate::{access, batch, config, extensions, namespace, network, platform, pod, service, volume, workload};
+use crate::{
+    access, autoscaler, batch, config, extensions, limits, namespace, network, platform, pod, service, volume, workload,
+};
 
 /// What a deletion does at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +103,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
     ("", "ConfigMap", &config::CONFIG_MAP, Full),
     ("", "Endpoints", &network::ENDPOINTS, Defaults),
     ("", "Event", &config::EVENT, Defaults),
-    ("", "LimitRange", &config::LIMIT_RANGE, Schema),
+    ("", "LimitRange", &limits::LIMIT_RANGE, Full),
     ("", "Namespace", &namespace::NAMESPACE, Full),
     ("", "Node", &namespace::NODE, Full),
     ("", "PersistentVolume", &volume::PERSISTENT_VOLUME, Full),
@@ -109,7 +111,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
     ("", "Pod", &pod::POD, Full),
     ("", "PodTemplate", &pod::POD_TEMPLATE, Full),
     ("", "ReplicationController", &workload::REPLICATION_CONTROLLER, Full),
-    ("", "ResourceQuota", &config::RESOURCE_QUOTA, Schema),
+    ("", "ResourceQuota", &limits::RESOURCE_QUOTA, Full),
     ("", "Secret", &config::SECRET, Full),
     ("", "Service", &service::SERVICE, Full),
     ("", "ServiceAccount", &config::SERVICE_ACCOUNT, Defaults),
@@ -121,7 +123,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
     (
         "autoscaling",
         "HorizontalPodAutoscaler",
-        &batch::HORIZONTAL_POD_AUTOSCALER,
+        &autoscaler::HORIZONTAL_POD_AUTOSCALER,
         Full,
     ),
     ("batch", "CronJob", &batch::CRON_JOB, Full),
@@ -183,7 +185,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
         "admissionregistration.k8s.io",
         "MutatingWebhookConfiguration",
         &extensions::MUTATING_WEBHOOKS,
-        Defaults,
+        Full,
     ),
     (
         "admissionregistration.k8s.io",
@@ -201,7 +203,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
         "admissionregistration.k8s.io",
         "ValidatingWebhookConfiguration",
         &extensions::VALIDATING_WEBHOOKS,
-        Defaults,
+        Full,
     ),
     (
         "apiextensions.k8s.io",

@@ -12,6 +12,7 @@ fn problems(metadata: Value) -> Vec<String> {
         |name, prefix| names::with_prefix(names::dns_subdomain, name, prefix),
         &mut errors,
     );
+    known_finalizers(&object, &mut errors);
     errors.iter().map(ToString::to_string).collect()
 }
 

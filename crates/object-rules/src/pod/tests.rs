@@ -123,3 +123,64 @@ fn grace_is_asked_for_or_the_pods_own() {
         assert_eq!((POD.grace)(&pod, asked), Grace::Seconds(grace));
     }
 }
+
+#[test]
+fn what_is_wrong_with_affinity_and_volumes_is_said_in_upstreams_words() {
+    let term = |requirement: Value| {
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [requirement]}]}}})
+    };
+    let node = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    for (affinity, problem) in [
+        (
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}),
+            format!("{node}: Required value: must have at least one node selector term"),
+        ),
+        (
+            term(json!({"key": "a", "operator": "In"})),
+            format!("{node}[0].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"),
+        ),
+        (
+            term(json!({"key": "a", "operator": "Gt", "values": ["1", "2"]})),
+            format!(
+                "{node}[0].matchExpressions[0].values: Required value: must be specified single value when `operator` is 'Lt' or 'Gt'"
+            ),
+        ),
+        (
+            term(json!({"key": "a", "operator": "Near"})),
+            format!("{node}[0].matchExpressions[0].operator: Invalid value: \"Near\": not a valid selector operator"),
+        ),
+        (
+            json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 101, "podAffinityTerm": {}}]}}),
+            "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 101: \
+             must be in the range 1-100\nspec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]\
+             .podAffinityTerm.topologyKey: Required value: can not be empty"
+                .to_owned(),
+        ),
+    ] {
+        let spec = json!({"containers": [{"name": "c", "image": "i"}], "affinity": affinity});
+        assert_eq!(problems(spec), problem);
+    }
+    for (volume, problem) in [
+        (
+            json!({"hostPath": {"path": "/a", "type": "Disk"}}),
+            "spec.volumes[0].hostPath.type: Unsupported value: \"Disk\": supported values: \"\", \"BlockDevice\", \
+             \"CharDevice\", \"Directory\", \"DirectoryOrCreate\", \"File\", \"FileOrCreate\", \"Socket\"",
+        ),
+        (
+            json!({"nfs": {"server": "s", "path": "a"}}),
+            "spec.volumes[0].nfs.path: Invalid value: \"a\": must be an absolute path",
+        ),
+        (
+            json!({"projected": {"sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 60}}]}}),
+            "spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 60: \
+             may not specify a duration less than 10 minutes",
+        ),
+    ] {
+        let mut volume = volume;
+        volume["name"] = "v".into();
+        let spec = json!({"containers": [{"name": "c", "image": "i"}], "volumes": [volume]});
+        assert_eq!(problems(spec), problem);
+    }
+}

@@ -2,7 +2,7 @@
 
 use kube_types::dynamic::{Object, Value};
 
-use super::{CONTAINER_LISTS, containers, volumes};
+use super::{CONTAINER_LISTS, affinity, containers, volumes};
 use crate::field::Errors;
 use crate::names;
 use crate::tree::{Node, child, count, flag, int, items, text};
@@ -90,6 +90,9 @@ fn policies(spec: &Node, path: &str, errors: &mut Errors) {
 
 fn placement(spec: &Node, path: &str, errors: &mut Errors) {
     crate::metadata::labels(spec, "nodeSelector", &format!("{path}.nodeSelector"), errors);
+    if let Some(given) = child(spec, "affinity") {
+        affinity::validate(given, &format!("{path}.affinity"), errors);
+    }
     for (index, toleration) in items(spec, "tolerations").enumerate() {
         self::toleration(toleration, &format!("{path}.tolerations[{index}]"), errors);
     }

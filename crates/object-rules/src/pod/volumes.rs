@@ -40,6 +40,11 @@ fn source(volume: &Node, path: &str, errors: &mut Errors) {
         ("persistentVolumeClaim", "claimName"),
         ("hostPath", "path"),
         ("csi", "driver"),
+        ("nfs", "server"),
+        ("nfs", "path"),
+        ("iscsi", "targetPortal"),
+        ("iscsi", "iqn"),
+        ("awsElasticBlockStore", "volumeID"),
     ] {
         if child(volume, kind).is_some_and(|source| text(source, field).is_empty()) {
             errors.required(format!("{path}.{kind}.{field}"), "");
@@ -54,9 +59,65 @@ fn source(volume: &Node, path: &str, errors: &mut Errors) {
             "must not contain '..'",
         );
     }
+    let host_type = child(volume, "hostPath").map_or("", |host| text(host, "type"));
+    if !HOST_PATH_TYPES.contains(&host_type) {
+        errors.not_supported(format!("{path}.hostPath.type"), host_type, HOST_PATH_TYPES);
+    }
+    if let Some(nfs) = child(volume, "nfs")
+        && !text(nfs, "path").is_empty()
+        && !text(nfs, "path").starts_with('/')
+    {
+        let detail = "must be an absolute path";
+        errors.invalid(format!("{path}.nfs.path"), text(nfs, "path"), detail);
+    }
+    if child(volume, "ephemeral").is_some_and(|source| child(source, "volumeClaimTemplate").is_none()) {
+        errors.required(format!("{path}.ephemeral.volumeClaimTemplate"), "");
+    }
+    for (index, source) in child(volume, "projected")
+        .into_iter()
+        .flat_map(|projected| items(projected, "sources"))
+        .enumerate()
+    {
+        projection(source, &format!("{path}.projected.sources[{index}]"), errors);
+    }
     for kind in ["configMap", "secret"] {
         if let Some(source) = child(volume, kind) {
             files(source, &format!("{path}.{kind}"), errors);
+        }
+    }
+}
+
+const HOST_PATH_TYPES: &[&str] = &[
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+];
+
+/// One source of a projected volume.
+fn projection(source: &Node, path: &str, errors: &mut Errors) {
+    for more in source.keys().skip(1) {
+        errors.forbidden(format!("{path}.{more}"), "may not specify more than 1 volume type");
+    }
+    for kind in ["configMap", "secret"] {
+        let Some(given) = child(source, kind) else { continue };
+        if text(given, "name").is_empty() {
+            errors.required(format!("{path}.{kind}.name"), "");
+        }
+        files(given, &format!("{path}.{kind}"), errors);
+    }
+    if let Some(token) = child(source, "serviceAccountToken") {
+        if text(token, "path").is_empty() {
+            errors.required(format!("{path}.serviceAccountToken.path"), "");
+        }
+        let seconds = crate::tree::int(token, "expirationSeconds").unwrap_or(3600);
+        if seconds < 600 {
+            let detail = "may not specify a duration less than 10 minutes";
+            errors.invalid(format!("{path}.serviceAccountToken.expirationSeconds"), seconds, detail);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::decode::conform;
 use super::ownership;
 use super::{Part, Resource};
 use crate::options::FieldValidation;
-use crate::status::StatusError;
+use crate::status::{StatusError, Subject};
 use crate::subresources::scale;
 
 /// A change that may be made again on a newer object.
@@ -47,17 +47,17 @@ impl Attempt<'_> {
         match source {
             Source::Body(sent) => self.replaced(sent.clone(), true),
             Source::Patch { kind, patch } => {
-                let patched = object_merge::apply_patch(
-                    *kind,
-                    &self.part.gvk(self.resource),
-                    &Value::Object(self.current().0),
-                    patch,
-                )
-                .map_err(|error| patch_error(&error))?;
+                let patched = || {
+                    let gvk = self.part.gvk(self.resource);
+                    object_merge::apply_patch(*kind, &gvk, &Value::Object(self.current().0), patch)
+                        .map_err(|error| patch_error(&error))
+                };
                 let mut object =
-                    Object::from_value(patched).map_err(|error| StatusError::bad_request(error.to_string()))?;
-                self.conform(&mut object, self.options.field_validation)?;
-                self.replaced(object, false)
+                    Object::from_value(patched()?).map_err(|error| StatusError::bad_request(error.to_string()))?;
+                match self.conform(&mut object, self.options.field_validation) {
+                    Ok(()) => self.replaced(object, false),
+                    Err(error) => Err(unfit(&self.part.gvk(self.resource).kind, &patched()?, error)),
+                }
             }
             Source::Apply { configuration } => {
                 let force = self.options.force.unwrap_or(false);
@@ -187,6 +187,16 @@ impl Part {
 
 fn owners_of(object: &Object) -> Option<&Value> {
     object.metadata().and_then(|metadata| metadata.get(ownership::FIELD))
+}
+
+/// What a patch makes of an object does not fit the kind: upstream shows the whole object. Source: `jsonPatcher`.
+fn unfit(kind: &str, patched: &Value, error: StatusError) -> StatusError {
+    let Some((_, problem)) = error.message().split_once(&format!("cannot be handled as a {kind}: ")) else {
+        return error;
+    };
+    let mut errors = Errors::new();
+    errors.invalid("patch", patched.to_string(), problem);
+    StatusError::invalid(&Subject::default(), "", &errors)
 }
 
 fn patch_error(error: &object_merge::PatchError) -> StatusError {

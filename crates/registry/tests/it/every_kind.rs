@@ -2,10 +2,10 @@
 
 use kube_types::dynamic::{Value, json};
 use registry::kinds::Verb;
-use registry::{ResourceKind, WriteOptions};
+use registry::{MediaType, RequestBody, ResourceKind, WriteOptions};
 
 use crate::custom_resources;
-use crate::world::World;
+use crate::world::{World, target};
 
 /// The least that makes an object of a kind.
 fn minimal(kind: &ResourceKind) -> Value {
@@ -308,4 +308,57 @@ async fn kinds_that_are_not_stored_are_answered() {
             .unwrap_or_else(|e| panic!("{path}: {e}"));
         assert_eq!(answer["status"][field], expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn every_kind_is_applied_again_without_a_write_and_gives_back_what_is_left_out() {
+    let world = prepared().await;
+    custom_resources::define(&world, custom_resources::widgets()).await;
+    let is_tried = |kind: &ResourceKind| kind.storage.is_some() && kind.kind != "CustomResourceDefinition";
+    for kind in world.registry.kinds().iter().filter(|kind| is_tried(kind)) {
+        applied(&world, kind).await;
+    }
+}
+
+async fn applied(world: &World, kind: &ResourceKind) {
+    let mut object = minimal(kind);
+    object["apiVersion"] = kind.api_version().into();
+    object["kind"] = (*kind.kind).into();
+    let name = match &*kind.kind {
+        "IPAddress" => "10.100.77.2".to_owned(),
+        name => format!("{}-{}{}", name.to_lowercase(), kind.group, kind.version),
+    };
+    object["metadata"]["name"] = name.as_str().into();
+    let path = format!("{}/{name}", path(kind));
+    let apply = async |object: &Value| {
+        let body = RequestBody::new(MediaType::ApplyPatch, object.to_string());
+        let options = WriteOptions {
+            field_manager: "test".to_owned(),
+            force: Some(true),
+            ..WriteOptions::default()
+        };
+        let reply = world
+            .registry
+            .patch(&world.context(), &target(&path), body, options)
+            .await;
+        let reply = reply.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let value: Value = serde_json::from_slice(&reply.body.into_bytes()).unwrap();
+        (reply.code, value)
+    };
+    let (code, made) = apply(&object).await;
+    assert_eq!(code, 201, "{path}");
+    assert_eq!(made["metadata"]["managedFields"][0]["manager"], "test", "{path}");
+    let (code, again) = apply(&object).await;
+    assert_eq!(code, 200, "{path}");
+    assert_eq!(
+        again["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"],
+        "{path}: applied again\n{made}\n{again}"
+    );
+    object["metadata"]["labels"] = json!({"other": "1"});
+    let (_, changed) = apply(&object).await;
+    let labels = changed["metadata"]["labels"].as_object().unwrap();
+    assert!(
+        labels.contains_key("other") && !labels.contains_key("l"),
+        "{path}: {labels:?}"
+    );
 }

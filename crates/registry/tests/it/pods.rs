@@ -34,7 +34,7 @@ async fn a_short_pod_becomes_a_whole_one() {
     let owners = made["metadata"]
         .as_object_mut()
         .unwrap()
-        .remove("managedFields")
+        .shift_remove("managedFields")
         .unwrap();
     assert_eq!(owners[0]["operation"], "Update");
     let volume = made["spec"]["volumes"][0]["name"].as_str().unwrap();

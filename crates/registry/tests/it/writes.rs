@@ -197,3 +197,26 @@ async fn events_are_the_same_in_both_groups() {
         .unwrap();
     assert_eq!(selected["items"][0]["note"], "m");
 }
+
+#[tokio::test]
+async fn a_patch_that_does_not_fit_the_kind_is_invalid_and_shows_what_it_would_make() {
+    let world = World::new().await;
+    world
+        .create("v1/configmaps/default", json!({"metadata": {"name": "a"}}))
+        .await
+        .unwrap();
+    let error = world
+        .patch("v1/configmaps/default/a", json!({"data": [1]}))
+        .await
+        .unwrap_err();
+    assert_eq!((error.code(), error.reason()), (422, "Invalid"));
+    let message = error.message();
+    assert!(
+        message.starts_with(r#" "" is invalid: patch: Invalid value: "{"#),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"),
+        "{message}"
+    );
+}
