@@ -20,7 +20,10 @@ const ROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("rules of kinds known at run time", &["custom-resources"]),
-    ("planners", &["controllers", "pod-lifecycle", "cluster-lifecycle"]),
+    (
+        "planners",
+        &["controllers", "pod-lifecycle", "cluster-lifecycle", "stack-planner"],
+    ),
     ("supervision", &["supervision"]),
     ("machinery", &["store", "kube-client", "cri-api", "remote-command"]),
     (

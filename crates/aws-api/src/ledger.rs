@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use store::{Outcome, RangeRequest, Store, StoreError, Transaction, Write};
 use tokio::sync::Mutex;
 
+use crate::cloudformation::stack::Stack;
 use crate::ec2::document::Document;
 use crate::iam::entity::{Entity, EntityKind};
 use crate::iam::key::AccessKey;
@@ -104,6 +105,8 @@ records! {
     Vpc, vpcs, "/ec2/vpcs/", VpcId, |vpc| vpc.id.clone(), ToString::to_string;
     /// Subnets.
     Subnet, subnets, "/ec2/subnets/", SubnetId, |subnet| subnet.id.clone(), ToString::to_string;
+    /// Stacks, by ARN.
+    Stack, stacks, "/cloudformation/stacks/", String, |stack| stack.id.clone(), Clone::clone;
     /// IAM's users, groups and roles.
     Entity, entities, "/iam/entities/", (EntityKind, String),
         |entity| (entity.kind, entity.name.clone()), |(kind, name)| format!("{}/{name}", kind.name());

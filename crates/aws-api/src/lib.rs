@@ -8,6 +8,7 @@ mod allocation;
 mod authorization;
 mod autoscaling;
 mod caller;
+mod cloudformation;
 mod codec;
 mod control;
 pub mod credentials;

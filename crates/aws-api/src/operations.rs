@@ -31,6 +31,7 @@ macro_rules! row {
     };
 }
 
+mod cloudformation;
 mod ec2;
 mod eks;
 mod iam;
@@ -58,7 +59,7 @@ pub struct Row {
 }
 
 /// Every operation that is served, service by service.
-pub const OPERATIONS: &[&[Row]] = &[STS, AUTOSCALING, iam::ROWS, eks::ROWS, ec2::ROWS];
+pub const OPERATIONS: &[&[Row]] = &[STS, AUTOSCALING, cloudformation::ROWS, iam::ROWS, eks::ROWS, ec2::ROWS];
 
 const AUTOSCALING: &[Row] = &[
     row!("autoscaling", "DescribeAutoScalingGroups", autoscaling::describe),

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::caller::{Identities, TokenError};
 use crate::host::{ClusterHost, ClusterRef};
 use crate::ledger::{Ledger, LedgerError};
-use crate::{access, control, driver, server};
+use crate::{access, cloudformation, control, driver, server};
 
 /// What a region is made of.
 pub struct Options {
@@ -81,6 +81,7 @@ impl Region {
         {
             self.drive(&name);
         }
+        cloudformation::resume(self);
         let region = Arc::clone(self);
         self.supervisor
             .spawn_restarting("instance events", Restart::always(), move || {

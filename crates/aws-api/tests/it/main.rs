@@ -1,6 +1,7 @@
 //! The region's endpoint, driven by the real AWS clients.
 #![allow(clippy::unwrap_used, reason = "a failed step is the test's failure")]
 
+mod cloudformation;
 mod eks;
 mod fake_host;
 mod fixture;

@@ -1,0 +1,8 @@
+//! CloudFormation: stacks as eksctl submits them, from nothing to nodes and back to nothing.
+
+use crate::fixture::Fixture;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stacks_make_clusters_and_take_them_down_again() {
+    Fixture::start().await.python("cloudformation.py").await;
+}
