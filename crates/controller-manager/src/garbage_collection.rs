@@ -1,6 +1,6 @@
 //! Carries out garbage collection: watches the metadata of everything, asks `controllers::garbage`, applies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::runtime::{WatchStreamExt, watcher};
 use reconcile_loop::{Applier, ApplyError, WorkQueue};
-use supervision::{Restart, Supervisor};
+use supervision::{Restart, Supervisor, TaskHandle};
+use tokio::sync::Notify;
 
 use crate::inventory::{Metadata, Served, served};
 
@@ -20,11 +21,20 @@ const WORKERS: usize = 8;
 /// When an owner that exists was not seen yet, its dependents are looked at again after this time.
 const NOT_SEEN_YET: Duration = Duration::from_millis(100);
 
+/// What is served is asked for this often when no definition of a custom resource is seen to change.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// The resource whose objects say which others there are.
+const DEFINITIONS: &str = "customresourcedefinitions";
+
 /// Deletes what nobody owns any more.
 pub(crate) struct GarbageCollection {
     client: Client,
     applier: Applier,
-    served: Vec<Served>,
+    /// The resources that are followed, by version and name, and who follows them.
+    followed: Mutex<BTreeMap<String, (Served, TaskHandle)>>,
+    /// Definitions of custom resources have changed.
+    redefined: Notify,
     graph: Mutex<Graph>,
     queue: WorkQueue<String>,
 }
@@ -47,36 +57,74 @@ enum CollectError {
 }
 
 impl GarbageCollection {
-    /// Starts the watches and workers once the API says what it serves.
+    /// Starts the workers, and the watches of what the API serves, custom resources that come later included.
     pub fn start(client: Client, applier: Applier, supervisor: &Supervisor) {
         let scope = supervisor.child(garbage::NAME);
+        let collection = Arc::new(Self {
+            client,
+            applier,
+            followed: Mutex::default(),
+            redefined: Notify::new(),
+            graph: Mutex::default(),
+            queue: WorkQueue::default(),
+        });
+        for number in 0..WORKERS {
+            scope.spawn_until_cancelled(format!("worker {number}"), collection.clone().work());
+        }
         let inner = scope.clone();
         scope.spawn_restarting("discovery", Restart::on_failure(), move || {
-            let (client, applier, scope) = (client.clone(), applier.clone(), inner.clone());
-            async move {
-                let served = served(&client).await.map_err(CollectError::Discover)?;
-                let served = served.into_iter().filter(Served::is_collected).collect();
-                let collection = Self {
-                    client,
-                    applier,
-                    served,
-                    graph: Mutex::default(),
-                    queue: WorkQueue::default(),
-                };
-                Arc::new(collection).run(&scope);
-                Ok::<(), CollectError>(())
-            }
+            let (collection, scope) = (collection.clone(), inner.clone());
+            async move { collection.discover(&scope).await }
         });
     }
 
-    fn run(self: Arc<Self>, scope: &Supervisor) {
-        for resource in &self.served {
-            let (collection, resource) = (self.clone(), resource.clone());
-            let name = format!("watch {}", resource.resource.plural);
-            scope.spawn_until_cancelled(name, async move { collection.follow(resource).await });
+    /// Follows whatever is served, and leaves what is served no more.
+    async fn discover(self: Arc<Self>, scope: &Supervisor) -> Result<(), CollectError> {
+        loop {
+            let served = served(&self.client).await.map_err(CollectError::Discover)?;
+            let served: BTreeMap<String, Served> = served
+                .into_iter()
+                .filter(Served::is_collected)
+                .map(|served| {
+                    (
+                        format!("{}/{}", served.resource.api_version, served.resource.plural),
+                        served,
+                    )
+                })
+                .collect();
+            self.leave_all_but(&served);
+            for (key, resource) in served {
+                let mut followed = self.followed();
+                if !followed.contains_key(&key) {
+                    let (collection, inner) = (self.clone(), resource.clone());
+                    let name = format!("watch {}", resource.resource.plural);
+                    let task = scope.spawn_until_cancelled(name, async move { collection.follow(inner).await });
+                    followed.insert(key, (resource, task));
+                }
+            }
+            // Whether definitions changed or the time is over, the next thing is to ask.
+            let _either = tokio::time::timeout(ASK_AGAIN, self.redefined.notified()).await;
         }
-        for number in 0..WORKERS {
-            scope.spawn_until_cancelled(format!("worker {number}"), self.clone().work());
+    }
+
+    fn leave_all_but(&self, served: &BTreeMap<String, Served>) {
+        let mut left = Vec::new();
+        self.followed().retain(|key, (resource, task)| {
+            let stays = served.contains_key(key);
+            if !stays {
+                task.abort();
+                left.push(resource.name());
+            }
+            stays
+        });
+        for name in left {
+            let mut graph = self.graph();
+            let gone: Vec<String> = graph.uids_of(&name).map(str::to_owned).collect();
+            let affected: BTreeSet<String> = gone.iter().flat_map(|uid| graph.remove(uid)).collect();
+            drop(graph);
+            for uid in affected {
+                self.queue.add(uid);
+            }
         }
     }
 
@@ -86,7 +134,12 @@ impl GarbageCollection {
         let mut listed = BTreeSet::new();
         loop {
             match events.try_next().await {
-                Ok(Some(event)) => self.take_in(&resource, event, &mut listed),
+                Ok(Some(event)) => {
+                    if resource.resource.plural == DEFINITIONS {
+                        self.redefined.notify_one();
+                    }
+                    self.take_in(&resource, event, &mut listed);
+                }
                 Ok(None) => return,
                 Err(error) => {
                     let error = supervision::error_chain(&error);
@@ -177,9 +230,11 @@ impl GarbageCollection {
             served.resource.kind == owner.kind && served.resource.group == group
         };
         let resource = self
-            .served
-            .iter()
+            .followed()
+            .values()
+            .map(|(served, _)| served)
             .find(of_kind)
+            .cloned()
             .ok_or_else(|| CollectError::UnknownKind {
                 api_version: owner.api_version.clone(),
                 kind: owner.kind.clone(),
@@ -198,6 +253,10 @@ impl GarbageCollection {
             source: Box::new(source),
         })?;
         Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(&owner.uid)))
+    }
+
+    fn followed(&self) -> MutexGuard<'_, BTreeMap<String, (Served, TaskHandle)>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn graph(&self) -> MutexGuard<'_, Graph> {

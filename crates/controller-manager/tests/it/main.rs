@@ -1,4 +1,5 @@
 //! The controllers against the real API server and store, in one process.
 
 mod cluster;
+mod custom_resources;
 mod workloads;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cluster::{Cluster, eventually};
 
-fn parse<K: DeserializeOwned + k8s_openapi::Resource>(yaml: &str) -> K {
+pub fn parse<K: DeserializeOwned + k8s_openapi::Resource>(yaml: &str) -> K {
     serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error} in {yaml}"))
 }
 
