@@ -61,6 +61,12 @@ pub(crate) async fn ensure(
 ) -> Result<cri::Image, NoImage> {
     let image = container.image.as_deref().unwrap_or_default();
     let policy = container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+    if let Err(problem) = pod_lifecycle::image_name::check(image) {
+        let message =
+            format!("Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: {problem}");
+        event(agent, pod, container, Kind::Warning, "InspectFailed", message.clone());
+        return Err(failed(agent, pod, container, "InvalidImageName", message));
+    }
     let present = match agent.runtime.image(image).await {
         Ok(present) => present,
         Err(error) => return Err(failed(agent, pod, container, "ImageInspectError", error.reason())),

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod downward;
 pub mod environment;
 pub mod expansion;
+pub mod image_name;
 pub mod observed;
 pub mod plan;
 pub mod probe;

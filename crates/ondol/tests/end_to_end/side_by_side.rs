@@ -95,8 +95,8 @@ impl Side<'_> {
 
     /// What a pod of this cluster hears from an address.
     fn call(&self, address: &str) -> Said {
-        let url = format!("http://{address}/");
-        self.kubectl(["exec", "caller", "--", "wget", "-T", "3", "-q", "-O", "-", &url])
+        let ask = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80");
+        self.kubectl(["exec", "caller", "--", "sh", "-c", &ask])
     }
 }
 
@@ -106,8 +106,8 @@ async fn clusters_with_the_same_addresses_do_not_see_each_other() {
     let ondol = Ondol::up(provisions);
     ondol.load_image("busybox");
     let (east, west) = (Side::create(&ondol, "east"), Side::create(&ondol, "west"));
-    east.runs_the_app("2").await;
-    west.runs_the_app("8").await;
+    east.runs_the_app("6").await;
+    west.runs_the_app("10").await;
     east.page_comes().await;
     west.page_comes().await;
 
