@@ -32,7 +32,10 @@ pub async fn serve(port: u16, tasks: &Supervisor) -> io::Result<()> {
                 let answer = page(&request, &host, peer);
                 async move { Ok::<_, Infallible>(answer) }
             });
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            // Who has asked and closes its side, as `nc` does, is answered all the same.
+            let connection = hyper::server::conn::http1::Builder::new()
+                .half_close(true)
+                .serve_connection(TokioIo::new(stream), answer);
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "connection ended");
             }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_objects;
+mod full_disk;
 mod guide;
 mod kills;
 mod ordinary_user;

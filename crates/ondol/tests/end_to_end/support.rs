@@ -138,8 +138,15 @@ impl Ondol {
         let text = std::fs::read(self.home().join("region/endpoint.json")).expect("the region runs");
         let endpoint: aws_types::region_files::RegionEndpoint =
             serde_json::from_slice(&text).expect("its file is JSON");
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(endpoint.pid).expect("a process id"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("the region can be killed");
+        let pid = i32::try_from(endpoint.pid).expect("a process id");
+        let region = self.processes().ours.into_iter().find(|process| process.id.pid == pid);
+        let region = region.expect("the region runs").id;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+            .expect("the region can be killed");
+        // Until its last thread has gone, it looks as if it ran.
+        while region.lives() {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 
     /// The state directory.
@@ -205,6 +212,11 @@ impl Ondol {
     /// A directory of programs, or the one where an ordinary user has them.
     fn bin(&self, others: &Path) -> PathBuf {
         self.user.as_ref().map_or_else(|| others.to_path_buf(), User::bin)
+    }
+
+    /// The archive of a test image.
+    pub fn archive(&self, name: &str) -> String {
+        self.provisions.archive(name).display().to_string()
     }
 
     /// Loads a test image.

@@ -43,6 +43,8 @@ pub struct Process {
     pub role: Role,
     /// The instance that it belongs to, or is.
     pub instance: Option<String>,
+    /// Whether it is a shim with a container that runs: one of a pod that is being removed has none.
+    pub holds_container: bool,
 }
 
 impl Id {
@@ -121,6 +123,7 @@ impl Ondol {
                     id: entry.id,
                     role,
                     instance,
+                    holds_container: role == Role::Shim && table.values().any(|other| other.parent == entry.id.pid),
                 }),
                 None if parent_role == Some(Role::Shim) => {
                     seen.containers.insert(entry.id);
