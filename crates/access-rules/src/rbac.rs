@@ -1,6 +1,7 @@
 //! Role-based access control: does a binding give this identity a role with a rule that covers the request?
 
 pub mod bootstrap;
+mod escalation;
 mod matching;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::identity::{Attributes, Decision, MASTERS, User};
 
 pub use bootstrap::{Bootstrap, bootstrap_objects};
+pub use escalation::full_authority;
 pub use matching::{covers, rule_allows};
 
 /// A snapshot of every role and binding of a cluster, kept current by whoever watches them.

@@ -20,6 +20,7 @@ use crate::pki::{ClusterPki, PkiError};
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
 use crate::tokens::ServiceAccountTokens;
+use crate::webhook_caller::WebhookCaller;
 use crate::{discovery, health, openapi, resources};
 
 /// How long a request may take that is no watch, log, exec, attach, port-forward or proxy.
@@ -109,7 +110,7 @@ impl KubeApi {
     pub fn new(options: Options) -> Result<Self, ServeError> {
         options.tokens.attach(&options.registry);
         let node_tls = NodeTls::new(&options.pki)?;
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             authentication: Authentication {
                 service_accounts: options.tokens.clone(),
                 others: options.token_authenticators,
@@ -126,7 +127,9 @@ impl KubeApi {
             supervisor: options.supervisor,
             metrics: Metrics::new(),
             discovery: discovery::Cache::default(),
-        })))
+        });
+        shared.registry.attach_caller(Arc::new(WebhookCaller::new(&shared)));
+        Ok(Self(shared))
     }
 
     /// The objects behind the API.

@@ -54,6 +54,22 @@ impl NodeTls {
     }
 }
 
+/// A ready endpoint of a Service's port.
+pub(crate) async fn service_endpoint(
+    api: &KubeApi,
+    namespace: &str,
+    name: &str,
+    port: u16,
+) -> Result<SocketAddr, StatusError> {
+    let port = port.to_string();
+    let wanted = locate::ProxyName {
+        scheme: "",
+        name,
+        port: &port,
+    };
+    locate::service_address(api, namespace, &wanted).await
+}
+
 /// Where a request goes on to.
 enum Destination {
     /// A node's agent, over TLS.

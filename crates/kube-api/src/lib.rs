@@ -18,6 +18,7 @@ mod respond;
 mod serve;
 mod tokens;
 mod watch;
+mod webhook_caller;
 
 pub use api::{Caller, KubeApi, Options, ServeError};
 pub use authentication::{Anonymous, AuthenticationError, TokenAuthenticator};

@@ -38,7 +38,8 @@ pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, mut call: Call
         Err(Refusal::NoSuchVerb) => return respond::status(&method_not_allowed(), wire),
     };
     if handler == Some(Handler::Connect) {
-        return match connect::answer(api, request, &call).await {
+        let target = target(kind, gvr, info);
+        return match connected(api, request, &call, &target).await {
             Ok(answer) => answer,
             Err(error) => respond::status(&error, wire),
         };
@@ -130,6 +131,15 @@ fn target(kind: &ResourceKind, gvr: GroupVersionResource, info: &RequestInfo) ->
         name: some(&info.name).filter(|_| info.names_object()),
         subresource: some(&info.subresource),
     }
+}
+
+/// A connection is admitted like a write; reading a log is no connection.
+async fn connected(api: &KubeApi, request: Request<Body>, call: &Call, target: &Target) -> Result<Answer, StatusError> {
+    if call.info.subresource != "log" {
+        let registry = &api.0.registry;
+        registry.admit_connection(&call.context, target, &call.query).await?;
+    }
+    connect::answer(api, request, call).await
 }
 
 async fn run(api: &KubeApi, request: Request<Body>, call: &Call, target: &Target) -> Result<Reply, StatusError> {

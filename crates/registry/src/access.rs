@@ -43,6 +43,11 @@ impl Registry {
 
     /// May the user do this? The Node authorizer is asked first, then the roles and bindings of this cluster, then others.
     pub async fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        self.decide(attributes)
+    }
+
+    /// The same, for callers that cannot wait.
+    pub(crate) fn decide(&self, attributes: &Attributes<'_>) -> Decision {
         let own = self.authorize_here(attributes);
         if own.is_allowed() {
             return own;

@@ -4,20 +4,36 @@
 //! writes nothing.
 
 mod certificates;
+mod conditions;
+mod connect;
+pub(crate) mod expressions;
+pub(crate) mod hooks;
+mod matching;
 mod namespace;
 mod nodes;
 mod pods;
+pub(crate) mod policies;
 mod priority;
+mod review;
 mod service_account;
 mod storage_class;
 mod tolerations;
+mod webhooks;
 
-use kube_types::dynamic::Object;
+use std::sync::Arc;
 
-use crate::pipeline::Resource;
+use kube_types::GroupVersionKind;
+use kube_types::dynamic::{Object, Value};
+use object_merge::PatchKind;
+
+use self::hooks::{CONFIGURATIONS, GROUP, Hooks};
+use crate::kinds::{KindTable, ResourceKind, ScalePaths};
+use crate::options::FieldValidation;
+use crate::pipeline::{Resource, conform, patch_error};
 use crate::registry::Registry;
 use crate::request::Context;
 use crate::status::StatusError;
+use crate::subresources::scale;
 
 /// What is done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +41,35 @@ pub(crate) enum Operation {
     Create,
     Update,
     Delete,
+    Connect,
+}
+
+/// What webhooks and expressions see of an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Shown {
+    /// The object itself.
+    Itself,
+    /// Its scale.
+    Scale(ScalePaths),
+    /// Something else of this kind, which is not stored: a binding, an eviction, the options of a connection.
+    Other(GroupVersionKind),
 }
 
 /// A write as plugins see it, in the stored version.
 pub(crate) struct Request<'a> {
     pub registry: &'a Registry,
+    pub kinds: Arc<KindTable>,
     pub context: &'a Context,
     pub resource: &'a Resource,
     pub operation: Operation,
-    pub subresource: Option<&'static str>,
+    pub subresource: Option<&'a str>,
     pub old: Option<&'a Object>,
+    pub dry_run: bool,
+    pub shows: Shown,
+    /// Namespace and name of the path, where the object itself does not say them.
+    pub named: Option<(&'a str, &'a str)>,
+    /// Made by the registry, for a request that webhooks and policies have seen as something else.
+    pub internal: bool,
 }
 
 type Mutating = fn(&Request<'_>, &mut Object) -> Result<(), StatusError>;
@@ -56,9 +91,6 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("DefaultStorageClass", storage_class::default_class),
     // A certificate request carries the name of who really asks.
     ("CertificateRequester", certificates::record_requester),
-    // LimitRanger, PodSecurity, RuntimeClass, PersistentVolumeClaimResize, StorageObjectInUseProtection,
-    // DefaultIngressClass, NodeRestriction, MutatingAdmissionPolicy and MutatingAdmissionWebhook stand here in the
-    // Kubernetes API issue, the last two after all others.
 ];
 
 /// Plugins that look at the object as it will be stored.
@@ -67,23 +99,140 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("NamespaceLifecycle", namespace::keep_required),
     // A pod made for a node by itself must not claim to be one that the control plane made.
     ("MirrorPods", pods::mirror_pods_need_a_node),
-    // ValidatingAdmissionPolicy, ValidatingAdmissionWebhook and ResourceQuota stand here in the Kubernetes API issue;
-    // quota is last, so that nothing refused is counted.
 ];
 
+impl<'a> Request<'a> {
+    /// A write of an object, or of a part of one.
+    pub fn new(
+        registry: &'a Registry,
+        context: &'a Context,
+        resource: &'a Resource,
+        operation: Operation,
+        dry_run: bool,
+    ) -> Self {
+        Self {
+            registry,
+            kinds: registry.kinds(),
+            context,
+            resource,
+            operation,
+            subresource: None,
+            old: None,
+            dry_run,
+            shows: Shown::Itself,
+            named: None,
+            internal: false,
+        }
+    }
+}
+
 impl Request<'_> {
-    /// Lets the mutating plugins change the object.
-    pub async fn mutate(&mut self, object: &mut Object) -> Result<(), StatusError> {
+    /// Lets the mutating plugins change the object: those of the server, then policies, then webhooks; once more those
+    /// that want to see what others did after them.
+    pub async fn mutate(&self, object: &mut Object) -> Result<(), StatusError> {
+        self.built_in(object)?;
+        let Some(hooks) = self.hooks() else {
+            return Ok(());
+        };
+        let policies = self.apply_policies(&hooks, object, |_| true)?;
+        let called = self.call_mutating(&hooks, object, |_| true).await?;
+        if !policies.iter().chain(&called).any(|(_, changed)| *changed) {
+            return Ok(());
+        }
+        let before = object.clone();
+        self.built_in(object)?;
+        let also = before != *object;
+        let webhook_changed = called.iter().any(|(_, changed)| *changed);
+        let again = |asked: &[(usize, bool)], later: bool| -> Vec<usize> {
+            let places = asked.iter().enumerate();
+            let seen_less = places.filter(|(place, _)| later || asked[place + 1..].iter().any(|(_, changed)| *changed));
+            seen_less.map(|(_, (index, _))| *index).collect()
+        };
+        let policies_again = again(&policies, also || webhook_changed);
+        let applied = self.apply_policies(&hooks, object, |index| {
+            hooks.mutating_policies[index].reinvoked && policies_again.contains(&index)
+        })?;
+        let also = also || applied.iter().any(|(_, changed)| *changed);
+        let called_again = again(&called, also);
+        self.call_mutating(&hooks, object, |index| {
+            hooks.mutating[index].reinvoked && called_again.contains(&index)
+        })
+        .await?;
+        Ok(())
+    }
+
+    fn built_in(&self, object: &mut Object) -> Result<(), StatusError> {
         for (name, plugin) in MUTATING {
             plugin(self, object).inspect_err(|error| tracing::debug!(plugin = name, %error, "refused"))?;
         }
         Ok(())
     }
 
-    /// Asks the validating plugins.
+    /// Asks the validating plugins: those of the server, then policies, then webhooks.
     pub async fn validate(&self, object: &Object) -> Result<(), StatusError> {
         for (name, plugin) in VALIDATING {
             plugin(self, object).inspect_err(|error| tracing::debug!(plugin = name, %error, "refused"))?;
+        }
+        if let Some(hooks) = self.hooks() {
+            let object = (self.operation != Operation::Delete).then_some(object);
+            self.ask_policies(&hooks, object)?;
+            self.call_validating(&hooks, object).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets mutating webhooks know of a deletion, which they may refuse.
+    pub async fn announce_deletion(&self, object: &Object) -> Result<(), StatusError> {
+        if let Some(hooks) = self.hooks() {
+            self.call_mutating(&hooks, &mut object.clone(), |_| true).await?;
+        }
+        Ok(())
+    }
+
+    /// What is configured, unless the request is about the configuration itself.
+    fn hooks(&self) -> Option<Arc<Hooks>> {
+        let kind = &self.resource.kind;
+        if self.internal || kind.group == GROUP && CONFIGURATIONS.contains(&&*kind.plural) {
+            return None;
+        }
+        Some(self.registry.hooks()).filter(|hooks| !hooks.is_empty())
+    }
+
+    /// Changes the object by a patch of what is shown of it in a version.
+    fn apply(
+        &self,
+        version: &ResourceKind,
+        object: &mut Object,
+        patch_kind: PatchKind,
+        patch: &[u8],
+    ) -> Result<(), StatusError> {
+        let gvk = self.shown_kind(version);
+        let shown = Value::Object(self.shown(object, version).0);
+        let patched =
+            object_merge::apply_patch(patch_kind, &gvk, &shown, patch).map_err(|error| patch_error(&error))?;
+        let mut patched = Object::from_value(patched).map_err(StatusError::internal)?;
+        conform(
+            self.registry,
+            self.context,
+            &gvk,
+            &mut patched,
+            Vec::new(),
+            FieldValidation::Ignore,
+        )?;
+        match &self.shows {
+            Shown::Itself => {
+                let stored = self.resource.ruling();
+                if stored.gvr() != version.gvr() {
+                    patched = crate::convert::convert(patched, version, stored);
+                }
+                if stored.custom.is_none() {
+                    (stored.rules.defaults)(&mut patched);
+                }
+                self.resource.settle(&mut patched)?;
+                *object = patched;
+            }
+            Shown::Scale(paths) => scale::apply(paths, &patched, object)?,
+            Shown::Other(_) => *object = patched,
         }
         Ok(())
     }

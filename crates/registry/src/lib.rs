@@ -11,6 +11,7 @@ pub mod columns;
 mod compaction;
 mod convert;
 mod custom;
+mod escalation;
 pub mod kinds;
 pub mod options;
 mod pipeline;
@@ -21,6 +22,7 @@ mod reviews;
 mod services;
 pub mod status;
 mod subresources;
+pub mod webhook;
 
 pub use access::Authorizer;
 pub use access_rules::{Attributes, Decision, User};

@@ -27,11 +27,11 @@ use object_rules::field::Errors;
 pub(crate) use change::{Changed, Part, keep};
 pub(crate) use commit::{Allocation, Commit};
 pub(crate) use create::Created;
-pub(crate) use decode::{check_name, check_namespace};
+pub(crate) use decode::{check_name, check_namespace, conform};
 pub(crate) use list::Selection;
 pub(crate) use metadata::stamp;
 pub(crate) use ownership::LONGEST_MANAGER;
-pub(crate) use wish::Source;
+pub(crate) use wish::{Source, patch_error};
 
 use crate::cache::{Item, ResourceCache};
 use crate::kinds::{ResourceKind, Subresource, Verb};

@@ -1,7 +1,7 @@
 //! The registry of one cluster: its store, its caches and the entry points of every verb.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -127,6 +127,8 @@ pub struct Registry {
     pub(crate) bound_pods: BoundPods,
     pub(crate) authorizer: std::sync::OnceLock<Arc<dyn Authorizer>>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) configured: crate::admission::hooks::Configured,
+    pub(crate) caller: OnceLock<Arc<dyn crate::webhook::Caller>>,
     pub(crate) service_cidr: Ipv4Net,
     pub(crate) node_ports: (u16, u16),
     pub(crate) api_endpoints: (Vec<IpAddr>, u16),
@@ -158,6 +160,8 @@ impl Registry {
             bound_pods: BoundPods::default(),
             authorizer: std::sync::OnceLock::new(),
             tokens: options.token_issuer,
+            configured: crate::admission::hooks::Configured::default(),
+            caller: OnceLock::new(),
             service_cidr: options.service_cidr,
             node_ports: options.node_ports,
             api_endpoints: options.api_endpoints,

@@ -160,7 +160,7 @@ fn status(allowed: bool, denied: bool, reason: &str) -> Value {
     status
 }
 
-fn user_info(user: &User) -> Value {
+pub(crate) fn user_info(user: &User) -> Value {
     let mut info = json!({"username": user.name, "groups": user.groups});
     if let Some(uid) = &user.uid {
         info["uid"] = uid.as_str().into();

@@ -261,3 +261,45 @@ fn refusals_are_worded_as_upstream() {
     attributes.resource = None;
     assert_eq!(attributes.refusal(), r#"User "jane" cannot update path "/x""#);
 }
+
+#[test]
+fn a_grant_beyond_what_is_held_names_what_is_missing() {
+    let mut policy = Policy::new();
+    let rule = |verbs: &[&str], resources: &[&str]| PolicyRule {
+        verbs: verbs.iter().map(ToString::to_string).collect(),
+        api_groups: Some(vec![String::new()]),
+        resources: Some(resources.iter().map(ToString::to_string).collect()),
+        ..PolicyRule::default()
+    };
+    let mut role = ClusterRole {
+        rules: Some(vec![rule(&["get"], &["pods"])]),
+        ..ClusterRole::default()
+    };
+    role.metadata.name = Some("reader".to_owned());
+    policy.set_cluster_role(role);
+    policy.set_cluster_role_binding(ClusterRoleBinding {
+        role_ref: RoleRef {
+            kind: "ClusterRole".to_owned(),
+            name: "reader".to_owned(),
+            ..RoleRef::default()
+        },
+        subjects: Some(vec![Subject {
+            kind: "User".to_owned(),
+            name: "jane".to_owned(),
+            ..Subject::default()
+        }]),
+        ..ClusterRoleBinding::default()
+    });
+    let jane = User::authenticated("jane", ["dev"]);
+    assert_eq!(
+        policy.confirm_no_escalation(&jane, "", &[rule(&["get"], &["pods"])]),
+        Ok(())
+    );
+    let wanted = [rule(&["get", "delete", "list"], &["pods", "secrets"])];
+    assert_eq!(
+        policy.confirm_no_escalation(&jane, "", &wanted).unwrap_err(),
+        "user \"jane\" (groups=[\"dev\" \"system:authenticated\"]) is attempting to grant RBAC permissions not \
+         currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\" \"list\"]}\n\
+         {APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\" \"delete\" \"list\"]}"
+    );
+}

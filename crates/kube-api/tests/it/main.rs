@@ -12,4 +12,5 @@ mod kubectl;
 mod protocol;
 mod server_side;
 mod streams;
+mod webhooks;
 mod world;

@@ -10,7 +10,7 @@ use crate::status::{StatusError, Subject};
 const REQUIRED: &[&str] = &["default", "kube-system", "kube-public"];
 
 pub(super) fn lifecycle(request: &Request<'_>, object: &mut Object) -> Result<(), StatusError> {
-    if request.operation != Operation::Create || !request.resource.kind.namespaced {
+    if request.operation != Operation::Create || request.subresource.is_some() || !request.resource.kind.namespaced {
         return Ok(());
     }
     let name = object.namespace().unwrap_or_default().to_owned();

@@ -9,7 +9,7 @@ use object_rules::field::Errors;
 use super::decode::{check_name, check_namespace};
 use super::wish::{Source, Wish};
 use super::{Commit, Created, Resource, metadata};
-use crate::admission::{Operation, Request};
+use crate::admission::{Operation, Request, Shown};
 use crate::cache::{Item, encode};
 use crate::kinds::{Handler, Verb};
 use crate::options::WriteOptions;
@@ -170,6 +170,7 @@ impl Registry {
                 item: &item,
                 old: item.object(),
                 tracked: true,
+                internal: matches!(source, Source::Edit(_)),
             };
             let mut outcome = attempt.run(&source).await;
             // What is too large to be stored may be small enough without its owners.
@@ -237,6 +238,8 @@ pub(super) struct Attempt<'a> {
     pub(super) old: Object,
     /// Whether the owners of fields are kept.
     pub(super) tracked: bool,
+    /// Made by the registry, for a request that was admitted as something else.
+    pub(super) internal: bool,
 }
 
 impl Attempt<'_> {
@@ -280,16 +283,26 @@ impl Attempt<'_> {
         let new = &mut object;
         self.keep_other_parts(new)?;
         metadata::restore(new, old, wish.owners);
-        let mut request = Request {
-            registry: self.registry,
-            context: self.context,
+        let mut request = Request::new(
+            self.registry,
+            self.context,
             resource,
-            operation: Operation::Update,
-            subresource: self.part.name(),
-            old: Some(old),
-        };
+            Operation::Update,
+            self.options.dry_run,
+        );
+        request.subresource = self.part.name();
+        request.old = Some(old);
+        request.internal = self.internal;
+        if self.part == Part::Scale {
+            request.shows = Shown::Scale(resource.kind.scale.clone());
+        }
         request.mutate(new).await?;
         resource.settle(new)?;
+        if self.part == Part::Whole {
+            self.registry
+                .check_escalation(self.context, resource, new, Some(old))
+                .await?;
+        }
         match self.part {
             Part::Status => (rules.prepare_status)(new, old),
             Part::Whole | Part::Scale => (rules.prepare_update)(new, old),
@@ -306,7 +319,10 @@ impl Attempt<'_> {
         object_rules::metadata::validate_update(new, old, &mut errors);
         match self.part {
             Part::Status => resource.ruling().check_status(new, old, &mut errors),
-            Part::Whole | Part::Scale => resource.ruling().check_change(new, old, &mut errors),
+            Part::Whole | Part::Scale => {
+                resource.ruling().check_change(new, old, &mut errors);
+                crate::admission::expressions::check(&resource.kind, new, Some(old), &mut errors);
+            }
             Part::EphemeralContainers | Part::Resize | Part::Approval => (rules.validate)(new, &mut errors),
             Part::Finalize | Part::Binding => {}
         }

@@ -129,10 +129,14 @@ impl Registry {
         &self,
         context: &Context,
         resource: &Resource,
-        object: Object,
+        mut object: Object,
         owners: Option<Value>,
         dry_run: bool,
     ) -> Result<Created, StatusError> {
+        metadata::forget(&mut object);
+        let request = Request::new(self, context, resource, Operation::Create, dry_run);
+        request.mutate(&mut object).await?;
+        resource.settle(&mut object)?;
         let generated = object.name().is_none();
         let prefix = object.metadata_text("generateName").unwrap_or_default().to_owned();
         let mut names_left = if generated && !prefix.is_empty() {
@@ -148,9 +152,7 @@ impl Registry {
                 let name = format!("{kept}{}", self.random.name_suffix(SUFFIX_LENGTH));
                 object.metadata_mut().insert("name".to_owned(), name.into());
             }
-            let allocation = self
-                .prepare_create(context, resource, &mut object, owners.clone())
-                .await?;
+            let allocation = self.prepare_create(&request, &mut object, owners.clone()).await?;
             let name = object.name().unwrap_or_default().to_owned();
             if dry_run {
                 let existing = self.newest(resource, object.namespace(), &name).await?;
@@ -178,26 +180,17 @@ impl Registry {
         }
     }
 
-    /// The steps between decoding and storing; each one's refusal ends the request.
+    /// The steps between admission and storing; each one's refusal ends the request.
     async fn prepare_create(
         &self,
-        context: &Context,
-        resource: &Resource,
+        request: &Request<'_>,
         object: &mut Object,
         owners: Option<Value>,
     ) -> Result<Allocation, StatusError> {
+        let resource = request.resource;
         let rules = resource.ruling().rules;
-        let mut request = Request {
-            registry: self,
-            context,
-            resource,
-            operation: Operation::Create,
-            subresource: None,
-            old: None,
-        };
         metadata::fill(resource.ruling(), object, self.random.uuid(), self.clock.now(), owners);
-        request.mutate(object).await?;
-        resource.settle(object)?;
+        self.check_escalation(request.context, resource, object, None).await?;
         if rules.status && !rules.status_on_create {
             object.0.remove("status");
         }
@@ -206,9 +199,10 @@ impl Registry {
         let mut errors = Errors::new();
         object_rules::metadata::validate(object, resource.kind.namespaced, rules.name, &mut errors);
         resource.ruling().check_new(object, &mut errors);
+        crate::admission::expressions::check(&resource.kind, object, None, &mut errors);
         resource.check(object.name().unwrap_or_default(), &errors)?;
         for warning in resource.ruling().warnings(object, None) {
-            context.warnings.add(warning);
+            request.context.warnings.add(warning);
         }
         request.validate(object).await?;
         Ok(allocation)

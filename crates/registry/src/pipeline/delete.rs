@@ -57,14 +57,9 @@ impl Registry {
             };
             let object = item.object();
             check_preconditions(resource, &object, options)?;
-            let request = Request {
-                registry: self,
-                context,
-                resource,
-                operation: Operation::Delete,
-                subresource: None,
-                old: Some(&object),
-            };
+            let mut request = Request::new(self, context, resource, Operation::Delete, options.dry_run);
+            request.old = Some(&object);
+            request.announce_deletion(&object).await?;
             request.validate(&object).await?;
             let committed = match next_step(resource, &object, options, self.clock.now()) {
                 Step::Wait => return self.reply(context, resource, &item, true),

@@ -20,12 +20,18 @@ const SYSTEM: &[&str] = &[
     "generation",
 ];
 
-/// Gives a new object its identity.
-pub(crate) fn fill(kind: &ResourceKind, object: &mut Object, uid: String, now: Timestamp, owners: Option<Value>) {
+/// Drops from a new object what only the server says.
+pub(crate) fn forget(object: &mut Object) {
     let metadata = object.metadata_mut();
     for field in SYSTEM.iter().chain(&["selfLink", "resourceVersion"]) {
         metadata.remove(*field);
     }
+}
+
+/// Gives a new object its identity.
+pub(crate) fn fill(kind: &ResourceKind, object: &mut Object, uid: String, now: Timestamp, owners: Option<Value>) {
+    forget(object);
+    let metadata = object.metadata_mut();
     set_owners(metadata, owners);
     metadata.insert("uid".to_owned(), uid.into());
     metadata.insert("creationTimestamp".to_owned(), stamp(now).into());

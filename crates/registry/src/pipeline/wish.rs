@@ -199,7 +199,7 @@ fn unfit(kind: &str, patched: &Value, error: StatusError) -> StatusError {
     StatusError::invalid(&Subject::default(), "", &errors)
 }
 
-fn patch_error(error: &object_merge::PatchError) -> StatusError {
+pub(crate) fn patch_error(error: &object_merge::PatchError) -> StatusError {
     let message = error.to_string();
     match error {
         object_merge::PatchError::BadRequest(_) => StatusError::bad_request(message),

@@ -37,6 +37,8 @@ impl Registry {
             (None, given) => given.unwrap_or_default().to_owned(),
         };
         check_target(&binding, &name)?;
+        self.admit_posted(context, &pods, target, &mut binding, options.dry_run)
+            .await?;
         let pod = Target {
             name: Some(name.clone()),
             subresource: None,

@@ -33,6 +33,8 @@ impl Registry {
         let pods = self.built_in("", "pods")?;
         check_namespace(&pods.kind, target, &mut eviction)?;
         check_name(target, &mut eviction)?;
+        self.admit_posted(context, &pods, target, &mut eviction, options.dry_run)
+            .await?;
         let given = eviction
             .0
             .get("deleteOptions")

@@ -31,6 +31,8 @@ impl Registry {
         let accounts = self.built_in("", "serviceaccounts")?;
         check_namespace(&accounts.kind, target, &mut request)?;
         check_name(target, &mut request)?;
+        self.admit_posted(context, &accounts, target, &mut request, options.dry_run)
+            .await?;
         let name = target.name.as_deref().unwrap_or_default();
         let namespace = target.namespace.as_deref().unwrap_or_default();
         let item = self.newest(&accounts, Some(namespace), name).await?;

@@ -8,12 +8,15 @@
 mod apply;
 mod custom_resources;
 mod deletion;
+mod escalation;
 mod every_kind;
 mod lifecycle;
 mod lists;
 mod pods;
+mod policies;
 mod services;
 mod tables;
 mod watches;
+mod webhooks;
 mod world;
 mod writes;

@@ -1,0 +1,225 @@
+//! Validating and mutating admission policies.
+
+use kube_types::dynamic::{Value, json};
+use registry::{RequestBody, StatusError, WriteOptions};
+
+use crate::world::{World, target};
+
+const GROUP: &str = "admissionregistration.k8s.io/v1";
+
+fn constraints() -> Value {
+    json!({"resourceRules": [{"operations": ["CREATE", "UPDATE"], "apiGroups": [""], "apiVersions": ["v1"],
+        "resources": ["configmaps"]}]})
+}
+
+async fn policy(world: &World, kind: &str, name: &str, mut spec: Value, binding: Value) -> Result<(), StatusError> {
+    if spec.get("matchConstraints").is_none() {
+        spec["matchConstraints"] = constraints();
+    }
+    let (policies, bindings) = match kind {
+        "Validating" => ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+        _ => ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"),
+    };
+    world
+        .create(
+            &format!("{GROUP}/{policies}"),
+            json!({"metadata": {"name": name}, "spec": spec}),
+        )
+        .await?;
+    let mut spec = binding;
+    spec["policyName"] = name.into();
+    world
+        .create(
+            &format!("{GROUP}/{bindings}"),
+            json!({"metadata": {"name": format!("{name}-binding")}, "spec": spec}),
+        )
+        .await?;
+    Ok(())
+}
+
+fn config_map(name: &str, data: Value) -> Value {
+    json!({"metadata": {"name": name}, "data": data})
+}
+
+async fn make(world: &World, name: &str, data: Value) -> Result<Value, StatusError> {
+    world.create("v1/configmaps/default", config_map(name, data)).await
+}
+
+#[tokio::test]
+async fn a_policy_refuses_warns_and_explains() {
+    let world = World::new().await;
+    let spec = json!({
+    "variables": [{"name": "size", "expression": "object.data.size()"}],
+    "matchConditions": [{"name": "not-system", "expression": "!request.name.startsWith('kube-')"}],
+    "validations": [
+        {"expression": "variables.size <= 2", "messageExpression": "'too many: ' + string(variables.size)"},
+        {"expression": "!('bad' in object.data)", "message": "no bad data", "reason": "Forbidden"},
+        {"expression": "namespaceObject.metadata.name == 'default'"},
+    ]});
+    let deny = json!({"validationActions": ["Deny"]});
+    policy(&world, "Validating", "p", spec, deny).await.unwrap();
+    make(&world, "fine", json!({"a": "1"})).await.unwrap();
+    let refused = make(&world, "big", json!({"a": "1", "b": "2", "c": "3"}))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.reason(), refused.message()),
+        (
+            422,
+            "Invalid",
+            "configmaps \"big\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p-binding' denied request: \
+             too many: 3"
+        )
+    );
+    let refused = make(&world, "bad", json!({"bad": "1"})).await.unwrap_err();
+    assert_eq!((refused.code(), refused.reason()), (403, "Forbidden"));
+    make(&world, "kube-big", json!({"a": "1", "b": "2", "c": "3"}))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_warning_lets_pass() {
+    let world = World::new().await;
+    let spec = json!({"validations": [{"expression": "object.data.a == '1'"}]});
+    policy(&world, "Validating", "w", spec, json!({"validationActions": ["Warn"]}))
+        .await
+        .unwrap();
+    let context = world.context();
+    let body = RequestBody::json(config_map("x", json!({"a": "2"})).to_string());
+    world
+        .registry
+        .create(
+            &context,
+            &target("v1/configmaps/default"),
+            body,
+            WriteOptions::default(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        context.warnings.take(),
+        [
+            "Validation failed for ValidatingAdmissionPolicy 'w' with binding 'w-binding': failed expression: \
+             object.data.a == '1'"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn parameters_are_read_when_they_are_needed() {
+    let world = World::new().await;
+    let spec = json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "validations": [{"expression": "!has(params.data.max) || object.data.size() <= int(params.data.max)"}]});
+    let binding = json!({"validationActions": ["Deny"],
+        "matchResources": {"objectSelector": {"matchExpressions": [{"key": "param", "operator": "DoesNotExist"}]}},
+        "paramRef": {"name": "limits", "namespace": "default", "parameterNotFoundAction": "Deny"}});
+    policy(&world, "Validating", "limited", spec, binding).await.unwrap();
+    let refused = make(&world, "early", json!({})).await.unwrap_err();
+    assert!(
+        refused
+            .message()
+            .ends_with("no params found for policy binding with `Deny` parameterNotFoundAction"),
+        "{}",
+        refused.message()
+    );
+    let limits = json!({"metadata": {"name": "limits", "labels": {"param": ""}}, "data": {"max": "1"}});
+    world.create("v1/configmaps/default", limits).await.unwrap();
+    make(&world, "one", json!({"a": "1"})).await.unwrap();
+    assert!(make(&world, "two", json!({"a": "1", "b": "2"})).await.is_err());
+}
+
+#[tokio::test]
+async fn a_failing_expression_counts_as_the_policy_says() {
+    let world = World::new().await;
+    let spec = json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.data.missing == '1'"}]});
+    policy(
+        &world,
+        "Validating",
+        "open",
+        spec,
+        json!({"validationActions": ["Deny"]}),
+    )
+    .await
+    .unwrap();
+    make(&world, "a", json!({"x": "1"})).await.unwrap();
+    let spec = json!({"validations": [{"expression": "object.data.missing == '1'"}]});
+    policy(
+        &world,
+        "Validating",
+        "strict",
+        spec,
+        json!({"validationActions": ["Deny"]}),
+    )
+    .await
+    .unwrap();
+    let refused = make(&world, "b", json!({"x": "1"})).await.unwrap_err();
+    assert!(
+        refused
+            .message()
+            .ends_with("expression 'object.data.missing == '1'' resulted in error: no such key: missing"),
+        "{}",
+        refused.message()
+    );
+}
+
+#[tokio::test]
+async fn expressions_are_compiled_when_they_are_written() {
+    let world = World::new().await;
+    for (spec, problem) in [
+        (
+            json!({"validations": [{"expression": "object.x ="}]}),
+            "spec.validations[0].expression: Invalid value: \"object.x =\": compilation failed: ERROR: <input>:1:10: \
+             Syntax error",
+        ),
+        (
+            json!({"validations": [{"expression": "'text'"}]}),
+            "spec.validations[0].expression: Invalid value: \"'text'\": must evaluate to bool",
+        ),
+        (
+            json!({"validations": [{"expression": "variables.none == 1"}]}),
+            "undefined field 'none'",
+        ),
+        (
+            json!({"validations": [{"expression": "params.x == 1"}]}),
+            "undeclared reference to 'params' (in container '')",
+        ),
+    ] {
+        let refused = policy(&world, "Validating", "bad", spec, json!({})).await.unwrap_err();
+        assert_eq!(refused.code(), 422);
+        assert!(refused.message().contains(problem), "{}", refused.message());
+    }
+}
+
+#[tokio::test]
+async fn mutating_policies_apply_and_patch() {
+    let world = World::new().await;
+    let spec = json!({"reinvocationPolicy": "Never", "failurePolicy": "Fail",
+    "matchConstraints": {"resourceRules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"],
+        "resources": ["pods"]}]},
+    "matchConditions": [{"name": "no-sidecar", "expression": "!object.spec.containers.exists(c, c.name == 'mesh')"}],
+    "mutations": [
+        {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression":
+            "Object{spec: Object.spec{containers: [Object.spec.containers{name: 'mesh', image: 'mesh:1'}]}}"}},
+        {"patchType": "JSONPatch", "jsonPatch": {"expression":
+            "[JSONPatch{op: 'add', path: '/metadata/labels', value: {'mesh': string(object.spec.containers.size())}}]"}}
+    ]});
+    policy(&world, "Mutating", "sidecar", spec, json!({})).await.unwrap();
+    world
+        .create("v1/serviceaccounts/default", json!({"metadata": {"name": "default"}}))
+        .await
+        .ok();
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
+    let made = world.create("v1/pods/default", pod).await.unwrap();
+    let names: Vec<&str> = made["spec"]["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|container| container["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (names.len(), made["metadata"]["labels"]["mesh"].as_str()),
+        (2, Some("2")),
+        "{made}"
+    );
+}
