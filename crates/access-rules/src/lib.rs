@@ -8,6 +8,7 @@ pub mod eks_token;
 pub mod iam_policy;
 pub mod identity;
 pub mod node;
+pub mod pod_security;
 pub mod rbac;
 pub mod service_account;
 pub mod sigv4;

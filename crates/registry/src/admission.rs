@@ -8,14 +8,21 @@ mod conditions;
 mod connect;
 pub(crate) mod expressions;
 pub(crate) mod hooks;
+mod ingress_class;
+mod limit_ranger;
 mod matching;
 mod namespace;
+mod node_restriction;
 mod nodes;
+mod pod_security;
 mod pods;
 pub(crate) mod policies;
 mod priority;
+mod quota;
 mod review;
+mod runtime_class;
 mod service_account;
+mod storage;
 mod storage_class;
 mod tolerations;
 mod webhooks;
@@ -79,6 +86,8 @@ type Validating = fn(&Request<'_>, &Object) -> Result<(), StatusError>;
 const MUTATING: &[(&str, Mutating)] = &[
     // Nothing may come into a namespace that is going, or is not there.
     ("NamespaceLifecycle", namespace::lifecycle),
+    // A container that does not say what it needs gets what its namespace gives.
+    ("LimitRanger", limit_ranger::fill_defaults),
     // A pod without a service account gets `default`, and every pod the token of its account.
     ("ServiceAccount", service_account::mount_token),
     // A new node must not get pods before its conditions are known.
@@ -89,6 +98,10 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("DefaultTolerationSeconds", tolerations::default_seconds),
     // A claim without a class gets the default class.
     ("DefaultStorageClass", storage_class::default_class),
+    // A pod is charged what its runtime needs, and goes where that runtime is.
+    ("RuntimeClass", runtime_class::apply),
+    // An ingress without a class gets the default class.
+    ("DefaultIngressClass", ingress_class::default_class),
     // A certificate request carries the name of who really asks.
     ("CertificateRequester", certificates::record_requester),
 ];
@@ -99,6 +112,18 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("NamespaceLifecycle", namespace::keep_required),
     // A pod made for a node by itself must not claim to be one that the control plane made.
     ("MirrorPods", pods::mirror_pods_need_a_node),
+    // What a namespace limits is kept, whoever asks.
+    ("LimitRanger", limit_ranger::keep_limits),
+    // A pod asks for no more than its namespace's standard lets it.
+    ("PodSecurity", pod_security::keep_to_standard),
+    // A node changes itself and its pods only.
+    ("NodeRestriction", node_restriction::restrict),
+    // A claim grows only where its class lets it.
+    ("PersistentVolumeClaimResize", storage::resize),
+    // Who approves or signs must be allowed to for this signer.
+    ("CertificateApproval", certificates::may_decide),
+    // No certificate makes its holder an administrator.
+    ("CertificateSubjectRestriction", certificates::no_masters),
 ];
 
 impl<'a> Request<'a> {

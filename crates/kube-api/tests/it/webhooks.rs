@@ -122,10 +122,13 @@ async fn a_webhook_is_called_through_a_service() {
     let (code, made) = world.json("POST", path, &slice.to_string()).await;
     assert_eq!(code, StatusCode::CREATED, "{made}");
     let (code, refused) = make(&world, "bad").await;
-    assert_eq!((code, refused["message"].as_str()), (
-        StatusCode::BAD_REQUEST,
-        Some("admission webhook \"hook.example.com\" denied the request: by /in")
-    ));
+    assert_eq!(
+        (code, refused["message"].as_str()),
+        (
+            StatusCode::BAD_REQUEST,
+            Some("admission webhook \"hook.example.com\" denied the request: by /in")
+        )
+    );
     assert_eq!(make(&world, "good").await.0, StatusCode::CREATED);
     world.stop().await;
 }

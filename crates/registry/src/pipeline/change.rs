@@ -308,7 +308,7 @@ impl Attempt<'_> {
             Part::Whole | Part::Scale => (rules.prepare_update)(new, old),
             _ => {}
         }
-        let allocation = match self.part {
+        let mut allocation = match self.part {
             Part::Whole => self.registry.allocate(resource, Some(new), Some(old)).await?,
             _ => super::Allocation::default(),
         };
@@ -333,6 +333,7 @@ impl Attempt<'_> {
             }
         }
         request.validate(new).await?;
+        request.take_quota(new, &mut allocation)?;
         Ok((object, allocation))
     }
 

@@ -18,8 +18,8 @@ use crate::status::{StatusError, Subject};
 
 /// How often a name is made up before the server gives up. Source: `maxNameGenerationCreateAttempts`.
 const NAME_ATTEMPTS: usize = 8;
-/// How often addresses are chosen anew when another writer took them.
-const ALLOCATION_ATTEMPTS: usize = 16;
+/// How often addresses and quota are taken anew when another writer was faster.
+const ALLOCATION_ATTEMPTS: usize = 128;
 /// Characters appended to `generateName`, and the length that leaves for them.
 const SUFFIX_LENGTH: usize = 5;
 const LONGEST_PREFIX: usize = 63 - SUFFIX_LENGTH;
@@ -163,8 +163,15 @@ impl Registry {
             }
             match self.put(resource, &object, 0, allocation).await? {
                 Commit::Done(item) => return Ok(Created::Stored(item)),
-                Commit::Taken if allocations_left > 0 => allocations_left -= 1,
-                Commit::Taken => return Err(StatusError::internal("no free service address could be reserved")),
+                Commit::Taken if allocations_left > 0 => {
+                    allocations_left -= 1;
+                    self.catch_up().await?;
+                }
+                Commit::Taken => {
+                    return Err(StatusError::internal(
+                        "what the object needs besides was taken by others",
+                    ));
+                }
                 Commit::Moved => {
                     names_left -= 1;
                     if names_left == 0 {
@@ -195,7 +202,7 @@ impl Registry {
             object.0.remove("status");
         }
         (rules.prepare_create)(object);
-        let allocation = self.allocate(resource, Some(object), None).await?;
+        let mut allocation = self.allocate(resource, Some(object), None).await?;
         let mut errors = Errors::new();
         object_rules::metadata::validate(object, resource.kind.namespaced, rules.name, &mut errors);
         resource.ruling().check_new(object, &mut errors);
@@ -205,6 +212,8 @@ impl Registry {
             request.context.warnings.add(warning);
         }
         request.validate(object).await?;
+        // Quota comes last, so that nothing refused is counted.
+        request.take_quota(object, &mut allocation)?;
         Ok(allocation)
     }
 }

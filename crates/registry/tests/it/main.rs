@@ -12,6 +12,7 @@ mod escalation;
 mod every_kind;
 mod lifecycle;
 mod lists;
+mod plugins;
 mod pods;
 mod policies;
 mod services;

@@ -228,7 +228,7 @@ async fn rules_selectors_and_conditions_choose() {
         (Value::Null, json!("1"))
     );
     world
-        .delete(&format!("{GROUP}/validatingwebhookconfigurations/v"), "")
+        .delete(&format!("{GROUP}/validatingwebhookconfigurations/-/v"), "")
         .await
         .unwrap();
     assert_eq!(servers.names().len(), 3, "configurations are not subject to webhooks");
@@ -254,7 +254,7 @@ async fn a_dry_run_calls_only_webhooks_without_side_effects() {
         .unwrap();
     assert_eq!(made["data"]["one"], "x");
     let stored = json!({"webhooks": [webhook("one", json!({"sideEffects": "Some"}))]});
-    let path = format!("{GROUP}/mutatingwebhookconfigurations/a");
+    let path = format!("{GROUP}/mutatingwebhookconfigurations/-/a");
     let changed = world
         .registry
         .patch(

@@ -103,21 +103,24 @@ impl Request<'_> {
             }
         }
         match denials.first() {
-            Some(denial) if binding.deny => Err(self.denied(policy, binding, denial)),
+            Some(denial) if binding.deny => {
+                let name = sight.request["name"].as_str().unwrap_or_default();
+                Err(self.denied(policy, binding, denial, name))
+            }
             _ => Ok(()),
         }
     }
 
-    fn denied(&self, policy: &Policy, binding: &Binding, denial: &Denial) -> StatusError {
+    fn denied(&self, policy: &Policy, binding: &Binding, denial: &Denial, name: &str) -> StatusError {
         let problem = format!(
             "ValidatingAdmissionPolicy '{}' with binding '{}' denied request: {}",
             policy.name, binding.name, denial.message
         );
-        self.refusal(&problem, &denial.reason)
+        self.refusal(&problem, &denial.reason, name)
     }
 
     /// A refusal in the words and with the code that its reason has.
-    pub(super) fn refusal(&self, problem: &str, reason: &str) -> StatusError {
+    pub(super) fn refusal(&self, problem: &str, reason: &str, name: &str) -> StatusError {
         let code = match reason {
             "Unauthorized" => 401,
             "Forbidden" => 403,
@@ -125,7 +128,6 @@ impl Request<'_> {
             _ => 422,
         };
         let subject = self.resource.subject();
-        let name = self.name(None);
         let message = StatusError::forbidden(&subject, name, problem).message().to_owned();
         StatusError::new(code, reason, "")
             .with_message(message, &subject, name)

@@ -50,7 +50,7 @@ impl Request<'_> {
                             "policy '{}' with binding '{}' denied request: {problem}",
                             policy.name, binding.name
                         );
-                        return Err(self.refusal(&problem, "Invalid"));
+                        return Err(self.refusal(&problem, "Invalid", self.name(Some(object))));
                     }
                     Err(problem) => {
                         tracing::warn!(policy = policy.name, problem, "a mutating policy failed and is ignored");
