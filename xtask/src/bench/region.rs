@@ -99,7 +99,7 @@ impl Region {
 
     /// What the nodes have written so far.
     pub fn node_logs(&self) -> Result<String, TaskError> {
-        let machines = self.home.join("machines");
+        let machines = self.home.join("m");
         let mut all = String::new();
         for entry in std::fs::read_dir(&machines).map_err(at(&machines))? {
             let log = entry.map_err(at(&machines))?.path().join("log");
