@@ -4,6 +4,7 @@ mod aws_shapes;
 mod bench;
 mod command;
 mod demo;
+mod etcd;
 mod kube_facts;
 mod test;
 mod test_images;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::command::{self, TaskError, cargo};
-use crate::{kube_facts, test_images, tools};
+use crate::{etcd, kube_facts, test_images, tools};
 
 /// What of the whole test to run.
 #[derive(Args)]
@@ -47,7 +47,8 @@ pub fn run(options: &Options) -> Result<(), TaskError> {
             Err(error) => println!("end to end tests will be skipped: {error}"),
         }
     }
-    run_step("tests", || command::run(&mut tests))
+    run_step("tests", || command::run(&mut tests))?;
+    run_step("the API on etcd", etcd::test_registry)
 }
 
 fn prepare() -> Result<(std::path::PathBuf, std::path::PathBuf), TaskError> {

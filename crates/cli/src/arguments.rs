@@ -72,6 +72,10 @@ pub struct Up {
     /// Nodes without containers, for machines where containers cannot run.
     #[arg(long)]
     pub simulated: bool,
+    /// Keep the objects of clusters in etcd, not on this machine's disk:
+    /// etcd://[user@]host:port[,host:port...][/prefix][?ca=...&cert=...&key=...&password-file=...].
+    #[arg(long, env = "ONDOL_STORE")]
+    pub store: Option<String>,
 }
 
 /// `down`.

@@ -38,6 +38,8 @@ pub struct UpOptions {
     pub load_balancer_port: u16,
     /// Nodes without containers.
     pub simulated: bool,
+    /// The etcd in which clusters keep their objects; none is this machine's disk.
+    pub store: Option<String>,
 }
 
 /// What `ondol up` tells.

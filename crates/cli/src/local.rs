@@ -17,6 +17,7 @@ pub fn up(hooks: &dyn Hooks, home: PathBuf, options: &Up) -> Done {
         port: options.port,
         load_balancer_port: options.load_balancer_port,
         simulated: options.simulated,
+        store: options.store.clone(),
     })?;
     let state = if report.already_running {
         "is running already"

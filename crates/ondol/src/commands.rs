@@ -39,6 +39,7 @@ impl Hooks for LocalCommands {
         let home = Home::new(&options.home);
         let _alone = lock::change(&home)?;
         check_kind_of_nodes(&home, options.simulated)?;
+        check_store(&home, options.store.as_deref())?;
         if let Some(endpoint) = running(&home)? {
             return Ok(report(&endpoint, options, true));
         }
@@ -49,6 +50,7 @@ impl Hooks for LocalCommands {
                 port: options.port,
                 load_balancer_port: options.load_balancer_port,
                 simulated: options.simulated,
+                store: options.store.clone(),
             },
         )?;
         wait_for_the_last(&home)?;
@@ -118,6 +120,29 @@ fn enter(home: &Home) -> Result<(), HookError> {
 fn is_simulated(home: &Home) -> Result<Option<bool>, HookError> {
     let options: Option<RegionOptions> = read_json(&RegionOptions::path(home))?;
     Ok(options.map(|options| options.simulated))
+}
+
+/// Clusters stay where their objects are.
+fn check_store(home: &Home, store: Option<&str>) -> Result<(), HookError> {
+    if let Some(url) = store {
+        store::EtcdLocation::parse(url)?;
+    }
+    let before: Option<RegionOptions> = read_json(&RegionOptions::path(home))?;
+    let Some(before) = before.filter(|before| before.store.as_deref() != store) else {
+        return Ok(());
+    };
+    if !home.clusters().is_dir() && running(home)?.is_none() {
+        return Ok(());
+    }
+    let (is, flag) = match &before.store {
+        Some(url) => (url.as_str(), format!("with --store {url}")),
+        None => ("on this machine's disk", "without --store".to_owned()),
+    };
+    Err(format!(
+        "the clusters of the region in {} are kept {is}: start it {flag}, remove it first with `ondol down --purge`, or use another --home",
+        home.path().display()
+    )
+    .into())
 }
 
 /// A region that runs, or has instances, cannot change what they are made of.

@@ -29,9 +29,14 @@ impl Home {
         self.0.join("images")
     }
 
+    /// All clusters; made with the first one.
+    pub fn clusters(&self) -> PathBuf {
+        self.0.join("clusters")
+    }
+
     /// One cluster's store and keys.
     pub fn cluster(&self, region: &str, name: &str) -> PathBuf {
-        self.0.join("clusters").join(region).join(name)
+        self.clusters().join(region).join(name)
     }
 
     /// All machines. Short, because sockets below it may have paths of 107 bytes only.

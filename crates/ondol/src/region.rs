@@ -44,6 +44,9 @@ pub struct RegionOptions {
     pub load_balancer_port: u16,
     /// Nodes without containers.
     pub simulated: bool,
+    /// The etcd in which clusters keep their objects; none is this machine's disk.
+    #[serde(default)]
+    pub store: Option<String>,
 }
 
 impl RegionOptions {
@@ -144,6 +147,13 @@ pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
     remove_if_there(&home.path().join(ENDPOINT_FILE))
 }
 
+/// Where clusters keep their objects, when it is not this machine's disk.
+fn etcd_of(options: &RegionOptions) -> Result<Option<store::EtcdLocation>, Failure> {
+    let url = options.store.as_deref();
+    let location = url.map(store::EtcdLocation::parse).transpose();
+    location.map_err(Failure::of("read where the store is"))
+}
+
 /// The region on its store, with this machine as its host.
 async fn open(
     home: &Home,
@@ -175,6 +185,7 @@ async fn open(
         tokens: tokens.clone(),
         tag: tag_of(home),
         simulated: options.simulated,
+        etcd: etcd_of(options)?,
     });
     let region = Region::open(aws_api::Options {
         store,

@@ -11,7 +11,6 @@ mod tables;
 mod watch;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
@@ -185,30 +184,6 @@ impl EmbeddedStore {
         self.jobs.send(job(reply)).map_err(|_gone| closed())?;
         answer.await.unwrap_or_else(|_gone| Err(closed()))
     }
-
-    fn check(&self, transaction: &Transaction) -> Result<(), StoreError> {
-        let mut keys = BTreeSet::new();
-        let mut size = 0;
-        for write in &transaction.writes {
-            if write.key().is_empty() {
-                return Err(StoreError::Invalid("a key must not be empty".to_owned()));
-            }
-            if !keys.insert(write.key()) {
-                let key = String::from_utf8_lossy(write.key());
-                return Err(StoreError::Invalid(format!("key {key} is written twice")));
-            }
-            size += write.key().len();
-            if let crate::Write::Put { value, .. } = write {
-                size += value.len();
-            }
-        }
-        let limit = self.transaction_bytes;
-        if size > limit {
-            Err(StoreError::TooLarge { size, limit })
-        } else {
-            Ok(())
-        }
-    }
 }
 
 impl Drop for EmbeddedStore {
@@ -235,7 +210,7 @@ impl Store for EmbeddedStore {
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Outcome, StoreError>> {
         async move {
-            self.check(&transaction)?;
+            crate::check::transaction(&transaction, self.transaction_bytes)?;
             self.ask(|reply| Job::Commit(transaction, reply)).await
         }
         .boxed()

@@ -223,7 +223,7 @@ impl LocalHost {
         let pki = self.pki(spec, directory, service_cidr)?;
         let tokens = ServiceAccountTokens::new(&pki, spec.oidc_issuer.clone(), self.clock.clone(), self.random.clone());
         let tokens = Arc::new(tokens.map_err(failed("read the service-account key", name))?);
-        let store = self.open_store(name, directory, supervisor)?;
+        let store = self.open_store(&spec.cluster, directory, supervisor).await?;
         let registry = Registry::open(registry::Options {
             store,
             clock: self.clock.clone(),
@@ -272,7 +272,16 @@ impl LocalHost {
         })
     }
 
-    fn open_store(&self, name: &str, directory: &Path, supervisor: &Supervisor) -> Result<Arc<dyn Store>, HostError> {
+    async fn open_store(
+        &self,
+        cluster: &ClusterRef,
+        directory: &Path,
+        supervisor: &Supervisor,
+    ) -> Result<Arc<dyn Store>, HostError> {
+        let name = cluster.name.as_str();
+        if let Some(store) = self.open_etcd(cluster).await.map_err(failed("open the store", name))? {
+            return Ok(store);
+        }
         let options = store::Options {
             clock: self.clock.clone(),
             ..store::Options::default()
@@ -281,6 +290,13 @@ impl LocalHost {
             Ok(store) => Ok(store),
             Err(error) => Err(failed("open the store", name)(error)),
         }
+    }
+
+    /// The cluster's part of etcd, when objects are kept there.
+    async fn open_etcd(&self, cluster: &ClusterRef) -> Result<Option<Arc<store::EtcdStore>>, store::StoreError> {
+        let Some(etcd) = &self.etcd else { return Ok(None) };
+        let part = format!("{}/{}", cluster.region.as_str(), cluster.name.as_str());
+        store::open_etcd(&etcd.below(&part)).await.map(Some)
     }
 
     fn pki(
@@ -380,6 +396,14 @@ impl LocalHost {
             }
             self.forget_fabric(&removed).await;
         }
+        let cleared = async {
+            match self.open_etcd(&cluster).await? {
+                Some(store) => store::clear(store.as_ref()).await,
+                None => Ok(()),
+            }
+        };
+        let cleared = cleared.await;
+        cleared.map_err(failed("remove the objects", cluster.name.as_str()))?;
         let directory = self.home.cluster(cluster.region.as_str(), cluster.name.as_str());
         match fs::remove_dir_all(&directory) {
             Ok(()) => Ok(()),

@@ -57,6 +57,8 @@ pub struct Settings {
     pub tag: String,
     /// Whether nodes are simulated.
     pub simulated: bool,
+    /// The etcd in which clusters keep their objects; none is this machine's disk.
+    pub etcd: Option<store::EtcdLocation>,
 }
 
 /// The host. Cheap to clone; clones are the same host.
@@ -70,6 +72,7 @@ pub struct LocalHost {
     tokens: Arc<dyn control_plane::EksTokens>,
     tag: String,
     simulated: bool,
+    etcd: Option<store::EtcdLocation>,
     enforcement: Enforcement,
     events: broadcast::Sender<ObservedInstance>,
     shared: Arc<Shared>,
@@ -112,6 +115,7 @@ impl LocalHost {
             tokens,
             tag,
             simulated,
+            etcd,
         } = settings;
         let (events, _) = broadcast::channel(1024);
         let enforcement = Enforcement::here();
@@ -124,6 +128,7 @@ impl LocalHost {
             tokens,
             tag,
             simulated,
+            etcd,
             enforcement,
             events,
             shared: Arc::default(),

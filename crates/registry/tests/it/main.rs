@@ -15,6 +15,7 @@ mod lists;
 mod plugins;
 mod pods;
 mod policies;
+mod servers;
 mod services;
 mod tables;
 mod watches;

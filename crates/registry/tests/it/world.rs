@@ -41,6 +41,32 @@ impl TokenIssuer for PlainTokens {
     }
 }
 
+/// The part of etcd that belongs to a test, when `ONDOL_TEST_ETCD` names one; else tests run on the embedded engine.
+fn etcd(directory: &tempfile::TempDir) -> Option<store::EtcdLocation> {
+    let url = std::env::var("ONDOL_TEST_ETCD").ok()?;
+    let name = directory.path().file_name().unwrap().to_string_lossy().into_owned();
+    Some(store::EtcdLocation::parse(&url).unwrap().below(&name))
+}
+
+async fn open(
+    store: &Arc<dyn store::Store>,
+    clock: &Arc<ManualClock>,
+    supervisor: &Supervisor,
+    seed: u64,
+) -> Arc<Registry> {
+    let options = Options {
+        store: store.clone(),
+        clock: clock.clone(),
+        random: Arc::new(SeededRandom::new(seed)),
+        supervisor: supervisor.clone(),
+        service_cidr: "10.100.0.0/16".parse().unwrap(),
+        node_ports: (30000, 32767),
+        api_endpoints: (vec!["192.168.0.10".parse().unwrap()], 443),
+        token_issuer: Arc::new(PlainTokens),
+    };
+    Registry::open(options).await.unwrap()
+}
+
 pub struct World {
     pub registry: Arc<Registry>,
     pub clock: Arc<ManualClock>,
@@ -62,24 +88,33 @@ impl World {
             clock: clock.clone(),
             ..store::Options::default()
         };
-        let store: Arc<dyn store::Store> = store::open(directory.path(), options, &supervisor).unwrap();
-        let options = Options {
-            store: store.clone(),
-            clock: clock.clone(),
-            random: Arc::new(SeededRandom::new(1)),
-            supervisor: supervisor.clone(),
-            service_cidr: "10.100.0.0/16".parse().unwrap(),
-            node_ports: (30000, 32767),
-            api_endpoints: (vec!["192.168.0.10".parse().unwrap()], 443),
-            token_issuer: Arc::new(PlainTokens),
+        let store: Arc<dyn store::Store> = match etcd(&directory) {
+            Some(location) => store::open_etcd(&location).await.unwrap(),
+            None => store::open(directory.path(), options, &supervisor).unwrap(),
         };
-        let registry = Registry::open(options).await.unwrap();
+        let registry = open(&store, &clock, &supervisor, 1).await;
         Self {
             registry,
             clock,
             supervisor,
             store,
             directory,
+        }
+    }
+
+    /// One more API server of the same cluster, with a store of its own where there is etcd.
+    pub async fn another(&self) -> Self {
+        let supervisor = self.supervisor.child("another");
+        let store: Arc<dyn store::Store> = match etcd(&self.directory) {
+            Some(location) => store::open_etcd(&location).await.unwrap(),
+            None => self.store.clone(),
+        };
+        Self {
+            registry: open(&store, &self.clock, &supervisor, 2).await,
+            clock: self.clock.clone(),
+            supervisor,
+            store,
+            directory: tempfile::tempdir().unwrap(),
         }
     }
 

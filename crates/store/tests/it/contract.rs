@@ -28,6 +28,12 @@ pub struct Subject {
     pub clock: Arc<ManualClock>,
 }
 
+/// Checks of engines whose leases follow the clock that the test sets.
+pub const BY_CLOCK: &[&str] = &[
+    "the_end_of_a_lease_deletes_its_keys_and_watchers_hear_of_it",
+    "a_lease_kept_alive_keeps_its_keys",
+];
+
 type Check = fn(Subject) -> LocalBoxFuture<'static, ()>;
 
 /// Every check, by name. A check gets an empty store.

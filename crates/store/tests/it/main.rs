@@ -4,6 +4,7 @@
 mod contract;
 mod crash;
 mod embedded;
+mod etcd;
 mod model;
 
 use std::sync::Arc;
