@@ -64,7 +64,7 @@ impl Fixture {
 
     async fn run(&self) -> Running {
         let supervisor = Supervisor::new("region");
-        let store = supervision::wait_until("the store opens", Duration::from_secs(10), || async {
+        let store = supervision::wait_until("the store opens", Duration::from_secs(120), || async {
             store::open(
                 &self.directory.path().join("store"),
                 store::Options::default(),

@@ -10,7 +10,7 @@ use supervision::wait_until;
 
 use crate::fixture::{Fixture, get, tool};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 async fn status(fixture: &Fixture) -> RegionStatus {
     let text = get(&fixture.running().endpoint, "/_ondol/status").await;

@@ -24,7 +24,7 @@ async fn demo() -> Option<(Fixture, std::path::PathBuf)> {
     let fixture = Fixture::start().await;
     fixture.python("create.py").await;
     let describe = ["eks", "describe-cluster", "--name", "demo", "--query", "cluster.status"];
-    wait_until("demo is ACTIVE", Duration::from_secs(20), || async {
+    wait_until("demo is ACTIVE", Duration::from_secs(120), || async {
         let text = fixture.succeed(Command::new(&aws).args(describe)).await;
         if text.contains("ACTIVE") { Ok(()) } else { Err(text) }
     })

@@ -14,7 +14,7 @@ use kube_types::api::core::v1::ConfigMap;
 
 use super::*;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(120);
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 

@@ -50,7 +50,7 @@ async fn get(address: SocketAddr, host: &str) -> String {
         .await
         .unwrap();
     let mut answer = String::new();
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer))
+    let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_string(&mut answer))
         .await
         .unwrap();
     // A connection that is closed with our request unread is reset, which is an answer too.

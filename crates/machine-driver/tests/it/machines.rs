@@ -14,7 +14,7 @@ use supervision::wait_until;
 
 use crate::possible;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 const LIMITS: Limits = Limits {
     processors: 2,
     memory_bytes: 512 << 20,

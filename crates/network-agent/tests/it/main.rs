@@ -31,7 +31,7 @@ fn serve(namespace: &world::Namespace, port: u16, name: &'static str) {
 fn ask(namespace: &world::Namespace, address: Ipv4Addr, port: u16) -> Result<String, std::io::ErrorKind> {
     namespace.run(move || {
         let to = SocketAddr::from((address, port));
-        let connected = std::net::TcpStream::connect_timeout(&to, Duration::from_millis(800));
+        let connected = std::net::TcpStream::connect_timeout(&to, Duration::from_secs(3));
         let mut stream = connected.map_err(|error| error.kind())?;
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut stream, &mut answer).map_err(|error| error.kind())?;

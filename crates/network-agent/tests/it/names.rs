@@ -189,7 +189,7 @@ async fn a_pod_asks_the_vpc_and_reaches_the_outside() {
             let question = question(name, RecordType::A).to_vec().unwrap();
             socket.send_to(&question, "10.0.0.2:53").await.unwrap();
             let mut buffer = [0; 512];
-            let length = tokio::time::timeout(Duration::from_secs(5), socket.recv(&mut buffer))
+            let length = tokio::time::timeout(Duration::from_secs(60), socket.recv(&mut buffer))
                 .await
                 .unwrap()
                 .unwrap();

@@ -20,7 +20,7 @@ use store::{Event, EventKind, KeyValue, Outcome, RangeRequest, Revision, Store, 
 use crate::Bench;
 
 /// How long to wait for what must happen.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// An engine under test and the clock that its leases follow.
 pub struct Subject {

@@ -90,7 +90,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                 );
             }
         }
-        assert!(supervisor.drain(Duration::from_secs(10)).await.is_clean());
+        assert!(supervisor.drain(Duration::from_secs(120)).await.is_clean());
     }
 }
 
