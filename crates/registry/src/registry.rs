@@ -128,7 +128,7 @@ pub struct Registry {
     pub(crate) authorizer: std::sync::OnceLock<Arc<dyn Authorizer>>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) configured: crate::admission::hooks::Configured,
-    pub(crate) caller: OnceLock<Arc<dyn crate::webhook::Caller>>,
+    pub(crate) caller: Arc<OnceLock<Arc<dyn crate::webhook::Caller>>>,
     pub(crate) service_cidr: Ipv4Net,
     pub(crate) node_ports: (u16, u16),
     pub(crate) api_endpoints: (Vec<IpAddr>, u16),
@@ -143,6 +143,7 @@ impl Registry {
     /// When the store does not answer or holds what cannot be read.
     pub async fn open(options: Options) -> Result<Arc<Self>, RegistryError> {
         let kinds = KindTable::built_in();
+        let caller: Arc<OnceLock<_>> = Arc::default();
         let caches = Arc::new(Caches::new(options.store.clone(), options.clock.clone(), kinds));
         caches.load().await?;
         let feed = caches.clone();
@@ -151,7 +152,7 @@ impl Registry {
             async move { feed.follow().await }
         });
         let registry = Arc::new(Self {
-            converter: Arc::default(),
+            converter: Arc::new(Converter::new(options.random.clone(), caller.clone())),
             store: options.store,
             clock: options.clock,
             random: options.random,
@@ -161,7 +162,7 @@ impl Registry {
             authorizer: std::sync::OnceLock::new(),
             tokens: options.token_issuer,
             configured: crate::admission::hooks::Configured::default(),
-            caller: OnceLock::new(),
+            caller,
             service_cidr: options.service_cidr,
             node_ports: options.node_ports,
             api_endpoints: options.api_endpoints,

@@ -1,21 +1,33 @@
 //! Custom resources in the version that was asked for, and back in the one that is stored.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use clock::Random;
 use custom_resources::conversion;
-use kube_types::dynamic::Object;
+use kube_types::dynamic::{Map, Object, Value};
 
 use crate::cache::{Extract, Item, encode};
 use crate::kinds::{Custom, ResourceKind};
 use crate::pipeline::Resource;
 use crate::status::StatusError;
+use crate::webhook::{Caller, Endpoint};
+
+/// How long a conversion webhook may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Brings custom resources from one version into another.
-#[derive(Default)]
-pub(crate) struct Converter;
+pub(crate) struct Converter {
+    random: Arc<dyn Random>,
+    caller: Arc<OnceLock<Arc<dyn Caller>>>,
+}
 
 impl Converter {
+    pub fn new(random: Arc<dyn Random>, caller: Arc<OnceLock<Arc<dyn Caller>>>) -> Self {
+        Self { random, caller }
+    }
+
     /// An object in the version that a request is about.
     pub async fn view(&self, resource: &Resource, item: Arc<Item>) -> Result<Arc<Item>, StatusError> {
         if !resource.kind.has_views() {
@@ -94,14 +106,20 @@ impl Converter {
         let wanted = to.api_version();
         let mut converted = match &custom.definition.conversion {
             custom_resources::Conversion::None => objects,
-            custom_resources::Conversion::Webhook { .. } => {
-                let (kind, from) = (&to.kind, objects[0].gvk());
-                let problem = "conversion webhooks are not called yet";
-                let message = format!(
-                    "conversion webhook for {}, Kind={kind} failed: {problem}",
-                    from.api_version()
-                );
-                return Err(StatusError::new(500, "", message));
+            custom_resources::Conversion::Webhook {
+                client,
+                review_versions,
+            } => {
+                let asked = self.ask(client, review_versions, objects.clone(), &wanted).await;
+                asked.map_err(|problem| {
+                    let from = objects[0].gvk();
+                    let message = format!(
+                        "conversion webhook for {}, Kind={} failed: {problem}",
+                        from.api_version(),
+                        from.kind
+                    );
+                    StatusError::new(500, "", message)
+                })?
             }
         };
         for object in &mut converted {
@@ -111,6 +129,44 @@ impl Converter {
             }
         }
         Ok(converted)
+    }
+}
+
+impl Converter {
+    /// Sends the objects that are of other versions to a webhook.
+    async fn ask(
+        &self,
+        client: &Map<String, Value>,
+        review_versions: &[String],
+        mut objects: Vec<Object>,
+        wanted: &str,
+    ) -> Result<Vec<Object>, String> {
+        let others: Vec<Object> = objects
+            .iter()
+            .filter(|object| object.gvk().api_version() != wanted)
+            .cloned()
+            .collect();
+        if others.is_empty() {
+            return Ok(objects);
+        }
+        let uid = self.random.uuid();
+        let review = conversion::review(review_versions, &uid, &others, wanted);
+        let review = review.ok_or("no supported conversion review versions")?;
+        let endpoint = Endpoint::from_client_config(&Value::Object(client.clone()));
+        let endpoint = endpoint.ok_or("the webhook has neither a URL nor a service")?;
+        let caller = self.caller.get().ok_or("this API server reaches no webhooks")?;
+        let answer = caller.post(&endpoint, review.to_string().into(), TIMEOUT).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+        let mut converted = conversion::answered(&answer, &uid, &others, wanted)?.into_iter();
+        for object in &mut objects {
+            if object.gvk().api_version() != wanted
+                && let Some(other) = converted.next()
+            {
+                *object = other;
+            }
+        }
+        Ok(objects)
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod apply;
+mod conversion;
 mod custom_resources;
 mod deletion;
 mod escalation;
