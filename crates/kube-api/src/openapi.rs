@@ -192,7 +192,7 @@ fn hash(kinds: &KindTable, git_version: &str, wanted: impl Fn(&registry::kinds::
         for below in &kind.subresources {
             digest.update(&*below.name);
         }
-        if let Some(own) = definitions::own_schema(kind) {
+        if let Some(own) = definitions::own_schema(kind, definitions::Dialect::V3) {
             digest.update(own.to_string());
         }
     }

@@ -1,10 +1,11 @@
 //! The schemas of all served kinds, with everything that clients of OpenAPI look for: how lists merge, defaults, kinds.
 //!
-//! Built-in kinds come from the published types; other kinds bring their schemas along ([`own_schema`]). Both versions
-//! of the document are written from these ([`Dialect`]).
+//! Built-in kinds come from the published types; custom resources bring their schemas along ([`own_schema`]). Both
+//! versions of the document are written from these ([`Dialect`]).
 
 use std::collections::BTreeSet;
 
+use custom_resources::openapi::{self, Form};
 use kube_types::schema;
 use object_merge::{FieldRule, ListType, always_present, definition_rules, is_atomic};
 use registry::KindTable;
@@ -27,6 +28,13 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
+    fn form(self) -> Form {
+        match self {
+            Self::V2 => Form::V2,
+            Self::V3 => Form::V3,
+        }
+    }
+
     fn prefix(self) -> &'static str {
         match self {
             Self::V2 => "#/definitions/",
@@ -43,16 +51,17 @@ impl Dialect {
 /// Schemas by name, with references as the generator writes them.
 pub(super) struct Definitions {
     schemas: Map<String, Value>,
+    dialect: Dialect,
 }
 
 impl Definitions {
     /// The schemas of all served kinds and of what requests for them carry.
-    pub fn of(kinds: &KindTable) -> Self {
+    pub fn of(kinds: &KindTable, dialect: Dialect) -> Self {
         let (mut schemas, _) = schema::definitions();
         for (name, schema) in &mut schemas {
             annotate(name, schema);
         }
-        let mut definitions = Self { schemas };
+        let mut definitions = Self { schemas, dialect };
         for kind in kinds.iter() {
             definitions.add_kind(kind);
         }
@@ -62,7 +71,7 @@ impl Definitions {
 
     fn add_kind(&mut self, kind: &ResourceKind) {
         let Some(name) = name_of(kind) else { return };
-        if let Some(own) = own_schema(kind) {
+        if let Some(own) = own_schema(kind, self.dialect) {
             self.schemas.insert(name.clone(), own);
         }
         let gvk = |kind_name: &str| json!([{"group": kind.group, "kind": kind_name, "version": kind.version}]);
@@ -111,8 +120,8 @@ impl Definitions {
         }
     }
 
-    /// These schemas and all that they refer to, in a version's form, sorted by name.
-    pub fn written<'n>(&self, names: impl IntoIterator<Item = &'n str>, dialect: Dialect) -> Map<String, Value> {
+    /// These schemas and all that they refer to, in the version's form, sorted by name.
+    pub fn written<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Map<String, Value> {
         let mut open: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let mut found: BTreeSet<String> = BTreeSet::new();
         while let Some(name) = open.pop() {
@@ -123,7 +132,7 @@ impl Definitions {
             found.insert(name);
         }
         let written = found.into_iter().map(|name| {
-            let schema = write(&name, &self.schemas[&name], dialect);
+            let schema = write(&name, &self.schemas[&name], self.dialect);
             (name, schema)
         });
         written.collect()
@@ -138,16 +147,17 @@ pub(super) fn name_of(kind: &ResourceKind) -> Option<String> {
     if let Some(schema) = schema::lookup(&kind.gvk()) {
         return Some(schema.shape().definition().to_owned());
     }
-    own_schema(kind)?;
+    kind.custom.as_ref()?;
     // `example.com`, `v1`, `Thing`: `com.example.v1.Thing`.
     let group: Vec<&str> = kind.group.rsplit('.').collect();
     Some(format!("{}.{}.{}", group.join("."), kind.version, kind.kind))
 }
 
-/// The schema of a kind that is not built in, with `metadata` and references as the generator of built-in schemas
-/// writes them (`#/$defs/io.k8s.…`). None of the kinds of this server has one.
-pub(super) fn own_schema(_kind: &ResourceKind) -> Option<Value> {
-    None
+/// The schema of a custom resource as its definition has it, with `metadata` and references as the generator of built-in
+/// schemas writes them (`#/$defs/io.k8s.…`).
+pub(super) fn own_schema(kind: &ResourceKind, dialect: Dialect) -> Option<Value> {
+    let custom = kind.custom.as_ref()?;
+    Some(openapi::document(&custom.definition, custom.version(), dialect.form()))
 }
 
 /// Name of the schema of a kind's lists.
@@ -287,7 +297,8 @@ fn rewrite(schema: &Value, dialect: Dialect) -> Value {
         Value::Object(members) => {
             let mut written: Map<String, Value> = members
                 .iter()
-                .filter(|(key, _)| *key != "$ref")
+                // A field of an object may have that name too.
+                .filter(|(key, value)| *key != "$ref" || !value.is_string())
                 .map(|(key, value)| (key.clone(), rewrite(value, dialect)))
                 .collect();
             let reference = members.get("$ref").and_then(Value::as_str);

@@ -123,6 +123,7 @@ fn schema(of: &Value) -> Message {
             "title" => message.text(3, Some(value)),
             "description" => message.text(4, Some(value)),
             "default" => message.any(5, value),
+            "multipleOf" => message.double(6, value),
             "maximum" => message.double(7, value),
             "exclusiveMaximum" => message.boolean(8, Some(value)),
             "minimum" => message.double(9, value),

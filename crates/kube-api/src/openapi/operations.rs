@@ -11,6 +11,12 @@ pub(super) const PATCH_TYPES: &[&str] = &[
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ];
+/// Those of custom resources, which have no strategies.
+const CUSTOM_PATCH_TYPES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+];
 
 /// A path with its operations.
 pub(super) struct Path {
@@ -158,7 +164,14 @@ impl Maker<'_> {
         };
         let body = match verb {
             Verb::Create | Verb::Update => Some(required(schema.clone(), &[] as &[&str])),
-            Verb::Patch => Some(required(definitions::patch_name(), PATCH_TYPES)),
+            Verb::Patch => {
+                let types = if self.kind.custom.is_some() {
+                    CUSTOM_PATCH_TYPES
+                } else {
+                    PATCH_TYPES
+                };
+                Some(required(definitions::patch_name(), types))
+            }
             Verb::Delete | Verb::DeleteCollection => Some(Body {
                 schema: definitions::delete_options_name(),
                 required: false,

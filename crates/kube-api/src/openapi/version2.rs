@@ -28,7 +28,7 @@ pub(super) fn document(kinds: &KindTable, git_version: &str) -> Value {
         }
         names.push(name);
     }
-    let schemas = Definitions::of(kinds).written(names.iter().map(String::as_str), Dialect::V2);
+    let schemas = Definitions::of(kinds, Dialect::V2).written(names.iter().map(String::as_str));
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": git_version},

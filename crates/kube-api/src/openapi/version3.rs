@@ -31,7 +31,7 @@ pub(super) fn document(kinds: &KindTable, group: &str, version: &str) -> Option<
         }
         names.push(name);
     }
-    let schemas = Definitions::of(kinds).written(names.iter().map(String::as_str), Dialect::V3);
+    let schemas = Definitions::of(kinds, Dialect::V3).written(names.iter().map(String::as_str));
     Some(json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "unversioned"},

@@ -6,6 +6,7 @@
 
 mod access;
 mod connect;
+mod custom_resources;
 mod filled;
 mod forms;
 mod kubectl;
