@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use controllers::garbage::{self, Decision, Graph, Item};
+use controllers::quota::Resource;
 use futures::TryStreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
@@ -36,8 +37,12 @@ pub(crate) struct GarbageCollection {
     /// Definitions of custom resources have changed.
     redefined: Notify,
     graph: Mutex<Graph>,
+    gone: Gone,
     queue: WorkQueue<String>,
 }
+
+/// Wants to know of which resource an object is gone, and from which namespace.
+pub(crate) type Gone = Box<dyn Fn(&Resource, &str) + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 enum CollectError {
@@ -58,7 +63,8 @@ enum CollectError {
 
 impl GarbageCollection {
     /// Starts the workers, and the watches of what the API serves, custom resources that come later included.
-    pub fn start(client: Client, applier: Applier, supervisor: &Supervisor) {
+    /// The watches are the only ones of everything, so others are told what is `gone`.
+    pub fn start(client: Client, applier: Applier, gone: Gone, supervisor: &Supervisor) {
         let scope = supervisor.child(garbage::NAME);
         let collection = Arc::new(Self {
             client,
@@ -66,6 +72,7 @@ impl GarbageCollection {
             followed: Mutex::default(),
             redefined: Notify::new(),
             graph: Mutex::default(),
+            gone,
             queue: WorkQueue::default(),
         });
         for number in 0..WORKERS {
@@ -155,6 +162,7 @@ impl GarbageCollection {
 
     fn take_in(&self, resource: &Served, event: watcher::Event<Metadata>, listed: &mut BTreeSet<String>) {
         let mut graph = self.graph();
+        let mut emptier = BTreeSet::new();
         let affected = match event {
             watcher::Event::Init => {
                 listed.clear();
@@ -165,7 +173,10 @@ impl GarbageCollection {
                 graph.put(Item::new(resource.name(), &object.metadata))
             }
             watcher::Event::Apply(object) => graph.put(Item::new(resource.name(), &object.metadata)),
-            watcher::Event::Delete(object) => graph.remove(object.metadata.uid.as_deref().unwrap_or_default()),
+            watcher::Event::Delete(object) => {
+                emptier.extend(object.metadata.namespace);
+                graph.remove(object.metadata.uid.as_deref().unwrap_or_default())
+            }
             watcher::Event::InitDone => {
                 let name = resource.name();
                 let gone: Vec<String> = graph
@@ -173,10 +184,13 @@ impl GarbageCollection {
                     .filter(|uid| !listed.contains(*uid))
                     .map(str::to_owned)
                     .collect();
+                emptier.extend(gone.iter().filter_map(|uid| graph.namespace_of(uid)).map(str::to_owned));
                 gone.iter().flat_map(|uid| graph.remove(uid)).collect()
             }
         };
         drop(graph);
+        let resource = (resource.resource.group.clone(), resource.resource.plural.clone());
+        emptier.iter().for_each(|namespace| (self.gone)(&resource, namespace));
         for uid in affected {
             self.queue.add(uid);
         }

@@ -21,7 +21,15 @@ pub(crate) type Metadata = PartialObjectMeta<DynamicObject>;
 
 /// Asks the API server what it serves, each kind in its preferred version.
 pub(crate) async fn served(client: &Client) -> Result<Vec<Served>, kube::Error> {
-    let discovery = Discovery::new(client.clone()).run().await?;
+    Ok(able(&Discovery::new(client.clone()).run().await?))
+}
+
+/// Asks the API server what it serves in these groups.
+pub(crate) async fn served_in(client: &Client, groups: &[&str]) -> Result<Vec<Served>, kube::Error> {
+    Ok(able(&Discovery::new(client.clone()).filter(groups).run().await?))
+}
+
+fn able(discovery: &Discovery) -> Vec<Served> {
     let mut found = Vec::new();
     for (resource, capabilities) in discovery.groups().flat_map(|group| group.recommended_resources()) {
         let able = [verbs::LIST, verbs::WATCH, verbs::DELETE]
@@ -35,7 +43,7 @@ pub(crate) async fn served(client: &Client) -> Result<Vec<Served>, kube::Error> 
             });
         }
     }
-    Ok(found)
+    found
 }
 
 impl Served {

@@ -6,11 +6,13 @@
 mod garbage_collection;
 mod inventory;
 mod namespace_deletion;
+mod quota_status;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clock::{Clock, Random};
+use controllers::quota::Resource;
 use controllers::{
     CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSliceMirroring, EndpointSlices, EndpointsObjects,
     Jobs, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, StatefulSets,
@@ -24,6 +26,7 @@ use supervision::Supervisor;
 
 use garbage_collection::GarbageCollection;
 use namespace_deletion::NamespaceDeletion;
+use quota_status::QuotaStatus;
 
 /// What the controllers of one cluster are made of.
 pub struct Options {
@@ -52,8 +55,8 @@ pub struct ControllerManager {
     reconcile_loop: ReconcileLoop,
 }
 
-/// Every controller, in no particular order: none knows of another. Two more look at objects of every kind and have loops of
-/// their own: namespace deletion and garbage collection.
+/// Every controller, in no particular order: none knows of another. Three more look at objects of every kind and have loops of
+/// their own: namespace deletion, garbage collection and the status of quotas.
 fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
     vec![
         Box::new(Deployments),
@@ -96,7 +99,15 @@ pub fn start(options: Options) -> ControllerManager {
         options.clock.clone(),
         &scope,
     );
-    GarbageCollection::start(options.client.clone(), applier, &scope);
+    let quotas = QuotaStatus::start(
+        options.client.clone(),
+        observer.clone(),
+        applier.clone(),
+        options.clock.clone(),
+        &scope,
+    );
+    let gone = Box::new(move |resource: &Resource, namespace: &str| quotas.gone(resource, namespace));
+    GarbageCollection::start(options.client.clone(), applier, gone, &scope);
     let reconcile_loop = ReconcileLoop::new(
         controllers,
         reconcile_loop::Options {
@@ -118,7 +129,9 @@ pub fn start(options: Options) -> ControllerManager {
 impl ControllerManager {
     /// What the observer must watch for the controllers.
     pub fn kinds(&self) -> BTreeSet<Kind> {
-        self.reconcile_loop.kinds()
+        let mut kinds = self.reconcile_loop.kinds();
+        kinds.extend(QuotaStatus::KINDS);
+        kinds
     }
 
     /// What each controller of the kind would do for this object now.

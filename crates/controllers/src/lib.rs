@@ -18,6 +18,7 @@ pub mod namespace;
 mod node_lifecycle;
 mod pod;
 mod pod_garbage;
+pub mod quota;
 mod replica_set;
 mod revision;
 mod root_ca;

@@ -20,6 +20,7 @@ mod namespace;
 mod network;
 mod platform;
 mod pod;
+pub mod quota;
 mod rules;
 mod service;
 pub mod tree;

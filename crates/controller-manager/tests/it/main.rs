@@ -2,4 +2,5 @@
 
 mod cluster;
 mod custom_resources;
+mod quotas;
 mod workloads;

@@ -247,7 +247,7 @@ async fn a_namespace_is_furnished_and_emptied() {
         .create(&PostParams::default(), &shop)
         .await
         .expect("the namespace is accepted");
-    furnished(&cluster).await;
+    furnished(&cluster, "shop").await;
     run_agent(&cluster).await;
     namespaces
         .delete("shop", &DeleteParams::default())
@@ -261,9 +261,10 @@ async fn a_namespace_is_furnished_and_emptied() {
     cluster.stop().await;
 }
 
-async fn furnished(cluster: &Cluster) {
-    let accounts: Api<ServiceAccount> = cluster.api("shop");
-    let maps: Api<ConfigMap> = cluster.api("shop");
+/// Waits until the namespace has what controllers put into every namespace.
+pub async fn furnished(cluster: &Cluster, namespace: &str) {
+    let accounts: Api<ServiceAccount> = cluster.api(namespace);
+    let maps: Api<ConfigMap> = cluster.api(namespace);
     eventually("the namespace is furnished", || async {
         let account = accounts.get_opt("default").await.expect("accounts are read");
         let map = maps.get_opt("kube-root-ca.crt").await.expect("maps are read");

@@ -2,16 +2,13 @@
 //!
 //! Source: `plugin/pkg/admission/limitranger`.
 
-use std::collections::BTreeMap;
-
 use kube_types::dynamic::{Object, Value, json};
-use kube_types::quantity::{self, Amount};
+use kube_types::quantity::Amount;
+use object_rules::quota::{Amounts, amounts, of_pod};
 
 use super::Request;
 use crate::columns::list;
 use crate::status::StatusError;
-
-type Amounts = BTreeMap<String, Amount>;
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
@@ -108,19 +105,6 @@ fn items(request: &Request<'_>, namespace: &str) -> Vec<Value> {
         .collect()
 }
 
-pub(super) fn amounts(map: &Value) -> Amounts {
-    let entries = map.as_object().into_iter().flatten();
-    entries
-        .filter_map(|(name, value)| {
-            let amount = match value {
-                Value::String(text) => quantity::parse(text).ok()?,
-                other => quantity::parse(&other.to_string()).ok()?,
-            };
-            Some((name.clone(), amount))
-        })
-        .collect()
-}
-
 fn resources(of: &Value, which: &str) -> Amounts {
     amounts(&of["resources"][which])
 }
@@ -150,36 +134,6 @@ fn fill(container: &mut Value, of: &str, amounts: &Amounts) -> Vec<String> {
         }
     }
     set
-}
-
-/// What a whole pod asks for: the containers together, or the largest of what runs before them.
-pub(super) fn of_pod(pod: &Object, which: &str) -> Amounts {
-    let mut total = Amounts::new();
-    let add = |total: &mut Amounts, amounts: Amounts| {
-        for (name, amount) in amounts {
-            *total.entry(name).or_default() += amount;
-        }
-    };
-    for container in list(&pod.0, &["spec", "containers"]) {
-        add(&mut total, resources(container, which));
-    }
-    let init = list(&pod.0, &["spec", "initContainers"]);
-    for container in init.iter().filter(|container| container["restartPolicy"] == "Always") {
-        add(&mut total, resources(container, which));
-    }
-    for container in init.iter().filter(|container| container["restartPolicy"] != "Always") {
-        for (name, amount) in resources(container, which) {
-            let known = total.entry(name).or_default();
-            *known = (*known).max(amount);
-        }
-    }
-    if which == "requests" {
-        add(
-            &mut total,
-            amounts(crate::columns::at(&pod.0, &["spec", "overhead"]).unwrap_or(&Value::Null)),
-        );
-    }
-    total
 }
 
 fn check(item: &Value, requests: &Amounts, limits: &Amounts, problems: &mut Vec<String>) {

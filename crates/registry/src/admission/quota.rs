@@ -3,23 +3,17 @@
 //!
 //! Source: `apiserver/pkg/admission/plugin/resourcequota`, `pkg/quota/v1/evaluator/core`.
 
-mod usage;
-
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use kube_types::dynamic::{Object, Value};
 use kube_types::quantity::Amount;
+use object_rules::quota::{self as usage, Amounts, amounts};
 use store::{Expectation, Write};
 
-use super::limit_ranger::amounts;
 use super::{Operation, Request};
 use crate::cache::encode;
 use crate::columns::at;
 use crate::pipeline::Allocation;
 use crate::status::StatusError;
-
-type Amounts = BTreeMap<String, Amount>;
 
 impl Request<'_> {
     /// Adds to the transaction what the object takes from the quotas of its namespace.
