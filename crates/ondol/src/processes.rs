@@ -87,15 +87,20 @@ fn proportional_set_size(pid: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_process_and_its_children_are_found_with_their_memory() {
+    #[tokio::test]
+    async fn a_process_and_its_children_are_found_with_their_memory() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let found = below(&[std::process::id()]).unwrap();
-        let pids: Vec<u32> = found.iter().map(|process| process.pid).collect();
-        assert!(
-            pids.contains(&std::process::id()) && pids.contains(&child.id()),
-            "{found:?}"
-        );
+        // A process that has only begun to run its program has neither words nor memory yet.
+        let both = supervision::wait_until("both processes", std::time::Duration::from_secs(60), async || {
+            let found = below(&[std::process::id()]).unwrap();
+            let sees = |pid: u32| found.iter().any(|process| process.pid == pid);
+            if sees(std::process::id()) && sees(child.id()) {
+                Ok(found)
+            } else {
+                Err(format!("{found:?}"))
+            }
+        });
+        let found = both.await.unwrap();
         assert!(found.iter().all(|process| process.memory_bytes > 0), "{found:?}");
         child.kill().unwrap();
         child.wait().unwrap();

@@ -262,6 +262,9 @@ impl Nodegroup {
     /// Statuses that follow from the instances.
     fn settle(&mut self) {
         self.roll_on();
+        if self.status == NodegroupStatus::Updating && !self.is_rolling() {
+            self.shrink();
+        }
         let desired = self.scaling.desired as usize;
         let in_service = self
             .instances

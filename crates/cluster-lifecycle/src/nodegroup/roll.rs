@@ -59,14 +59,15 @@ impl Nodegroup {
         self.shrink();
     }
 
-    /// How many instances there should be now: while old ones are replaced, a few more than desired.
+    /// How many instances there should be now: while old ones wait to be replaced, a few more than desired, and never
+    /// more than there are to replace.
     pub(super) fn wanted(&self) -> usize {
         let desired = self.scaling.desired as usize;
-        if self.is_rolling() {
-            desired + self.surge()
-        } else {
-            desired
+        if !self.is_rolling() {
+            return desired;
         }
+        let waiting = self.counted().filter(|instance| self.is_old(instance)).count();
+        desired + self.surge().min(waiting)
     }
 
     /// Whether instances of older releases are still to be replaced.

@@ -320,6 +320,43 @@ fn a_new_version_comes_before_the_old_one_goes() {
 }
 
 #[test]
+fn a_roll_ends_with_as_many_as_desired_however_slowly_old_instances_go() {
+    for surge in [1, 2] {
+        let mut group = grown(group(1, 3, 4));
+        group.max_unavailable = Unavailable::Count(surge);
+        let change = VersionChange {
+            update_id: "u".into(),
+            version: "1.34".into(),
+            release: "new".into(),
+            force: false,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        group = group.step(Input::ChangeVersion(change)).unwrap().unwrap();
+        // All that is missing comes while what drains is still there.
+        for _ in 0..8 {
+            group = grown(group);
+        }
+        let going: Vec<InstanceId> = group
+            .instances
+            .iter()
+            .filter(|known| known.phase == Phase::Draining)
+            .map(|known| known.id.clone())
+            .collect();
+        assert_eq!(going.len(), 3, "{:?}", group.instances);
+        for id in going {
+            group = group.step(Input::Drained(id.clone())).unwrap().unwrap();
+            group = group.step(Input::Gone(id)).unwrap().unwrap();
+        }
+        assert_eq!(
+            (group.status, group.instances.len()),
+            (NodegroupStatus::Active, 3),
+            "{:?}",
+            group.instances
+        );
+    }
+}
+
+#[test]
 fn pods_that_stay_end_an_update_unless_it_is_forced() {
     for (force, ends) in [(false, true), (true, false)] {
         let mut group = grown(group(1, 1, 2));

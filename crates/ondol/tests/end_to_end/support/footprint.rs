@@ -85,9 +85,27 @@ impl Footprint {
             .chain(files)
             .filter(|name| self.namespaces.contains(name))
             .collect();
-        let is_ours = command.contains(home) || !held.is_empty();
+        // The kernel gives a namespace's number again, so one that is held may be that of a test which runs beside this one.
+        let is_ours = command.contains(home) || (!held.is_empty() && !belongs_to_another(pid, home));
         is_ours.then(|| format!("process {pid}: {command} {held:?}"))
     }
+}
+
+/// Whether a process runs in a machine or region of another Ondol, by the state directory in its parents' commands.
+fn belongs_to_another(pid: i32, home: &str) -> bool {
+    let mut next = Some(pid);
+    while let Some(pid) = next.filter(|pid| *pid > 1) {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let words: Vec<&str> = command.split('\0').collect();
+        if let [_, "machine" | "region-server", directory, ..] = words[..] {
+            return !directory.contains(home);
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace());
+        next = fields.and_then(|mut fields| fields.nth(1)?.parse().ok());
+    }
+    false
 }
 
 /// The namespaces that a process or thread is in.
