@@ -18,13 +18,12 @@ use kube_api::{
 };
 use reconcile_loop::Observer;
 use registry::{Authorizer, Registry};
-use serde::{Deserialize, Serialize};
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
 
 use super::network::Network;
-use super::{LocalHost, failed, instances, locked};
+use super::{LocalHost, api_port, failed, locked};
 
 /// How long a cluster's tasks may take to end by themselves.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
@@ -62,12 +61,6 @@ pub(crate) struct Cluster {
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: scheduler::Scheduler,
     pub(super) controllers: controller_manager::ControllerManager,
-}
-
-/// What is written down so that the endpoint stays the same for the cluster's life.
-#[derive(Serialize, Deserialize)]
-struct EndpointRecord {
-    port: u16,
 }
 
 impl Cluster {
@@ -237,7 +230,7 @@ impl LocalHost {
         let registry = registry.await.map_err(failed("open the registry", name))?;
         let eks_tokens = Arc::new(ClusterTokens::of(self, spec));
         registry.set_authorizer(eks_tokens.clone());
-        let (listener, port) = listen(directory)
+        let (listener, port) = api_port::listen(directory, self.random.as_ref())
             .await
             .map_err(failed("listen for the API server", name))?;
         let api = KubeApi::new(kube_api::Options {
@@ -460,18 +453,4 @@ pub(super) fn client(api: &KubeApi, name: &str, groups: &[&str]) -> kube::Client
         api.in_process(User::authenticated(name, groups.iter().copied())),
         "default",
     )
-}
-
-/// Listens where the cluster listened before; at first, anywhere.
-async fn listen(directory: &Path) -> io::Result<(TcpListener, u16)> {
-    let path = directory.join("endpoint.json");
-    let known: Option<EndpointRecord> = instances::read_json(&path)?;
-    let wanted = known.as_ref().map_or(0, |record| record.port);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await;
-    let listener = listener.map_err(|error| io::Error::new(error.kind(), format!("127.0.0.1:{wanted}: {error}")))?;
-    let port = listener.local_addr()?.port();
-    if known.is_none() {
-        instances::write_json(&path, &EndpointRecord { port })?;
-    }
-    Ok((listener, port))
 }

@@ -1,6 +1,7 @@
 //! This machine as the place where clusters and instances are: the drivers and components behind EKS's operations.
 
 mod addons;
+mod api_port;
 mod control_plane;
 mod explain;
 mod instances;

@@ -89,6 +89,11 @@ impl Simulation {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(20).collect();
+            println!("the region's log, newest first:\n{}", last.join("\n"));
+        }
         let (success, text) = self.run(&["down", "--purge"]);
         if !success {
             println!("ondol down failed: {text}");
