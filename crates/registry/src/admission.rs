@@ -223,19 +223,25 @@ impl Request<'_> {
         Some(self.registry.hooks()).filter(|hooks| !hooks.is_empty())
     }
 
-    /// Changes the object by a patch of what is shown of it in a version.
-    fn apply(
+    /// Changes the object by a JSON patch of what is shown of it in a version.
+    fn patch(&self, version: &ResourceKind, object: &mut Object, patch: &[u8]) -> Result<(), StatusError> {
+        let gvk = self.shown_kind(version);
+        self.change(version, object, |shown| {
+            let patched = object_merge::apply_patch(PatchKind::Json, &gvk, &Value::Object(shown.0), patch)
+                .map_err(|error| patch_error(&error))?;
+            Object::from_value(patched).map_err(StatusError::internal)
+        })
+    }
+
+    /// Changes what is shown of the object in a version.
+    fn change(
         &self,
         version: &ResourceKind,
         object: &mut Object,
-        patch_kind: PatchKind,
-        patch: &[u8],
+        change: impl FnOnce(Object) -> Result<Object, StatusError>,
     ) -> Result<(), StatusError> {
         let gvk = self.shown_kind(version);
-        let shown = Value::Object(self.shown(object, version).0);
-        let patched =
-            object_merge::apply_patch(patch_kind, &gvk, &shown, patch).map_err(|error| patch_error(&error))?;
-        let mut patched = Object::from_value(patched).map_err(StatusError::internal)?;
+        let mut patched = change(self.shown(object, version))?;
         conform(
             self.registry,
             self.context,

@@ -30,7 +30,7 @@ pub(crate) use create::Created;
 pub(crate) use decode::{check_name, check_namespace, conform};
 pub(crate) use list::Selection;
 pub(crate) use metadata::stamp;
-pub(crate) use ownership::LONGEST_MANAGER;
+pub(crate) use ownership::{LONGEST_MANAGER, object_type};
 pub(crate) use wish::{Source, patch_error};
 
 use crate::cache::{Item, ResourceCache};

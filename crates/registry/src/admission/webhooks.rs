@@ -7,7 +7,6 @@ use cel_rules::AccessCheck;
 use futures::future::join_all;
 use kube_types::ObjectKey;
 use kube_types::dynamic::{Object, Value, json};
-use object_merge::PatchKind;
 
 use super::conditions::{Access, Bound, hold};
 use super::hooks::{Hook, Hooks};
@@ -42,7 +41,7 @@ impl Request<'_> {
             let changed = match answer.patch {
                 Some(patch) if self.operation != Operation::Delete => {
                     let before = object.clone();
-                    self.apply(version, object, PatchKind::Json, &patch)?;
+                    self.patch(version, object, &patch)?;
                     before != *object
                 }
                 _ => false,

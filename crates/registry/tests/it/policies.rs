@@ -223,3 +223,30 @@ async fn mutating_policies_apply_and_patch() {
         "{made}"
     );
 }
+
+/// Source: `apiserver/pkg/admission/plugin/policy/mutating/patch/smd.go`.
+#[tokio::test]
+async fn an_apply_configuration_may_not_set_what_is_replaced_as_a_whole() {
+    for (expression, problem) in [
+        (
+            "Object{spec: Object.spec{containers: [Object.spec.containers{name: 'app', args: ['x']}]}}",
+            "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .spec.containers[0].args",
+        ),
+        (
+            "Object{metadata: Object.metadata{labels: {'a': 'b'}}, spec: Object.spec{nodeSelector: {'a': 'b'}}}",
+            "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .spec.nodeSelector",
+        ),
+    ] {
+        let world = World::new().await;
+        let spec = json!({"failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                "resources": ["pods"]}]},
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}]});
+        policy(&world, "Mutating", "whole", spec, json!({})).await.unwrap();
+        let account = json!({"metadata": {"name": "default"}});
+        world.create("v1/serviceaccounts/default", account).await.ok();
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
+        let refused = world.create("v1/pods/default", pod).await.unwrap_err();
+        assert!(refused.message().contains(problem), "{}", refused.message());
+    }
+}

@@ -2,13 +2,14 @@
 
 use cel_rules::{List, Value as Cel};
 use kube_types::dynamic::{Object, Value};
-use object_merge::PatchKind;
+use object_merge::apply::{ObjectType, built_in, overlay};
 
-use super::super::Request;
 use super::super::conditions::{evaluate, hold};
 use super::super::hooks::Hooks;
+use super::super::{Request, Shown};
 use super::{Mutation, Policy};
 use crate::kinds::ResourceKind;
+use crate::pipeline::object_type;
 use crate::status::StatusError;
 
 impl Request<'_> {
@@ -87,7 +88,6 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// An apply configuration merges lists by their keys, as a strategic merge does.
     fn apply_made(
         &self,
         version: &ResourceKind,
@@ -95,15 +95,24 @@ impl Request<'_> {
         mutation: &Mutation,
         patch: &Value,
     ) -> Result<(), String> {
-        let known = kube_types::schema::lookup(&self.shown_kind(version)).is_some();
-        let kind = match (mutation.json_patch, known) {
-            (true, _) => PatchKind::Json,
-            (false, true) => PatchKind::Strategic,
-            (false, false) => PatchKind::Merge,
+        let configuration = match patch {
+            Value::Object(configuration) if !mutation.json_patch => configuration,
+            operations => return told(self.patch(version, object, operations.to_string().as_bytes())),
         };
-        self.apply(version, object, kind, patch.to_string().as_bytes())
-            .map_err(|error| error.message().to_owned())
+        let of = match self.shows {
+            Shown::Itself => object_type(version),
+            _ => built_in(&self.shown_kind(version)).unwrap_or_else(ObjectType::deduced),
+        };
+        told(self.change(version, object, |shown| {
+            let merged = overlay(&of, &shown.0, configuration)
+                .map_err(|error| StatusError::bad_request(format!("error applying patch: {error}")))?;
+            Ok(Object(merged))
+        }))
     }
+}
+
+fn told(outcome: Result<(), StatusError>) -> Result<(), String> {
+    outcome.map_err(|error| error.message().to_owned())
 }
 
 fn patch_of(mutation: &Mutation, made: &Cel<'_>) -> Result<Value, String> {
