@@ -47,6 +47,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "controller-manager",
             "node-agent",
             "network-agent",
+            "metrics-server",
             "load-balancer",
             "cli",
         ],

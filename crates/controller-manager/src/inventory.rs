@@ -21,12 +21,14 @@ pub(crate) type Metadata = PartialObjectMeta<DynamicObject>;
 
 /// Asks the API server what it serves, each kind in its preferred version.
 pub(crate) async fn served(client: &Client) -> Result<Vec<Served>, kube::Error> {
-    Ok(able(&Discovery::new(client.clone()).run().await?))
+    Ok(able(&Discovery::new(client.clone()).run_aggregated().await?))
 }
 
 /// Asks the API server what it serves in these groups.
 pub(crate) async fn served_in(client: &Client, groups: &[&str]) -> Result<Vec<Served>, kube::Error> {
-    Ok(able(&Discovery::new(client.clone()).filter(groups).run().await?))
+    Ok(able(
+        &Discovery::new(client.clone()).filter(groups).run_aggregated().await?,
+    ))
 }
 
 fn able(discovery: &Discovery) -> Vec<Served> {

@@ -21,7 +21,7 @@ use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
 use crate::tokens::ServiceAccountTokens;
 use crate::webhook_caller::WebhookCaller;
-use crate::{discovery, health, openapi, resources};
+use crate::{aggregation, discovery, health, openapi, resources};
 
 /// How long a request may take that is no watch, log, exec, attach, port-forward or proxy.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) supervisor: Supervisor,
     pub(crate) metrics: Metrics,
     pub(crate) discovery: discovery::Cache,
+    pub(crate) aggregation: aggregation::Aggregation,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Who is at the other end of a connection.
@@ -127,9 +129,13 @@ impl KubeApi {
             supervisor: options.supervisor,
             metrics: Metrics::new(),
             discovery: discovery::Cache::default(),
+            aggregation: aggregation::Aggregation::default(),
+            clock: options.clock,
         });
         shared.registry.attach_caller(Arc::new(WebhookCaller::new(&shared)));
-        Ok(Self(shared))
+        let api = Self(shared);
+        aggregation::start(&api);
+        Ok(api)
     }
 
     /// The objects behind the API.
@@ -203,7 +209,10 @@ impl KubeApi {
             Err(error) => return respond::status(&error, wire),
         };
         let warnings = context.warnings.clone();
+        let route = self.0.aggregation.route_of(&info.path);
         let mut answer = match negotiated {
+            // Whoever answers it knows what it can write.
+            _ if let Some(route) = &route => aggregation::answer(self, request, &context, route).await,
             Ok(negotiated) => {
                 self.dispatch(
                     request,

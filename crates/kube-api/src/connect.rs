@@ -3,7 +3,7 @@
 //! The streams themselves are not understood here: an upgraded connection is copied byte by byte to the node's agent.
 
 mod locate;
-mod proxy;
+pub(crate) mod proxy;
 #[cfg(test)]
 mod tests;
 

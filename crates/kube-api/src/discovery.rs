@@ -1,6 +1,7 @@
 //! Which groups, versions and resources there are: the plain documents and the aggregated ones.
 
 mod aggregated;
+mod catalogue;
 
 use std::sync::Arc;
 
@@ -15,20 +16,23 @@ use kube_types::meta::{
     ServerAddressByClientCIDR,
 };
 use registry::KindTable;
-use registry::kinds::{Group, ResourceKind, Subresource, Verb};
+use registry::kinds::{ResourceKind, Subresource, Verb};
 use sha2::{Digest, Sha256};
 
+use self::catalogue::{Catalogue, Group};
+use crate::aggregation::Aggregated;
 use crate::api::{Call, KubeApi};
 use crate::negotiate::aggregated_discovery;
 use crate::resources::header;
 use crate::respond::{self, Answer, Wire};
 
-/// The aggregated documents, kept until the kind table changes.
+/// The aggregated documents, kept until the kind table or what is aggregated changes.
 #[derive(Default)]
 pub(crate) struct Cache(ArcSwapOption<Built>);
 
 struct Built {
     table: Arc<KindTable>,
+    aggregated: Arc<Aggregated>,
     core: Document,
     groups: Document,
 }
@@ -39,12 +43,16 @@ struct Document {
 }
 
 impl Cache {
-    fn get(&self, table: Arc<KindTable>) -> Arc<Built> {
-        if let Some(built) = self.0.load_full().filter(|built| Arc::ptr_eq(&built.table, &table)) {
+    fn get(&self, table: Arc<KindTable>, aggregated: Arc<Aggregated>) -> Arc<Built> {
+        let known = self.0.load_full();
+        let is_current =
+            |built: &Arc<Built>| Arc::ptr_eq(&built.table, &table) && Arc::ptr_eq(&built.aggregated, &aggregated);
+        if let Some(built) = known.filter(is_current) {
             return built;
         }
+        let catalogue = Catalogue::of(&table, &aggregated);
         let document = |core: bool| {
-            let json = aggregated::document(&table, core);
+            let json = aggregated::document(&table, &catalogue, core);
             let tag = format!("\"{}\"", hex::encode_upper(Sha256::digest(&json)));
             Document { json: json.into(), tag }
         };
@@ -52,6 +60,7 @@ impl Cache {
             core: document(true),
             groups: document(false),
             table,
+            aggregated,
         });
         self.0.store(Some(built.clone()));
         built
@@ -65,23 +74,22 @@ pub(crate) fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Option<Answ
     let kinds = api.0.registry.kinds();
     let wire = call.negotiated.wire;
     let (headers, address) = (&request.headers, api.0.external_address.as_str());
+    let catalogue = || Catalogue::of(&kinds, &api.0.aggregation.now());
     let found = match parts.as_slice() {
         ["api" | "apis"] if aggregated_discovery(headers).is_some() => {
-            let built = api.0.discovery.get(kinds);
+            let built = api.0.discovery.get(kinds, api.0.aggregation.now());
             aggregated_answer(if path == "/api" { &built.core } else { &built.groups }, headers)
         }
         ["api"] => json(&versions(address), wire),
-        ["apis"] => json(&group_list(&kinds), wire),
-        ["apis", group] => {
-            let found = kinds
-                .groups()
-                .into_iter()
-                .find(|known| known.name == *group && !group.is_empty());
-            found.map_or_else(respond::page_not_found, |group| json(&api_group(&group), wire))
+        ["apis"] => json(&group_list(&catalogue()), wire),
+        ["apis", group] if !group.is_empty() => {
+            let catalogue = catalogue();
+            let found = catalogue.group(group);
+            found.map_or_else(respond::page_not_found, |group| json(&api_group(group), wire))
         }
         ["api", version] => resource_answer(&kinds, "", version, wire),
         ["apis", group, version] => resource_answer(&kinds, group, version, wire),
-        [""] | [] => json(&paths(&kinds), wire),
+        [""] | [] => json(&paths(&catalogue()), wire),
         _ => return None,
     };
     let reads = matches!(request.method, Method::GET | Method::HEAD);
@@ -127,9 +135,9 @@ fn versions(address: &str) -> APIVersions {
     }
 }
 
-fn group_list(kinds: &KindTable) -> WithKind<APIGroupList> {
-    let groups = kinds
-        .groups()
+fn group_list(catalogue: &Catalogue) -> WithKind<APIGroupList> {
+    let groups = catalogue
+        .groups
         .iter()
         .filter(|group| !group.name.is_empty())
         .map(api_group)
@@ -143,9 +151,9 @@ fn group_list(kinds: &KindTable) -> WithKind<APIGroupList> {
 struct WithKind<T>(T);
 
 fn api_group(group: &Group) -> APIGroup {
-    let entry = |version: &String| GroupVersionForDiscovery {
-        group_version: format!("{}/{version}", group.name),
-        version: version.clone(),
+    let entry = |version: &catalogue::Version| GroupVersionForDiscovery {
+        group_version: format!("{}/{}", group.name, version.name),
+        version: version.name.clone(),
     };
     APIGroup {
         name: group.name.clone(),
@@ -222,7 +230,7 @@ struct Paths {
     paths: Vec<String>,
 }
 
-fn paths(kinds: &KindTable) -> Paths {
+fn paths(catalogue: &Catalogue) -> Paths {
     let fixed = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"];
     let rest = [
         "/healthz",
@@ -235,13 +243,13 @@ fn paths(kinds: &KindTable) -> Paths {
         "/version",
     ];
     let mut paths: Vec<String> = fixed.into_iter().chain(rest).map(str::to_owned).collect();
-    for group in kinds.groups().iter().filter(|group| !group.name.is_empty()) {
+    for group in catalogue.groups.iter().filter(|group| !group.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
         paths.extend(
             group
                 .versions
                 .iter()
-                .map(|version| format!("/apis/{}/{version}", group.name)),
+                .map(|version| format!("/apis/{}/{}", group.name, version.name)),
         );
     }
     paths.sort();

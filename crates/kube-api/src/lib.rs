@@ -3,6 +3,7 @@
 //! **Invariant:** no route is written for a kind.
 #![forbid(unsafe_code)]
 
+mod aggregation;
 mod api;
 mod authentication;
 mod connect;
@@ -17,6 +18,7 @@ mod resources;
 mod respond;
 mod serve;
 mod tokens;
+mod trust;
 mod watch;
 mod webhook_caller;
 

@@ -6,6 +6,7 @@
 mod definitions;
 mod gnostic;
 mod operations;
+mod remote;
 #[cfg(test)]
 mod tests;
 mod version2;
@@ -22,6 +23,7 @@ use registry::{KindTable, StatusError};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
+use crate::aggregation::Aggregated;
 use crate::api::{Call, KubeApi};
 use crate::respond::{self, Answer, Wire};
 
@@ -36,11 +38,21 @@ pub(crate) async fn answer(api: &KubeApi, parts: &Parts, call: &Call) -> Answer 
     let git_version = api.version().git_version;
     match path.as_str() {
         "/openapi/v3" => {
-            let index = index(&kinds, &git_version);
+            let mut index = index(&kinds, &git_version);
+            remote::add_to_index(&mut index, &api.0.aggregation.now());
             respond::document(StatusCode::OK, index.to_string().into(), wire)
         }
-        VERSION_2 => version2(kinds, git_version, &parts.headers, wire).await,
-        _ => version3(kinds, &path, &git_version, call).await,
+        VERSION_2 => version2(kinds, api.0.aggregation.now(), git_version, &parts.headers, wire).await,
+        _ => match path
+            .strip_prefix("/openapi/v3")
+            .and_then(|of| api.0.aggregation.route_of(of))
+        {
+            Some(route) => {
+                let asked = parts.uri.path_and_query().map_or(path.as_str(), |asked| asked.as_str());
+                remote::version3(api, &route, asked, wire).await
+            }
+            None => version3(kinds, &path, &git_version, call).await,
+        },
     }
 }
 
@@ -70,7 +82,13 @@ async fn version3(kinds: Arc<KindTable>, path: &str, git_version: &str, call: &C
     answer
 }
 
-async fn version2(kinds: Arc<KindTable>, git_version: String, headers: &HeaderMap, wire: Wire) -> Answer {
+async fn version2(
+    kinds: Arc<KindTable>,
+    aggregated: Arc<Aggregated>,
+    git_version: String,
+    headers: &HeaderMap,
+    wire: Wire,
+) -> Answer {
     let accepted = headers
         .get(ACCEPT)
         .and_then(|value| value.to_str().ok())
@@ -81,7 +99,9 @@ async fn version2(kinds: Arc<KindTable>, git_version: String, headers: &HeaderMa
             wire,
         );
     };
-    let tag = format!("\"{}\"", hash(&kinds, &git_version, |_| true));
+    // The hash of the whole takes up the tags of its parts as if they were of the version.
+    let of = format!("{git_version}{}", remote::tags(&aggregated));
+    let tag = format!("\"{}\"", hash(&kinds, &of, |_| true));
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
         let mut answer = respond::with_type(StatusCode::NOT_MODIFIED, "application/json", Body::empty());
@@ -90,7 +110,8 @@ async fn version2(kinds: Arc<KindTable>, git_version: String, headers: &HeaderMa
     }
     let made = making(
         move || {
-            let document = version2::document(&kinds, &git_version);
+            let mut document = version2::document(&kinds, &git_version);
+            remote::merge(&mut document, &aggregated);
             if protobuf {
                 gnostic::encode(&document)
             } else {

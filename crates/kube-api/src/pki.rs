@@ -107,9 +107,20 @@ pub struct ClusterPki {
     issuer: Issuer<'static, KeyPair>,
     serving: CertificatePair,
     kubelet_client: CertificatePair,
+    front_proxy: FrontProxy,
     service_account: TokenKey,
     today: (i32, u8, u8),
 }
+
+/// What proves to aggregated API servers that a request comes from this one. An authority of its own, so that no other
+/// client certificate of the cluster lets its bearer speak for others.
+struct FrontProxy {
+    ca_pem: String,
+    client: CertificatePair,
+}
+
+/// Common name of the certificate by which aggregated API servers know this one.
+pub(crate) const FRONT_PROXY_CLIENT: &str = "front-proxy-client";
 
 /// The key pair that signs service-account tokens.
 struct TokenKey {
@@ -127,7 +138,8 @@ impl ClusterPki {
     pub fn load_or_create(dir: &Path, names: &ServerNames, clock: &dyn Clock) -> Result<Self, PkiError> {
         files::make_directory(dir)?;
         let now = clock.now();
-        let (ca_pem, issuer) = authority(dir, now)?;
+        let (ca_pem, issuer) = authority(dir, "ca", "kubernetes", now)?;
+        let (front_proxy_ca_pem, front_proxy_issuer) = authority(dir, "front-proxy-ca", "front-proxy-ca", now)?;
         let service_account = service_account_key(dir)?;
         let mut pki = Self {
             ca_pem,
@@ -140,6 +152,13 @@ impl ClusterPki {
                 certificate_pem: String::new(),
                 key_pem: String::new(),
             },
+            front_proxy: FrontProxy {
+                ca_pem: front_proxy_ca_pem,
+                client: CertificatePair {
+                    certificate_pem: String::new(),
+                    key_pem: String::new(),
+                },
+            },
             service_account,
             today: date(now),
         };
@@ -150,7 +169,24 @@ impl ClusterPki {
         pki.kubelet_client = pki.kept(dir, "apiserver-kubelet-client", "", now, |pki| {
             pki.issue_client("kube-apiserver-kubelet-client", &["system:masters"])
         })?;
+        pki.front_proxy.client = pki.kept(dir, FRONT_PROXY_CLIENT, "", now, |pki| {
+            let usages = [ExtendedKeyUsagePurpose::ClientAuth];
+            let names = ServerNames::default();
+            pki.issue_by(&front_proxy_issuer, FRONT_PROXY_CLIENT, &[], &names, &usages)
+        })?;
         Ok(pki)
+    }
+
+    /// The authority of the front proxy's certificate, which aggregated API servers trust.
+    #[must_use]
+    pub fn front_proxy_ca_pem(&self) -> &str {
+        &self.front_proxy.ca_pem
+    }
+
+    /// As whom this API server calls aggregated ones.
+    #[must_use]
+    pub fn front_proxy_client(&self) -> &CertificatePair {
+        &self.front_proxy.client
     }
 
     /// The CA's certificate, which clients trust.
@@ -239,6 +275,17 @@ impl ClusterPki {
         names: &ServerNames,
         usages: &[ExtendedKeyUsagePurpose],
     ) -> Result<CertificatePair, PkiError> {
+        self.issue_by(&self.issuer, common_name, organizations, names, usages)
+    }
+
+    fn issue_by(
+        &self,
+        issuer: &Issuer<'static, KeyPair>,
+        common_name: &str,
+        organizations: &[&str],
+        names: &ServerNames,
+        usages: &[ExtendedKeyUsagePurpose],
+    ) -> Result<CertificatePair, PkiError> {
         let make = |source| PkiError::Make {
             what: format!("certificate of {common_name}"),
             source,
@@ -257,7 +304,7 @@ impl ClusterPki {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         parameters.extended_key_usages = usages.to_vec();
         set_validity(&mut parameters, self.today, 1);
-        let certificate = parameters.signed_by(&key, &self.issuer).map_err(make)?;
+        let certificate = parameters.signed_by(&key, issuer).map_err(make)?;
         Ok(CertificatePair {
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),
@@ -287,17 +334,23 @@ impl ClusterPki {
     }
 }
 
-fn authority(dir: &Path, now: Timestamp) -> Result<(String, Issuer<'static, KeyPair>), PkiError> {
+/// The authority in the files `name`, made when it is missing.
+fn authority(
+    dir: &Path,
+    name: &str,
+    common_name: &str,
+    now: Timestamp,
+) -> Result<(String, Issuer<'static, KeyPair>), PkiError> {
     let make = |source| PkiError::Make {
-        what: "the cluster's CA".to_owned(),
+        what: format!("the cluster's {name}"),
         source,
     };
-    let pair = match files::read_pair(dir, "ca")? {
+    let pair = match files::read_pair(dir, name)? {
         Some((pair, _)) => pair,
         None => {
             let key = KeyPair::generate().map_err(make)?;
             let mut parameters = CertificateParams::new(Vec::<String>::new()).map_err(make)?;
-            parameters.distinguished_name = distinguished_name("kubernetes", &[]);
+            parameters.distinguished_name = distinguished_name(common_name, &[]);
             parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             parameters.key_usages = vec![
                 KeyUsagePurpose::DigitalSignature,
@@ -310,7 +363,7 @@ fn authority(dir: &Path, now: Timestamp) -> Result<(String, Issuer<'static, KeyP
                 certificate_pem: certificate.pem(),
                 key_pem: key.serialize_pem(),
             };
-            files::write_pair(dir, "ca", &pair, "")?;
+            files::write_pair(dir, name, &pair, "")?;
             pair
         }
     };

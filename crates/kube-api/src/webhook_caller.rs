@@ -1,7 +1,5 @@
 //! Calls to webhooks: over TLS to a URL, or to a ready endpoint of a Service inside the VPC; connections are kept.
 
-mod verify;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,13 +15,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use registry::webhook::{CallError, Caller, Endpoint, Place};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::api::{KubeApi, Shared};
 use crate::connect::{AsyncReadWrite, service_endpoint};
+use crate::trust::{Trust, client_config};
 
 /// Answers longer than this are refused.
 const LONGEST_ANSWER: usize = 16 << 20;
@@ -195,7 +193,8 @@ async fn connect(api: &KubeApi, to: &Destination) -> Result<Connection, String> 
     if to.uri.scheme_str() == Some("http") {
         return Err("webhooks are called over https only".to_owned());
     }
-    let config = tls_config(to.key.ca_bundle.as_deref())?;
+    let trust = Trust::Bundle(to.key.ca_bundle.clone());
+    let config = client_config(&trust, None, &[b"h2", b"http/1.1"])?;
     let name = ServerName::try_from(to.key.name.clone()).map_err(|error| format!("{}: {error}", to.key.name))?;
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
@@ -221,19 +220,6 @@ async fn connect(api: &KubeApi, to: &Destination) -> Result<Connection, String> 
         }
     });
     Ok(Connection::Http1(sender))
-}
-
-fn tls_config(ca_bundle: Option<&[u8]>) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = verify::verifier(ca_bundle, provider.clone())?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 async fn send(connection: &mut Connection, to: &Destination, body: Bytes) -> Result<(StatusCode, Bytes), String> {

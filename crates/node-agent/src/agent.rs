@@ -51,6 +51,8 @@ pub(crate) struct Agent {
     pub(crate) tokens: Tokens,
     /// Signalled on every event of the runtime: log followers look whether their container still runs.
     pub(crate) runtime_changed: Notify,
+    /// What containers use where none run.
+    pub(crate) simulated_usage: crate::simulated::usage::Usage,
     /// Workers by pod UID.
     pods: Mutex<BTreeMap<String, Arc<Inbox>>>,
 }
@@ -72,6 +74,7 @@ impl Agent {
             services: Services::start(client.clone(), &tasks),
             tokens: Tokens::default(),
             runtime_changed: Notify::new(),
+            simulated_usage: Default::default(),
             pods: Mutex::default(),
             events,
             config,

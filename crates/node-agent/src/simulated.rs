@@ -1,9 +1,11 @@
 //! Simulated nodes: the same agent on a runtime in memory, many to a process, for scale tests and machines where containers
 //! cannot run.
 //!
-//! What a simulated node cannot do it says (logs, exec, usage), it never makes output up. Nothing is on disk: a node that
+//! What a simulated node cannot do it says (logs, exec), it never makes output up; usage is what annotations say ([`usage`]). Nothing is on disk: a node that
 //! starts again takes its pods up as the API server knows them. Containers run for ever, but those that are meant to end do:
 //! init containers at once, those of pods that are not always restarted at once or after [`RUNS_FOR`].
+
+pub mod usage;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -62,16 +62,6 @@ pub(crate) static VALIDATING_WEBHOOKS: Rules = Rules {
     ..COUNTED
 };
 
-pub(crate) static API_SERVICE: Rules = Rules {
-    defaults: |service| {
-        if let Some(backend) = child_mut(&mut service.0, "spec").and_then(|spec| child_mut(spec, "service")) {
-            default(backend, "port", 443);
-        }
-    },
-    status: true,
-    ..Rules::NAMED
-};
-
 pub(crate) static FLOW_SCHEMA: Rules = Rules {
     defaults: |schema| default(ensure(&mut schema.0, "spec"), "matchingPrecedence", 1000),
     status: true,

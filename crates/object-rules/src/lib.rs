@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod api_service;
 mod autoscaler;
 mod batch;
 mod config;

@@ -5,7 +5,8 @@ use kube_types::dynamic::Object;
 use crate::field::Errors;
 use crate::names;
 use crate::{
-    access, autoscaler, batch, config, extensions, limits, namespace, network, platform, pod, service, volume, workload,
+    access, api_service, autoscaler, batch, config, extensions, limits, namespace, network, platform, pod, service,
+    volume, workload,
 };
 
 /// What a deletion does at first.
@@ -212,12 +213,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
         &extensions::COUNTED,
         Full,
     ),
-    (
-        "apiregistration.k8s.io",
-        "APIService",
-        &extensions::API_SERVICE,
-        Defaults,
-    ),
+    ("apiregistration.k8s.io", "APIService", &api_service::RULES, Full),
     (
         "flowcontrol.apiserver.k8s.io",
         "FlowSchema",

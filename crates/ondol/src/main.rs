@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         "machine-runtime" => small(|supervisor| machine::runtime(subject, supervisor)),
         "machine-agent" => small(|supervisor| machine::agent(subject, supervisor)),
         "network-agent" => small(|supervisor| network::run(rest, supervisor)),
+        "metrics-server" => small(network::metrics_server),
         "serve-page" => small(|supervisor| page::run(rest, supervisor)),
         _ => return cli::run(arguments, &commands::LocalCommands),
     };

@@ -1,7 +1,10 @@
-//! `ondol network-agent <role>`: what `aws-node`, `kube-proxy` and `coredns` run, from the built-in image.
+//! What the pods of the built-in image run: `ondol network-agent <role>` for `aws-node`, `kube-proxy` and `coredns`, and
+//! `ondol metrics-server`.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
+use clock::{SystemClock, SystemRandom};
 use network_agent::Role;
 use supervision::Supervisor;
 
@@ -14,4 +17,12 @@ pub async fn run(arguments: &[OsString], supervisor: &Supervisor) -> Result<(), 
     network_agent::run(role, supervisor)
         .await
         .map_err(Failure::of("run the network agent"))
+}
+
+/// Serves what nodes and pods use until the process is told to stop.
+pub async fn metrics_server(supervisor: &Supervisor) -> Result<(), Failure> {
+    let client = network_agent::client().map_err(Failure::of("reach the API server"))?;
+    metrics_server::run(client, Arc::new(SystemClock), &SystemRandom, supervisor)
+        .await
+        .map_err(Failure::of("serve metrics"))
 }

@@ -7,6 +7,7 @@ mod access;
 mod admission;
 mod bootstrap;
 mod cache;
+mod cached;
 pub mod columns;
 mod compaction;
 mod convert;

@@ -23,7 +23,7 @@ const LONGEST_ERROR: usize = 50_000;
 
 /// Sends `request` to `uri` over `stream`. When the other side switches protocols, so does the client's connection, and
 /// a task copies bytes in both directions until one side ends.
-pub(super) async fn send(
+pub(crate) async fn send(
     tasks: &Supervisor,
     stream: Box<dyn AsyncReadWrite>,
     mut request: Request<Body>,
@@ -70,7 +70,7 @@ async fn copy(client: OnUpgrade, server: OnUpgrade) -> Result<(), Box<dyn std::e
 }
 
 /// Credentials stay here: the other side knows the API server by its own.
-fn outgoing(request: Request<Body>, uri: Uri, address: SocketAddr, upgrades: bool) -> Request<Body> {
+pub(crate) fn outgoing(request: Request<Body>, uri: Uri, address: SocketAddr, upgrades: bool) -> Request<Body> {
     let (parts, body) = request.into_parts();
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = parts.method;
@@ -87,7 +87,8 @@ fn outgoing(request: Request<Body>, uri: Uri, address: SocketAddr, upgrades: boo
     outgoing
 }
 
-fn incoming(response: Response<hyper::body::Incoming>) -> Answer {
+/// An answer without what concerns only the connection it came by.
+pub(crate) fn incoming(response: Response<hyper::body::Incoming>) -> Answer {
     let (mut parts, body) = response.into_parts();
     let of_connection: Vec<_> = parts
         .headers

@@ -1,9 +1,13 @@
 //! The aggregated discovery document: every resource of every group in one answer.
 
+mod remote;
+
 use bytes::Bytes;
 use registry::KindTable;
 use registry::kinds::{Name, ResourceKind, Subresource, Verb};
 use serde::Serialize;
+
+use super::catalogue::{Catalogue, Group, Version};
 
 const CURRENT: &str = "\"apiVersion\":\"apidiscovery.k8s.io/v2\"";
 const BETA: &str = "\"apiVersion\":\"apidiscovery.k8s.io/v2beta1\"";
@@ -48,7 +52,7 @@ struct ResourceItem {
     response_kind: Kind,
     scope: &'static str,
     singular_resource: String,
-    verbs: Vec<&'static str>,
+    verbs: Vec<Name>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     short_names: Vec<Name>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -62,7 +66,7 @@ struct ResourceItem {
 struct SubresourceItem {
     subresource: String,
     response_kind: Kind,
-    verbs: Vec<&'static str>,
+    verbs: Vec<Name>,
 }
 
 #[derive(Serialize)]
@@ -73,23 +77,16 @@ struct Kind {
 }
 
 /// The document of `/api` (the core group) or of `/apis` (all others), in version v2.
-pub(super) fn document(kinds: &KindTable, core: bool) -> Vec<u8> {
-    let groups = kinds.groups().into_iter().filter(|group| group.name.is_empty() == core);
+pub(super) fn document(kinds: &KindTable, catalogue: &Catalogue, core: bool) -> Vec<u8> {
+    let groups = catalogue.groups.iter().filter(|group| group.name.is_empty() == core);
     let items = groups.map(|group| GroupItem {
         versions: group
             .versions
             .iter()
-            .map(|version| VersionItem {
-                version: version.clone(),
-                resources: kinds
-                    .of_version(&group.name, version)
-                    .map(|kind| resource(kind))
-                    .collect(),
-                freshness: "Current",
-            })
+            .map(|version| version_item(kinds, group, version))
             .collect(),
         metadata: GroupMetadata {
-            name: group.name,
+            name: group.name.clone(),
             creation_timestamp: None,
         },
     });
@@ -100,6 +97,25 @@ pub(super) fn document(kinds: &KindTable, core: bool) -> Vec<u8> {
         items: items.collect(),
     };
     serde_json::to_vec(&list).expect("discovery documents hold texts and lists only")
+}
+
+fn version_item(kinds: &KindTable, group: &Group, version: &Version) -> VersionItem {
+    let (resources, current) = match &version.remote {
+        None => {
+            let own = kinds.of_version(&group.name, &version.name);
+            (own.map(|kind| resource(kind)).collect(), true)
+        }
+        Some((route, documents)) => {
+            let listed = documents.as_ref().map(|documents| documents.resources.as_slice());
+            let listed = remote::resources(&route.group, &route.version, listed.unwrap_or_default());
+            (listed, route.available && documents.is_some())
+        }
+    };
+    VersionItem {
+        version: version.name.clone(),
+        resources,
+        freshness: if current { "Current" } else { "Stale" },
+    }
 }
 
 /// The same document in another version, which differs in its name only.
@@ -150,6 +166,6 @@ fn own_kind(kind: &ResourceKind) -> Kind {
     }
 }
 
-fn verbs(verbs: &[Verb]) -> Vec<&'static str> {
-    verbs.iter().map(|verb| verb.as_str()).collect()
+fn verbs(verbs: &[Verb]) -> Vec<Name> {
+    verbs.iter().map(|verb| verb.as_str().into()).collect()
 }

@@ -5,6 +5,7 @@
 )]
 
 mod access;
+mod aggregation;
 mod connect;
 mod custom_resources;
 mod filled;

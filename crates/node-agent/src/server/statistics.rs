@@ -104,12 +104,13 @@ fn memory(usage: Option<&cri::MemoryUsage>) -> Memory {
 }
 
 async fn pod_stats(agent: &Agent) -> Result<Vec<PodStats>, Refusal> {
-    let listed = agent
-        .runtime
-        .sandbox_stats()
-        .await
-        .map_err(|error| Refusal::internal(error.reason()))?;
     let pods = agent.pods();
+    let listed = if agent.config.simulated {
+        agent.simulated_usage.stats(&pods, agent.now())
+    } else {
+        let listed = agent.runtime.sandbox_stats().await;
+        listed.map_err(|error| Refusal::internal(error.reason()))?
+    };
     Ok(listed.into_iter().filter_map(|stats| one_pod(stats, &pods)).collect())
 }
 

@@ -22,7 +22,7 @@ use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
 
-use super::network::Network;
+use super::network::{MetricsOptions, Network};
 use super::{LocalHost, api_port, failed, locked};
 
 /// How long a cluster's tasks may take to end by themselves.
@@ -247,6 +247,7 @@ impl LocalHost {
             supervisor: supervisor.clone(),
         });
         let api = api.map_err(failed("start the API server", name))?;
+        self.offer_metrics(&api, &network, supervisor);
         self.serve(spec, &api, listener, &network, supervisor).await?;
         let (scheduler, controllers) = self.start_loops(spec, &api, &pki, &network, supervisor);
         Ok(Cluster {
@@ -263,6 +264,19 @@ impl LocalHost {
             scheduler,
             controllers,
         })
+    }
+
+    /// Where no pod runs that could, this process serves what nodes and pods use.
+    fn offer_metrics(&self, api: &KubeApi, network: &Network, supervisor: &Supervisor) {
+        if let Network::Simulated(simulation) = network {
+            let user = User::service_account("kube-system", "metrics-server");
+            simulation.offer_metrics(MetricsOptions {
+                client: kube_client::in_process(api.in_process(user), "kube-system"),
+                clock: self.clock.clone(),
+                random: self.random.clone(),
+                supervisor: supervisor.child("metrics server"),
+            });
+        }
     }
 
     async fn open_store(

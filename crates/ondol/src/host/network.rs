@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_api::host::{ControlPlaneSpec, HostError};
+use clock::{Clock, Random};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use kube_api::NodeDialer;
+use metrics_server::MetricsServer;
 use network_agent::vpc::VpcOptions;
 use node_agent::simulated::SimulatedNode;
-use tokio::io::{AsyncRead, AsyncWrite};
+use supervision::Supervisor;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::sync::OnceCell;
 use vpc_driver::{Fabric, FabricSpec};
 
 use super::control_plane::{Cluster, DRAIN, nth};
 use super::{LocalHost, failed, locked};
 
-/// The port of a node's agent.
+/// The port of a node's agent, and of the metrics server.
 const AGENT: u16 = 10250;
 
 /// A cluster's VPC. Clones are the same.
@@ -27,11 +31,59 @@ pub(crate) enum Network {
     /// A network namespace.
     Vpc(Fabric),
     /// Nothing but the nodes of this process.
-    Simulated(SimulatedNodes),
+    Simulated(Simulation),
 }
 
-/// Simulated nodes by address.
-pub(super) type SimulatedNodes = Arc<Mutex<BTreeMap<IpAddr, SimulatedNode>>>;
+/// What stands in for a VPC where nothing can be reached but what is in this process.
+#[derive(Clone, Default)]
+pub(crate) struct Simulation {
+    /// Nodes by address.
+    pub(super) nodes: Arc<Mutex<BTreeMap<IpAddr, SimulatedNode>>>,
+    metrics: Arc<SimulatedMetrics>,
+}
+
+/// The metrics server, which is of this process too: its pod runs nothing. It begins when it is asked first.
+#[derive(Default)]
+struct SimulatedMetrics {
+    given: OnceLock<MetricsOptions>,
+    running: OnceCell<MetricsServer>,
+}
+
+/// What a simulated metrics server is given.
+pub(super) struct MetricsOptions {
+    pub(super) client: kube::Client,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+    pub(super) supervisor: Supervisor,
+}
+
+impl Simulation {
+    /// Lets a metrics server answer at the address of its pod.
+    pub(super) fn offer_metrics(&self, options: MetricsOptions) {
+        self.metrics.given.get_or_init(|| options);
+    }
+
+    /// A connection to a node, or, at the metrics server's port of what is no node, to the metrics server: no other
+    /// system pod serves there.
+    async fn connect(&self, to: SocketAddr) -> io::Result<DuplexStream> {
+        let nobody = || io::Error::other("the nodes are simulated: no container runs that could answer");
+        if to.port() != AGENT {
+            return Err(nobody());
+        }
+        if let Some(node) = locked(&self.nodes).get(&to.ip()) {
+            return node.connect().ok_or_else(nobody);
+        }
+        let options = self.metrics.given.get().ok_or_else(nobody)?;
+        let started = self.metrics.running.get_or_try_init(async || {
+            let (client, clock) = (options.client.clone(), options.clock.clone());
+            MetricsServer::start(client, clock, options.random.as_ref(), options.supervisor.clone()).await
+        });
+        let server = started.await.map_err(io::Error::other)?;
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        server.serve_connection(far);
+        Ok(near)
+    }
+}
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -40,14 +92,7 @@ impl Network {
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Vpc(fabric) => Ok(Box::new(fabric.dial(to).await.map_err(io::Error::other)?)),
-            Self::Simulated(nodes) => {
-                let node = locked(nodes)
-                    .get(&to.ip())
-                    .filter(|_| to.port() == AGENT)
-                    .and_then(SimulatedNode::connect);
-                node.map(|stream| Box::new(stream) as Box<dyn Stream>)
-                    .ok_or_else(|| io::Error::other("the nodes are simulated: no container runs that could answer"))
-            }
+            Self::Simulated(simulation) => Ok(Box::new(simulation.connect(to).await?)),
         }
     }
 }
@@ -67,7 +112,7 @@ impl load_balancer::Dialer for Network {
 impl LocalHost {
     pub(super) async fn network(&self, spec: &ControlPlaneSpec) -> Result<Network, HostError> {
         if self.simulated {
-            return Ok(Network::Simulated(SimulatedNodes::default()));
+            return Ok(Network::Simulated(Simulation::default()));
         }
         self.fabric(spec).await.map(Network::Vpc)
     }

@@ -11,7 +11,7 @@ use node_agent::simulated::SimulatedNode;
 
 use super::control_plane::{Cluster, DRAIN, client};
 use super::instances::{INSTANCE, limits_of, read_json, write_json};
-use super::network::Network;
+use super::network::{Network, Simulation};
 use super::{LocalHost, failed, locked};
 use crate::machine;
 
@@ -55,7 +55,7 @@ impl LocalHost {
 
     /// Starts a node that ran `pods` before.
     fn start_simulated(&self, cluster: &Cluster, spec: &InstanceSpec, pods: &[Pod]) -> Result<(), HostError> {
-        let Network::Simulated(nodes) = &cluster.network else {
+        let Network::Simulated(Simulation { nodes, .. }) = &cluster.network else {
             return Ok(());
         };
         let address = IpAddr::V4(spec.address);
@@ -81,7 +81,7 @@ impl LocalHost {
 impl Cluster {
     /// Ends a simulated instance.
     pub(super) async fn end_simulated(&self, spec: &InstanceSpec) {
-        let Network::Simulated(nodes) = &self.network else {
+        let Network::Simulated(Simulation { nodes, .. }) = &self.network else {
             return;
         };
         let node = locked(nodes).remove(&IpAddr::V4(spec.address));

@@ -9,3 +9,4 @@ mod ordinary_user;
 mod side_by_side;
 mod simulated;
 mod support;
+mod usage;

@@ -17,10 +17,11 @@ use crate::support::{PATIENCE, fetch};
 /// Somebody without any right: `nobody`, when the test runs as root.
 const NOBODY: u32 = 65_534;
 
-struct Simulation(TempDir);
+/// A region without privileges in a directory of its own.
+pub(crate) struct Simulation(TempDir);
 
 impl Simulation {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = tempfile::Builder::new().prefix("os").tempdir().unwrap();
         if nix::unistd::geteuid().is_root() {
             let nobody = (nix::unistd::Uid::from_raw(NOBODY), nix::unistd::Gid::from_raw(NOBODY));
@@ -29,7 +30,7 @@ impl Simulation {
         Self(home)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -50,13 +51,13 @@ impl Simulation {
     }
 
     #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let (success, text) = self.run(arguments);
         assert!(success, "{arguments:?}: {text}\n{}", self.log());
         text
     }
 
-    fn up(&self) -> String {
+    pub(crate) fn up(&self) -> String {
         self.ok(&["up", "--simulated", "--port", "0", "--load-balancer-port", "0"])
     }
 
@@ -70,7 +71,7 @@ impl Simulation {
     }
 
     /// A client as the kubeconfig describes it.
-    fn client(&self) -> kube::Client {
+    pub(crate) fn client(&self) -> kube::Client {
         let kubeconfig = std::fs::read_to_string(self.path().join("kubeconfig")).unwrap();
         let field = |name: &str| {
             let line = kubeconfig.lines().find_map(|line| line.trim().strip_prefix(name));

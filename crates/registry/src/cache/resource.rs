@@ -179,6 +179,11 @@ impl ResourceCache {
         (found, rest)
     }
 
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).items.len()
+    }
+
     /// Revision of the last change of this resource.
     pub fn last(&self) -> Revision {
         self.state.read().unwrap_or_else(PoisonError::into_inner).last

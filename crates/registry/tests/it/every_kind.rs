@@ -61,11 +61,14 @@ fn minimal(kind: &ResourceKind) -> Value {
         "ResourceSlice" => {
             json!({"spec": {"driver": "d", "nodeName": "n", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}}})
         }
+        "APIService" => json!({"spec": {"group": "one.example", "version": "v1", "groupPriorityMinimum": 100,
+            "versionPriority": 10, "service": {"namespace": "default", "name": "s"}}}),
         "ResourceClaim" | "ResourceClaimTemplate" | "DeviceClass" | "CSIDriver" => json!({"spec": {}}),
         _ => json!({}),
     };
     let name = match &*kind.kind {
         "IPAddress" => "10.100.77.1",
+        "APIService" => "v1.one.example",
         _ => "one",
     };
     object["metadata"] = json!({"name": name, "labels": {"l": "1"}});
@@ -326,6 +329,7 @@ async fn applied(world: &World, kind: &ResourceKind) {
     object["kind"] = (*kind.kind).into();
     let name = match &*kind.kind {
         "IPAddress" => "10.100.77.2".to_owned(),
+        "APIService" => "v1.one.example".to_owned(),
         name => format!("{}-{}{}", name.to_lowercase(), kind.group, kind.version),
     };
     object["metadata"]["name"] = name.as_str().into();

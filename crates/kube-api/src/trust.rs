@@ -1,16 +1,98 @@
-//! Which certificates of webhooks are taken: those that a bundle's authority signed, and, as Go's client allows, a
-//! certificate that is in the bundle itself.
+//! Which certificates of webhooks and aggregated API servers are taken: those that a bundle's authority signed, and, as
+//! Go's client allows, a certificate that is in the bundle itself; or any, where the cluster's owner says so.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::pki::{CertificatePair, ClusterPki};
+
+/// Whose certificate a server must have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trust {
+    /// One from these authorities, PEM; `None` = from those that the host trusts.
+    Bundle(Option<Bytes>),
+    /// Anybody's: `insecureSkipTLSVerify`.
+    Anybody,
+}
+
+/// The client's side of TLS: trust, the certificate shown when one is asked for, and the protocols offered.
+pub(crate) fn client_config(
+    trust: &Trust,
+    own: Option<&CertificatePair>,
+    protocols: &[&[u8]],
+) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Bundle(pem) => verifier(pem.as_deref(), provider.clone())?,
+        Trust::Anybody => Arc::new(Anybody(provider.clone())),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match own {
+        Some(own) => {
+            let (chain, key) = ClusterPki::rustls_pair(own).map_err(|error| supervision::error_chain(&error))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| error.to_string())?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Ok(config)
+}
+
+/// Takes every certificate; that its bearer has the key is still checked.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
 
 #[derive(Debug)]
 struct Bundle {
@@ -19,10 +101,7 @@ struct Bundle {
 }
 
 /// A verifier for a bundle, or for the host's authorities.
-pub(super) fn verifier(
-    ca_bundle: Option<&[u8]>,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, String> {
+fn verifier(ca_bundle: Option<&[u8]>, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let mut certificates = Vec::new();
     match ca_bundle {
         Some(pem) => {
