@@ -145,7 +145,7 @@ fn table(source: &str, model: &Value, operations: &[&str]) -> String {
         .iter()
         .map(|name| (name.clone(), compact_shape(&model["shapes"][name])))
         .collect();
-    let metadata = pick(&model["metadata"], METADATA);
+    let metadata = metadata(&model["metadata"]);
     format!(
         "{{\"source\":{},\n\"metadata\":{metadata},\n\"otherOperations\":{},\n\"operations\":{{\n{}\n}},\n\"shapes\":{{\n{}\n}}}}\n",
         Value::from(source),
@@ -153,6 +153,18 @@ fn table(source: &str, model: &Value, operations: &[&str]) -> String {
         lines(&kept),
         lines(&shapes)
     )
+}
+
+/// A service that speaks several protocols is described by the first that is served here.
+fn metadata(metadata: &Value) -> Value {
+    const SERVED: &[&str] = &["ec2", "query", "json", "rest-json", "rest-xml"];
+    let mut picked = pick(metadata, METADATA);
+    let spoken = metadata["protocols"].as_array().into_iter().flatten();
+    let chosen = spoken.filter_map(Value::as_str).find(|name| SERVED.contains(name));
+    if let Some(chosen) = chosen.filter(|_| !SERVED.contains(&metadata["protocol"].as_str().unwrap_or_default())) {
+        picked["protocol"] = chosen.into();
+    }
+    picked
 }
 
 fn lines(entries: &[(String, Value)]) -> String {

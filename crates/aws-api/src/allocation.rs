@@ -75,7 +75,7 @@ fn random_id(random: &dyn Random, prefix: &str) -> String {
 }
 
 /// EC2's private DNS name, which is the Node's name.
-fn node_name(address: std::net::Ipv4Addr, region: &str) -> String {
+pub fn node_name(address: std::net::Ipv4Addr, region: &str) -> String {
     let [a, b, c, d] = address.octets();
     match region {
         "us-east-1" => format!("ip-{a}-{b}-{c}-{d}.ec2.internal"),
@@ -96,7 +96,7 @@ pub fn spec(
     let own = [
         ("eks.amazonaws.com/nodegroup", group.name.to_string()),
         ("eks.amazonaws.com/capacityType", group.capacity_type.clone()),
-        ("eks.amazonaws.com/nodegroup-image", image_id(&group.release_version)),
+        ("eks.amazonaws.com/nodegroup-image", image_id(group)),
     ];
     let mut labels = group.labels.clone();
     labels.extend(own.map(|(key, value)| (key.to_owned(), value)));
@@ -105,7 +105,7 @@ pub fn spec(
         kubernetes_version: version.unwrap_or_default(),
         tags: instance_tags(cluster, group),
         cluster: region.cluster_ref(&cluster.name),
-        nodegroup: group.name.clone(),
+        nodegroup: Some(group.name.clone()),
         id: instance.id.clone(),
         eni: instance.eni.clone(),
         instance_type: instance.instance_type.clone(),
@@ -120,9 +120,9 @@ pub fn spec(
     })
 }
 
-/// The image of a release.
-pub fn image_id(release: &str) -> String {
-    format!("ami-{:017x}", stable_number(release))
+/// The image of a group's instances.
+pub fn image_id(group: &Nodegroup) -> String {
+    aws_types::image::id_of(&group.ami_type, &group.release_version)
 }
 
 /// Tags of a group's instances: its own, and those by which EKS and the cluster autoscaler know them.
@@ -156,11 +156,4 @@ pub fn taints(taints: &[cluster_lifecycle::nodegroup::Taint]) -> Vec<Taint> {
         effect: effect(&taint.effect).to_owned(),
     };
     taints.iter().map(convert).collect()
-}
-
-/// A number that is the same for the same text: image ids look like AWS's and stay the same for a release.
-fn stable_number(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

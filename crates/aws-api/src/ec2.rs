@@ -1,16 +1,28 @@
 //! The part of EC2 that clusters need: networks, and facts about regions and instance types.
 
+pub mod default_vpc;
 pub mod document;
+pub mod endpoint;
 pub mod fact;
 mod filter;
+pub mod fleet;
 pub mod gateway;
+pub mod image;
 pub mod instance;
+pub mod instance_state;
+pub mod instance_type;
+pub mod interface;
 pub mod key_pair;
+mod kinds;
+pub mod launch;
 pub mod launch_template;
+pub mod offering;
 pub mod route;
 pub mod security_group;
+pub mod snapshot;
 pub mod subnet;
 pub mod tag;
+pub mod volume;
 pub mod vpc;
 
 use aws_types::ec2::{Tag, TagSpecification};

@@ -151,6 +151,9 @@ impl ApiError {
                     (Protocol::Ec2, Rule::Required) => "MissingParameter",
                     (Protocol::Ec2, _) => "InvalidParameterValue",
                     (Protocol::Query, _) => "ValidationError",
+                    (Protocol::Json, _) if service.find_shape("InvalidParameterException").is_none() => {
+                        "ValidationException"
+                    }
                     _ => "InvalidParameterException",
                 };
                 let message = match (protocol, violation.rule) {

@@ -183,8 +183,8 @@ pub struct ControlPlane {
 pub struct InstanceSpec {
     /// The cluster that the instance joins.
     pub cluster: ClusterRef,
-    /// The node group that it belongs to.
-    pub nodegroup: NodegroupName,
+    /// The managed node group that it belongs to; none for instances that joined by their user data.
+    pub nodegroup: Option<NodegroupName>,
     /// The instance's id, unique for ever.
     pub id: InstanceId,
     /// The id of its first network interface.

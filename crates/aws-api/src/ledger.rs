@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aws_types::{ClusterName, NodegroupName, SubnetId, VpcId};
+use aws_types::{ClusterName, InstanceId, NodegroupName, SubnetId, VpcId};
 use cluster_lifecycle::access_entry::AccessEntry;
 use cluster_lifecycle::addon::Addon;
 use cluster_lifecycle::cluster::Cluster;
@@ -18,8 +18,11 @@ use serde::de::DeserializeOwned;
 use store::{Outcome, RangeRequest, Store, StoreError, Transaction, Write};
 use tokio::sync::Mutex;
 
+use crate::catalogue::{Item, ItemKind};
 use crate::cloudformation::stack::Stack;
 use crate::ec2::document::Document;
+use crate::fleet::group::AutoScalingGroup;
+use crate::fleet::instance::Ec2Instance;
 use crate::iam::entity::{Entity, EntityKind};
 use crate::iam::key::AccessKey;
 use crate::iam::oidc::OidcProvider;
@@ -101,6 +104,13 @@ records! {
         |profile| (profile.cluster.clone(), profile.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
     /// The rest of EC2, by id.
     Document, documents, "/ec2/documents/", String, |document| document.id.clone(), Clone::clone;
+    /// Instances that no managed node group has.
+    Ec2Instance, instances, "/ec2/instances/", InstanceId, |instance| instance.id.clone(), ToString::to_string;
+    /// Auto Scaling groups that no managed node group has.
+    AutoScalingGroup, groups, "/autoscaling/groups/", String, |group| group.name.clone(), Clone::clone;
+    /// Resources of the smaller services.
+    Item, items, "/catalogue/", (ItemKind, String), |item| (item.kind, item.key.clone()),
+        |(kind, key)| format!("{kind:?}/{key}");
     /// VPCs.
     Vpc, vpcs, "/ec2/vpcs/", VpcId, |vpc| vpc.id.clone(), ToString::to_string;
     /// Subnets.

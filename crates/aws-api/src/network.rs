@@ -8,6 +8,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use service_routing::subnets::{AddressError, SubnetAddresses};
 
+use crate::ec2::interface;
 use crate::host::{SubnetSpec, VpcSpec};
 use crate::ledger::State;
 
@@ -22,6 +23,9 @@ pub struct Vpc {
     pub association_id: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Whether it is the account's default VPC.
+    #[serde(default)]
+    pub is_default: bool,
 }
 
 /// A subnet.
@@ -40,6 +44,9 @@ pub struct Subnet {
     /// Whether instances get public addresses, if that was said.
     #[serde(default)]
     pub map_public_ip: Option<bool>,
+    /// Whether it is the default VPC's subnet of its zone.
+    #[serde(default)]
+    pub is_default: bool,
 }
 
 /// The tag by which load balancer controllers, and eksctl, know a public subnet.
@@ -79,12 +86,20 @@ impl State {
     /// Addresses of a VPC that somebody has: clusters' interfaces, instances and their pods.
     pub fn taken_addresses(&self, vpc: &VpcId) -> Vec<Ipv4Addr> {
         let clusters = self.clusters.values().filter(|cluster| cluster.network.vpc_id == *vpc);
+        let others = self
+            .instances
+            .values()
+            .filter(|instance| instance.vpc == *vpc && instance.has_addresses());
+        let others = others.flat_map(|instance| instance.pod_addresses.iter().chain([&instance.address]).copied());
+        let interfaces = interface::addresses(self, vpc);
         clusters
             .flat_map(|cluster| {
                 let instances = self.nodegroups_of(&cluster.name).flat_map(|group| &group.instances);
                 let instances = instances.flat_map(|instance| instance.pod_addresses.iter().chain([&instance.address]));
                 cluster.network.addresses.iter().chain(instances).copied()
             })
+            .chain(others)
+            .chain(interfaces)
             .collect()
     }
 

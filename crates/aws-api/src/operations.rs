@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::codec::check;
 use crate::error::ApiError;
 use crate::region::Region;
-use crate::{autoscaling, sts};
+use crate::sts;
 
 /// A typed handler as a row: the input is read into its request type and the answer written from its own.
 macro_rules! row {
@@ -31,10 +31,15 @@ macro_rules! row {
     };
 }
 
+mod autoscaling;
 mod cloudformation;
 mod ec2;
 mod eks;
+mod elb;
 mod iam;
+mod kms;
+mod logs;
+mod ssm;
 
 /// What a handler is given besides its input.
 #[derive(Clone)]
@@ -59,31 +64,17 @@ pub struct Row {
 }
 
 /// Every operation that is served, service by service.
-pub const OPERATIONS: &[&[Row]] = &[STS, AUTOSCALING, cloudformation::ROWS, iam::ROWS, eks::ROWS, ec2::ROWS];
-
-const AUTOSCALING: &[Row] = &[
-    row!("autoscaling", "DescribeAutoScalingGroups", autoscaling::describe),
-    row!(
-        "autoscaling",
-        "DescribeAutoScalingInstances",
-        autoscaling::describe_instances
-    ),
-    row!("autoscaling", "DescribeTags", autoscaling::describe_tags),
-    row!("autoscaling", "DescribeScalingActivities", autoscaling::activities),
-    row!(
-        "autoscaling",
-        "DescribeLaunchConfigurations",
-        autoscaling::launch_configurations
-    ),
-    row!("autoscaling", "SetDesiredCapacity", autoscaling::set_desired),
-    row!("autoscaling", "UpdateAutoScalingGroup", autoscaling::update),
-    row!(
-        "autoscaling",
-        "TerminateInstanceInAutoScalingGroup",
-        autoscaling::terminate
-    ),
-    row!("autoscaling", "CreateOrUpdateTags", autoscaling::refuse_tags),
-    row!("autoscaling", "DeleteTags", autoscaling::refuse_tags),
+pub const OPERATIONS: &[&[Row]] = &[
+    STS,
+    autoscaling::ROWS,
+    cloudformation::ROWS,
+    iam::ROWS,
+    eks::ROWS,
+    ec2::ROWS,
+    elb::ROWS,
+    kms::ROWS,
+    logs::ROWS,
+    ssm::ROWS,
 ];
 
 const STS: &[Row] = &[
@@ -138,6 +129,7 @@ fn signing_name(table: &'static str) -> &'static str {
     match table {
         "elb" | "elbv2" => "elasticloadbalancing",
         "service-quotas" => "servicequotas",
+        "resourcegroupstaggingapi" => "tag",
         other => other,
     }
 }

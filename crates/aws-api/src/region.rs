@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::caller::{Identities, TokenError};
 use crate::host::{ClusterHost, ClusterRef};
 use crate::ledger::{Ledger, LedgerError};
-use crate::{access, cloudformation, control, driver, server};
+use crate::{access, cloudformation, control, driver, fleet, server};
 
 /// What a region is made of.
 pub struct Options {
@@ -46,6 +46,7 @@ pub struct Region {
     pub(crate) name: RegionName,
     supervisor: Supervisor,
     drivers: Mutex<BTreeMap<ClusterName, Arc<Notify>>>,
+    fleet: Arc<Notify>,
 }
 
 impl Region {
@@ -64,6 +65,7 @@ impl Region {
             name: options.region,
             supervisor: options.supervisor,
             drivers: Mutex::new(BTreeMap::new()),
+            fleet: Arc::default(),
         }))
     }
 
@@ -82,6 +84,9 @@ impl Region {
             self.drive(&name);
         }
         cloudformation::resume(self);
+        let (region, notify) = (Arc::clone(self), Arc::clone(&self.fleet));
+        self.supervisor
+            .spawn_until_cancelled("ec2 instances".to_owned(), fleet::run(region, notify));
         let region = Arc::clone(self);
         self.supervisor
             .spawn_restarting("instance events", Restart::always(), move || {
@@ -90,6 +95,7 @@ impl Region {
                     let mut events = region.host.instance_events();
                     while let Some(event) = events.next().await {
                         region.wake(&event.instance.cluster.name);
+                        region.wake_fleet();
                     }
                     Ok::<(), std::convert::Infallible>(())
                 }
@@ -194,6 +200,11 @@ impl Region {
         if let Some(notify) = self.drivers.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             notify.notify_one();
         }
+    }
+
+    /// Tells the task of instances and Auto Scaling groups to look.
+    pub(crate) fn wake_fleet(&self) {
+        self.fleet.notify_one();
     }
 
     /// The task of a cluster that is gone ends; one that was made meanwhile under the same name gets a task of its own.

@@ -42,10 +42,6 @@ structures! {
         zone_names: Vec<String>, zone_ids: Vec<String>, filters: Vec<Filter>, all_availability_zones: bool, dry_run: bool,
     }
     DescribeAvailabilityZonesResult { availability_zones: Vec<AvailabilityZone> }
-    DescribeInstanceTypesRequest {
-        instance_types: Vec<String>, filters: Vec<Filter>, dry_run: bool, max_results: i64, next_token: String,
-    }
-    DescribeInstanceTypesResult { instance_types: Vec<InstanceTypeInfo>, next_token: String }
 
     Filter { name: String, values: Vec<String> }
     Tag { key: String, value: String }
@@ -66,15 +62,6 @@ structures! {
         zone_name: String, zone_id: String, region_name: String, state: String, zone_type: String, group_name: String,
         opt_in_status: String, network_border_group: String,
     }
-    InstanceTypeInfo {
-        instance_type: String, current_generation: bool, processor_info: ProcessorInfo, v_cpu_info: VCpuInfo,
-        memory_info: MemoryInfo, network_info: NetworkInfo, supported_usage_classes: Vec<String>, hypervisor: String,
-        supported_virtualization_types: Vec<String>, bare_metal: bool,
-    }
-    ProcessorInfo { supported_architectures: Vec<String> }
-    VCpuInfo { default_v_cpus: i64 }
-    MemoryInfo { size_in_mi_b: i64 }
-    NetworkInfo { maximum_network_interfaces: i64, ipv4_addresses_per_interface: i64 }
 }
 
 #[cfg(test)]

@@ -41,6 +41,14 @@ tables!(
     "elb",
     "elbv2",
     "ssm",
+    "kms",
+    "ecr",
+    "sqs",
+    "events",
+    "cloudtrail",
+    "acm",
+    "pricing",
+    "resourcegroupstaggingapi",
     "logs",
     "service-quotas",
 );
@@ -52,6 +60,7 @@ pub fn table_of(signing_name: &str, version: Option<&str>) -> Option<&'static st
         "elasticloadbalancing" if version == Some("2012-06-01") => "elb",
         "elasticloadbalancing" => "elbv2",
         "servicequotas" => "service-quotas",
+        "tagging" => "resourcegroupstaggingapi",
         other => other,
     };
     SERVICES.iter().find(|known| **known == name).copied()

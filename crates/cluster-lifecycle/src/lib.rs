@@ -15,5 +15,6 @@ pub mod refusal;
 pub mod request;
 pub mod system_pods;
 pub mod update;
+pub mod user_data;
 
 pub use refusal::Refusal;

@@ -155,7 +155,7 @@ fn instance_of(spec: &InstanceSpec) -> node_agent::Instance {
         private_ip: IpAddr::V4(spec.address),
         public_ip: None,
         private_dns_name: spec.node_name.clone(),
-        node_group: Some(spec.nodegroup.to_string()),
+        node_group: spec.nodegroup.as_ref().map(ToString::to_string),
         image_id: None,
         capacity_type: None,
     }

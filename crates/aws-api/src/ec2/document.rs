@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::filter::{Subject, passes};
+use super::kinds::KINDS;
 use super::{dry_run, invalid};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
@@ -43,150 +44,36 @@ pub enum Kind {
     LaunchTemplate,
     /// A public key.
     KeyPair,
+    /// An EBS volume.
+    Volume,
+    /// What a volume held at a moment.
+    Snapshot,
+    /// A network interface that did not come with an instance.
+    NetworkInterface,
+    /// A way out for IPv6 addresses.
+    EgressOnlyInternetGateway,
+    /// A private way to a service.
+    VpcEndpoint,
+    /// Where instances stand to each other.
+    PlacementGroup,
 }
 
 /// What the API calls a kind, and how it is looked for.
 pub struct Facts {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// The type in tag specifications and ARNs.
     pub resource_type: &'static str,
-    prefix: &'static str,
+    pub(super) prefix: &'static str,
     /// The member that holds the id.
-    id: &'static str,
+    pub(super) id: &'static str,
     /// Members of requests that list ids.
-    ids: &'static [&'static str],
+    pub(super) ids: &'static [&'static str],
     /// The member of answers that lists resources.
-    list: &'static str,
-    not_found: (&'static str, &'static str),
+    pub(super) list: &'static str,
+    pub(super) not_found: (&'static str, &'static str),
     /// Filters and the members that they look at; `[]` goes through a list.
-    filters: &'static [(&'static str, &'static str)],
+    pub(super) filters: &'static [(&'static str, &'static str)],
 }
-
-/// Every kind.
-const KINDS: &[Facts] = &[
-    Facts {
-        kind: Kind::RouteTable,
-        resource_type: "route-table",
-        prefix: "rtb-",
-        id: "RouteTableId",
-        ids: &["RouteTableIds"],
-        list: "RouteTables",
-        not_found: ("InvalidRouteTableID.NotFound", "The routeTable ID '{}' does not exist"),
-        filters: &[
-            ("route-table-id", "RouteTableId"),
-            ("vpc-id", "VpcId"),
-            ("owner-id", "OwnerId"),
-            ("association.subnet-id", "Associations[].SubnetId"),
-            ("association.main", "Associations[].Main"),
-            (
-                "association.route-table-association-id",
-                "Associations[].RouteTableAssociationId",
-            ),
-            ("route.destination-cidr-block", "Routes[].DestinationCidrBlock"),
-            ("route.gateway-id", "Routes[].GatewayId"),
-            ("route.nat-gateway-id", "Routes[].NatGatewayId"),
-        ],
-    },
-    Facts {
-        kind: Kind::InternetGateway,
-        resource_type: "internet-gateway",
-        prefix: "igw-",
-        id: "InternetGatewayId",
-        ids: &["InternetGatewayIds"],
-        list: "InternetGateways",
-        not_found: (
-            "InvalidInternetGatewayID.NotFound",
-            "The internetGateway ID '{}' does not exist",
-        ),
-        filters: &[
-            ("internet-gateway-id", "InternetGatewayId"),
-            ("attachment.vpc-id", "Attachments[].VpcId"),
-            ("attachment.state", "Attachments[].State"),
-            ("owner-id", "OwnerId"),
-        ],
-    },
-    Facts {
-        kind: Kind::NatGateway,
-        resource_type: "natgateway",
-        prefix: "nat-",
-        id: "NatGatewayId",
-        ids: &["NatGatewayIds"],
-        list: "NatGateways",
-        not_found: ("NatGatewayNotFound", "The Nat Gateway {} was not found"),
-        filters: &[
-            ("nat-gateway-id", "NatGatewayId"),
-            ("vpc-id", "VpcId"),
-            ("subnet-id", "SubnetId"),
-            ("state", "State"),
-        ],
-    },
-    Facts {
-        kind: Kind::Address,
-        resource_type: "elastic-ip",
-        prefix: "eipalloc-",
-        id: "AllocationId",
-        ids: &["AllocationIds"],
-        list: "Addresses",
-        not_found: ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
-        filters: &[
-            ("allocation-id", "AllocationId"),
-            ("public-ip", "PublicIp"),
-            ("domain", "Domain"),
-            ("association-id", "AssociationId"),
-        ],
-    },
-    Facts {
-        kind: Kind::SecurityGroup,
-        resource_type: "security-group",
-        prefix: "sg-",
-        id: "GroupId",
-        ids: &["GroupIds"],
-        list: "SecurityGroups",
-        not_found: ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
-        filters: &[
-            ("group-id", "GroupId"),
-            ("group-name", "GroupName"),
-            ("vpc-id", "VpcId"),
-            ("description", "Description"),
-            ("owner-id", "OwnerId"),
-            ("ip-permission.cidr", "IpPermissions[].IpRanges[].CidrIp"),
-            ("ip-permission.group-id", "IpPermissions[].UserIdGroupPairs[].GroupId"),
-            ("ip-permission.from-port", "IpPermissions[].FromPort"),
-            ("ip-permission.to-port", "IpPermissions[].ToPort"),
-            ("ip-permission.protocol", "IpPermissions[].IpProtocol"),
-        ],
-    },
-    Facts {
-        kind: Kind::LaunchTemplate,
-        resource_type: "launch-template",
-        prefix: "lt-",
-        id: "LaunchTemplateId",
-        ids: &["LaunchTemplateIds"],
-        list: "LaunchTemplates",
-        not_found: (
-            "InvalidLaunchTemplateId.NotFound",
-            "The specified launch template, with template ID {}, does not exist.",
-        ),
-        filters: &[
-            ("launch-template-name", "LaunchTemplateName"),
-            ("launch-template-id", "LaunchTemplateId"),
-        ],
-    },
-    Facts {
-        kind: Kind::KeyPair,
-        resource_type: "key-pair",
-        prefix: "key-",
-        id: "KeyPairId",
-        ids: &["KeyPairIds"],
-        list: "KeyPairs",
-        not_found: ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
-        filters: &[
-            ("key-name", "KeyName"),
-            ("key-pair-id", "KeyPairId"),
-            ("fingerprint", "KeyFingerprint"),
-        ],
-    },
-];
 
 impl Kind {
     /// What the API calls it.
@@ -221,6 +108,10 @@ impl Document {
     /// As answers show it.
     pub fn view(&self) -> Value {
         let mut view = self.body.clone();
+        if let Some(members) = view.as_object_mut() {
+            // What is kept beside the members of answers.
+            members.retain(|name, _| !name.starts_with('_'));
+        }
         view[self.kind.facts().id] = self.id.clone().into();
         view["Tags"] = tag_list(&self.tags);
         view

@@ -1,20 +1,17 @@
-//! Facts: regions, zones, instance types.
+//! Facts: regions and zones.
 
 use std::collections::BTreeMap;
 
 use aws_types::ec2::{
-    AvailabilityZone, DescribeAvailabilityZonesRequest, DescribeAvailabilityZonesResult, DescribeInstanceTypesRequest,
-    DescribeInstanceTypesResult, DescribeRegionsRequest, DescribeRegionsResult, InstanceTypeInfo, MemoryInfo,
-    NetworkInfo, ProcessorInfo, Region, VCpuInfo,
+    AvailabilityZone, DescribeAvailabilityZonesRequest, DescribeAvailabilityZonesResult, DescribeRegionsRequest,
+    DescribeRegionsResult, Region,
 };
-use aws_types::instance_type::{self, InstanceType};
 use aws_types::region::{self, REGIONS};
 
 use super::filter::{Subject, passes};
 use super::{dry_run, invalid};
 use crate::error::ApiError;
 use crate::operations::Context;
-use crate::page;
 
 /// `DescribeRegions`.
 pub async fn regions(_context: Context, request: DescribeRegionsRequest) -> Result<DescribeRegionsResult, ApiError> {
@@ -104,82 +101,4 @@ pub async fn availability_zones(
     Ok(DescribeAvailabilityZonesResult {
         availability_zones: Some(zones),
     })
-}
-
-/// `DescribeInstanceTypes`.
-pub async fn instance_types(
-    _context: Context,
-    request: DescribeInstanceTypesRequest,
-) -> Result<DescribeInstanceTypesResult, ApiError> {
-    let wanted = request.instance_types.unwrap_or_default();
-    let unknown: Vec<&str> = wanted
-        .iter()
-        .map(String::as_str)
-        .filter(|name| instance_type::find(name).is_none())
-        .collect();
-    if !unknown.is_empty() {
-        let message = format!(
-            "The following supplied instance types do not exist: [{}]",
-            unknown.join(", ")
-        );
-        return Err(ApiError::bad_request("InvalidInstanceType", message));
-    }
-    dry_run(request.dry_run)?;
-    let mut fitting = Vec::new();
-    for known in instance_type::all()
-        .iter()
-        .filter(|known| wanted.is_empty() || wanted.iter().any(|name| name == known.name))
-    {
-        let values = [
-            ("instance-type", known.name.to_owned()),
-            ("processor-info.supported-architecture", known.architecture.to_owned()),
-            ("supported-virtualization-type", "hvm".to_owned()),
-            ("current-generation", "true".to_owned()),
-            ("bare-metal", "false".to_owned()),
-        ];
-        if passes(
-            request.filters.as_deref(),
-            &Subject {
-                values: &values,
-                tags: &BTreeMap::new(),
-            },
-        )? {
-            fitting.push(known.name.to_owned());
-        }
-    }
-    let (names, next_token) = page::names(fitting, request.max_results, request.next_token.as_deref())
-        .map_err(|refusal| invalid(refusal.message))?;
-    let types = names
-        .iter()
-        .filter_map(|name| instance_type::find(name))
-        .map(describe_type)
-        .collect();
-    Ok(DescribeInstanceTypesResult {
-        instance_types: Some(types),
-        next_token,
-    })
-}
-
-fn describe_type(known: &InstanceType) -> InstanceTypeInfo {
-    InstanceTypeInfo {
-        instance_type: Some(known.name.to_owned()),
-        current_generation: Some(true),
-        processor_info: Some(ProcessorInfo {
-            supported_architectures: Some(vec![known.architecture.to_owned()]),
-        }),
-        v_cpu_info: Some(VCpuInfo {
-            default_v_cpus: Some(i64::from(known.vcpus)),
-        }),
-        memory_info: Some(MemoryInfo {
-            size_in_mi_b: i64::try_from(known.memory_mib).ok(),
-        }),
-        network_info: Some(NetworkInfo {
-            maximum_network_interfaces: Some(i64::from(known.interfaces)),
-            ipv4_addresses_per_interface: Some(i64::from(known.addresses_per_interface)),
-        }),
-        supported_usage_classes: Some(vec!["on-demand".to_owned(), "spot".to_owned()]),
-        hypervisor: Some("nitro".to_owned()),
-        supported_virtualization_types: Some(vec!["hvm".to_owned()]),
-        bare_metal: Some(false),
-    }
 }

@@ -49,7 +49,8 @@ pub fn passes(filters: Option<&[Filter]>, subject: &Subject<'_>) -> Result<bool,
     Ok(true)
 }
 
-fn matches(pattern: &str, value: &str) -> bool {
+/// Whether a value is what a pattern with `*` and `?` means.
+pub fn matches(pattern: &str, value: &str) -> bool {
     let mut pattern_chars = pattern.chars();
     match pattern_chars.next() {
         None => value.is_empty(),

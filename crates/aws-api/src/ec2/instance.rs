@@ -1,21 +1,21 @@
-//! Instances: those of node groups. None can be started by `RunInstances` here.
+//! Describing instances, those of managed node groups and all others, and their network interfaces.
 
 use std::collections::BTreeMap;
 
 use aws_types::time::Time;
 use aws_types::{instance_type, region};
 use cluster_lifecycle::cluster::Cluster;
-use cluster_lifecycle::nodegroup::{Input, Instance, Nodegroup, Phase};
+use cluster_lifecycle::nodegroup::{Instance, Nodegroup, Phase};
 use serde_json::{Value, json};
 
-use super::document;
+use super::document::{self, Kind};
 use crate::allocation;
 use crate::error::ApiError;
-use crate::ledger::{Change, State};
+use crate::ledger::State;
 use crate::members::{Members, tag_list};
 use crate::operations::Context;
 
-fn status(phase: Phase) -> Value {
+pub fn status(phase: Phase) -> Value {
     match phase {
         Phase::Launching => json!({"Code": 0, "Name": "pending"}),
         Phase::Joining | Phase::InService | Phase::Draining => json!({"Code": 16, "Name": "running"}),
@@ -54,11 +54,13 @@ fn view(context: &Context, (cluster, group, instance): (&Cluster, &Nodegroup, &I
             .chain(pods)
             .collect();
     let mut view = json!({
-        "InstanceId": instance.id, "ImageId": allocation::image_id(&group.release_version), "State": status(instance.phase),
+        "InstanceId": instance.id, "ImageId": allocation::image_id(group), "State": status(instance.phase),
         "PrivateDnsName": instance.node_name, "PrivateIpAddress": address, "PublicDnsName": "", "InstanceType": instance.instance_type,
         "LaunchTime": Time(instance.launched_at), "Architecture": architecture, "SubnetId": instance.subnet,
         "VpcId": cluster.network.vpc_id, "SecurityGroups": groups, "Tags": tag_list(&tags(cluster, group)),
-        "Placement": {"AvailabilityZone": instance.zone, "Tenancy": "default"}, "Monitoring": {"State": "disabled"},
+        "Placement": {
+            "AvailabilityZone": instance.zone, "AvailabilityZoneId": region::zone_id(&instance.zone), "Tenancy": "default",
+        }, "Monitoring": {"State": "disabled"},
         "RootDeviceName": "/dev/xvda", "RootDeviceType": "ebs", "VirtualizationType": "hvm", "Hypervisor": "xen",
         "AmiLaunchIndex": 0, "SourceDestCheck": true, "EbsOptimized": false,
         "NetworkInterfaces": [{
@@ -70,6 +72,7 @@ fn view(context: &Context, (cluster, group, instance): (&Cluster, &Nodegroup, &I
     });
     if group.capacity_type == "SPOT" {
         view["InstanceLifecycle"] = "spot".into();
+        view["SpotInstanceRequestId"] = format!("sir-{}", &instance.id.as_str()[2..10]).into();
     }
     view
 }
@@ -86,6 +89,30 @@ const FILTERS: &[(&str, &str)] = &[
     ("availability-zone", "Placement.AvailabilityZone"),
     ("image-id", "ImageId"),
     ("instance.group-id", "SecurityGroups[].GroupId"),
+    ("instance.group-name", "SecurityGroups[].GroupName"),
+    ("architecture", "Architecture"),
+    ("client-token", "ClientToken"),
+    ("iam-instance-profile.arn", "IamInstanceProfile.Arn"),
+    ("key-name", "KeyName"),
+    ("launch-time", "LaunchTime"),
+    ("root-device-name", "RootDeviceName"),
+    ("spot-instance-request-id", "SpotInstanceRequestId"),
+    ("tenancy", "Placement.Tenancy"),
+    ("availability-zone-id", "Placement.AvailabilityZoneId"),
+    ("placement-group-name", "Placement.GroupName"),
+    ("block-device-mapping.volume-id", "BlockDeviceMappings[].Ebs.VolumeId"),
+    ("metadata-options.http-tokens", "MetadataOptions.HttpTokens"),
+    ("network-interface.subnet-id", "NetworkInterfaces[].SubnetId"),
+    (
+        "network-interface.addresses.private-ip-address",
+        "NetworkInterfaces[].PrivateIpAddresses[].PrivateIpAddress",
+    ),
+    ("ip-address", "PublicIpAddress"),
+    ("dns-name", "PublicDnsName"),
+    ("product-code", "ProductCodes[].ProductCodeId"),
+    ("state-reason-code", "StateReason.Code"),
+    ("virtualization-type", "VirtualizationType"),
+    ("instance-group-id", "SecurityGroups[].GroupId"),
     ("instance-lifecycle", "InstanceLifecycle"),
     (
         "network-interface.network-interface-id",
@@ -93,41 +120,77 @@ const FILTERS: &[(&str, &str)] = &[
     ),
 ];
 
-fn not_found(id: &str) -> ApiError {
+/// EC2's answer for an instance that is not there.
+pub fn not_found(id: &str) -> ApiError {
+    if !id.starts_with("i-") || !id[2..].chars().all(|digit| digit.is_ascii_hexdigit()) {
+        return ApiError::bad_request(
+            "InvalidInstanceID.Malformed",
+            format!("Invalid id: \"{id}\" (expecting \"i-...\")"),
+        );
+    }
     ApiError::bad_request(
         "InvalidInstanceID.NotFound",
         format!("The instance ID '{id}' does not exist"),
     )
 }
 
-fn require(state: &State, ids: &[&str]) -> Result<(), ApiError> {
-    let unknown = ids
-        .iter()
-        .find(|id| !all(state).any(|(_, _, instance)| instance.id.as_str() == **id));
-    unknown.map_or(Ok(()), |id| Err(not_found(id)))
+/// Refuses ids that nobody has, all of them in one sentence.
+///
+/// # Errors
+/// EC2's own.
+pub fn require(state: &State, ids: &[&str]) -> Result<(), ApiError> {
+    let is_known = |id: &&&str| {
+        state.instances.keys().any(|known| known.as_str() == **id)
+            || all(state).any(|(_, _, instance)| instance.id.as_str() == **id)
+    };
+    let unknown: Vec<&str> = ids.iter().filter(|id| !is_known(id)).copied().collect();
+    match unknown[..] {
+        [] => Ok(()),
+        [one] => Err(not_found(one)),
+        _ => {
+            let message = format!("The instance IDs '{}' do not exist", unknown.join(", "));
+            Err(ApiError::bad_request("InvalidInstanceID.NotFound", message))
+        }
+    }
 }
 
-/// `DescribeInstances`: a reservation for each.
+/// `DescribeInstances`.
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
     let ids = input.texts("InstanceIds");
-    let views = context.region.ledger.read(|state| {
+    let owner = context.caller.account.as_str();
+    let (views, reservations) = context.region.ledger.read(|state| {
         require(state, &ids)?;
-        let chosen = all(state).filter(|(_, _, instance)| ids.is_empty() || ids.contains(&instance.id.as_str()));
-        Ok::<_, ApiError>(chosen.map(|one| (view(&context, one), tags(one.0, one.1))).collect())
+        let chosen = |id: &str| ids.is_empty() || ids.contains(&id);
+        let own = state.instances.values().filter(|instance| chosen(instance.id.as_str()));
+        let reservations: BTreeMap<String, String> = own
+            .clone()
+            .map(|instance| (instance.id.to_string(), instance.reservation.clone()))
+            .collect();
+        let own = own.map(|instance| (instance.view(state, owner), instance.tags.clone()));
+        let groups = all(state).filter(|(_, _, instance)| chosen(instance.id.as_str()));
+        let groups = groups.map(|one| (view(&context, one), tags(one.0, one.1)));
+        Ok::<_, ApiError>((groups.chain(own).collect(), reservations))
     })?;
     let mut answer = document::answer(&input, "Instances", FILTERS, views)?;
-    let owner = &context.caller.account;
-    let reservations: Vec<Value> = answer
-        .list("Instances")
-        .iter()
-        .map(|instance| {
-            let id = instance.required("InstanceId").replacen("i-", "r-", 1);
-            json!({"ReservationId": id, "OwnerId": owner, "Groups": [], "Instances": [instance]})
-        })
+    let mut found: Vec<(String, Vec<Value>)> = Vec::new();
+    for instance in answer.list("Instances") {
+        let id = instance.required("InstanceId");
+        let reservation = reservations
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| id.replacen("i-", "r-", 1));
+        match found.iter_mut().find(|(known, _)| *known == reservation) {
+            Some((_, together)) => together.push(instance.clone()),
+            None => found.push((reservation, vec![instance.clone()])),
+        }
+    }
+    let found: Vec<Value> = found
+        .into_iter()
+        .map(|(id, instances)| json!({"ReservationId": id, "OwnerId": owner, "Groups": [], "Instances": instances}))
         .collect();
     let next = answer["NextToken"].take();
-    Ok(json!({"Reservations": reservations, "NextToken": next}))
+    Ok(json!({"Reservations": found, "NextToken": next}))
 }
 
 /// `DescribeInstanceStatus`: running ones, unless all are asked for.
@@ -137,14 +200,23 @@ pub async fn describe_status(context: Context, input: Value) -> Result<Value, Ap
     let every = input.flag("IncludeAllInstances").unwrap_or(false);
     let views = context.region.ledger.read(|state| {
         require(state, &ids)?;
-        let chosen = all(state).filter(|(_, _, instance)| ids.is_empty() || ids.contains(&instance.id.as_str()));
+        let groups = all(state).map(|(_, _, instance)| (&instance.id, &instance.zone, status(instance.phase)));
+        let own = state
+            .instances
+            .values()
+            .map(|instance| (&instance.id, &instance.zone, instance.state.view()));
+        let chosen = groups
+            .chain(own)
+            .filter(|(id, ..)| ids.is_empty() || ids.contains(&id.as_str()));
         let fine = json!({"Status": "ok", "Details": [{"Name": "reachability", "Status": "passed"}]});
+        let none = json!({"Status": "not-applicable"});
         Ok::<_, ApiError>(
             chosen
-                .map(|(_, _, instance)| {
+                .map(|(id, zone, state)| {
+                    let checks = if state.number("Code") == Some(16) { &fine } else { &none };
                     json!({
-                        "InstanceId": instance.id, "AvailabilityZone": instance.zone, "InstanceState": status(instance.phase),
-                        "InstanceStatus": fine, "SystemStatus": fine,
+                        "InstanceId": id, "AvailabilityZone": zone, "InstanceState": state, "InstanceStatus": checks,
+                        "SystemStatus": checks, "Events": [], "AvailabilityZoneId": region::zone_id(zone),
                     })
                 })
                 .filter(|view| every || view["InstanceState"].number("Code") == Some(16))
@@ -160,31 +232,25 @@ pub async fn describe_status(context: Context, input: Value) -> Result<Value, Ap
     document::answer(&input, "InstanceStatuses", &filters, views)
 }
 
-/// `TerminateInstances`: the machine ends, and the group that wants it makes another.
-pub async fn terminate(context: Context, input: Value) -> Result<Value, ApiError> {
-    super::dry_run(input.flag("DryRun"))?;
-    let ids = input.texts("InstanceIds");
-    let change = context.region.ledger.change(|state| {
-        require(state, &ids)?;
-        let mut groups: BTreeMap<_, Nodegroup> = BTreeMap::new();
-        let mut answers = Vec::new();
-        for (_, group, instance) in all(state).filter(|(_, _, instance)| ids.contains(&instance.id.as_str())) {
-            answers.push(json!({
-                "InstanceId": instance.id, "PreviousState": status(instance.phase), "CurrentState": status(Phase::Terminating),
-            }));
-            let key = (group.cluster.clone(), group.name.clone());
-            let before = groups.remove(&key).unwrap_or_else(|| group.clone());
-            if let Some(after) = before.step(Input::Terminate(instance.id.clone()))? {
-                groups.insert(key, after);
-            }
-        }
-        let clusters: Vec<_> = groups.keys().map(|(cluster, _)| cluster.clone()).collect();
-        Ok::<_, ApiError>(((answers, clusters), groups.into_values().map(Change::put).collect()))
-    });
-    let (answers, clusters) = change.await?;
-    clusters.iter().for_each(|cluster| context.region.drive(cluster));
-    Ok(json!({ "TerminatingInstances": answers }))
-}
+const INTERFACE_FILTERS: &[(&str, &str)] = &[
+    ("network-interface-id", "NetworkInterfaceId"),
+    ("vpc-id", "VpcId"),
+    ("subnet-id", "SubnetId"),
+    ("status", "Status"),
+    ("description", "Description"),
+    ("attachment.instance-id", "Attachment.InstanceId"),
+    ("attachment.attachment-id", "Attachment.AttachmentId"),
+    ("attachment.device-index", "Attachment.DeviceIndex"),
+    ("attachment.status", "Attachment.Status"),
+    ("mac-address", "MacAddress"),
+    ("owner-id", "OwnerId"),
+    ("requester-managed", "RequesterManaged"),
+    ("addresses.private-ip-address", "PrivateIpAddresses[].PrivateIpAddress"),
+    ("private-ip-address", "PrivateIpAddress"),
+    ("group-id", "Groups[].GroupId"),
+    ("availability-zone", "AvailabilityZone"),
+    ("interface-type", "InterfaceType"),
+];
 
 /// `DescribeNetworkInterfaces`: those of instances and of clusters' control planes.
 pub async fn interfaces(context: Context, input: Value) -> Result<Value, ApiError> {
@@ -212,49 +278,32 @@ pub async fn interfaces(context: Context, input: Value) -> Result<Value, ApiErro
                 })
             })
         });
-        of_instances.chain(of_clusters).map(|view| (view, BTreeMap::new())).collect::<Vec<_>>()
+        let owner = context.caller.account.as_str();
+        let own = state.instances.values().filter(|instance| instance.has_addresses()).map(|instance| {
+            let mut view = instance.interface(state, owner);
+            view["AvailabilityZone"] = instance.zone.to_string().into();
+            view["Attachment"]["InstanceId"] = instance.id.to_string().into();
+            view["Attachment"]["InstanceOwnerId"] = owner.into();
+            view["Description"] = "".into();
+            view["TagSet"] = json!([]);
+            view
+        });
+        let made = document::of_kind(state, Kind::NetworkInterface).map(super::interface::shown);
+        let untagged = of_instances.chain(of_clusters).chain(own).map(|view| (view, BTreeMap::new()));
+        untagged.chain(made).collect::<Vec<_>>()
     });
-    let filters = [
-        ("network-interface-id", "NetworkInterfaceId"),
-        ("vpc-id", "VpcId"),
-        ("subnet-id", "SubnetId"),
-        ("status", "Status"),
-        ("description", "Description"),
-        ("attachment.instance-id", "Attachment.InstanceId"),
-        ("addresses.private-ip-address", "PrivateIpAddresses[].PrivateIpAddress"),
-        ("private-ip-address", "PrivateIpAddress"),
-        ("group-id", "Groups[].GroupId"),
-        ("availability-zone", "AvailabilityZone"),
-        ("interface-type", "InterfaceType"),
-    ];
     let ids = input.texts("NetworkInterfaceIds");
+    let unknown = ids.iter().find(|id| {
+        !views
+            .iter()
+            .any(|(view, _)| view.text("NetworkInterfaceId") == Some(**id))
+    });
+    if let Some(id) = unknown {
+        return Err(Kind::NetworkInterface.not_found(id));
+    }
     let views = views
         .into_iter()
         .filter(|(view, _)| ids.is_empty() || ids.contains(&view.required("NetworkInterfaceId")))
         .collect();
-    document::answer(&input, "NetworkInterfaces", &filters, views)
-}
-
-/// `DescribeInstanceTypeOfferings`: every type that is known, everywhere.
-pub async fn offerings(context: Context, input: Value) -> Result<Value, ApiError> {
-    super::dry_run(input.flag("DryRun"))?;
-    let kind = input.text("LocationType").unwrap_or("region");
-    let zones = region::find(&context.region.name)
-        .map(region::Region::zones)
-        .unwrap_or_default();
-    let locations: Vec<String> = match kind {
-        "availability-zone" => zones.iter().map(|(zone, _)| zone.to_string()).collect(),
-        "availability-zone-id" => zones.iter().map(|(_, id)| id.clone()).collect(),
-        _ => vec![context.region.name.to_string()],
-    };
-    let all = instance_type::all().iter().flat_map(|known| {
-        locations.iter().map(move |location| {
-            (
-                json!({"InstanceType": known.name, "LocationType": kind, "Location": location}),
-                BTreeMap::new(),
-            )
-        })
-    });
-    let filters = [("instance-type", "InstanceType"), ("location", "Location")];
-    document::answer(&input, "InstanceTypeOfferings", &filters, all.collect())
+    document::answer(&input, "NetworkInterfaces", INTERFACE_FILTERS, views)
 }

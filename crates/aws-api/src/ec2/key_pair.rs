@@ -16,6 +16,14 @@ fn find<'a>(state: &'a State, name: &str) -> Option<&'a Document> {
     document::of_kind(state, Kind::KeyPair).find(|known| known.body.text("KeyName") == Some(name))
 }
 
+/// Refuses a name that no key pair has.
+///
+/// # Errors
+/// EC2's own.
+pub fn require(state: &State, name: &str) -> Result<(), ApiError> {
+    find(state, name).map(drop).ok_or_else(|| Kind::KeyPair.not_found(name))
+}
+
 /// `ImportKeyPair`.
 pub async fn import(context: Context, input: Value) -> Result<Value, ApiError> {
     let name = input.required("KeyName");

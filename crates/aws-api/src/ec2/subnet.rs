@@ -60,6 +60,7 @@ pub async fn create(context: Context, request: CreateSubnetRequest) -> Result<Cr
             zone,
             tags,
             map_public_ip: None,
+            is_default: false,
         };
         Ok((
             describe_one(state, &subnet, &region.name, owner),
@@ -114,7 +115,10 @@ pub async fn describe(context: Context, request: DescribeSubnetsRequest) -> Resu
                     answer.availability_zone_id.clone().unwrap_or_default(),
                 ),
                 ("state", "available".to_owned()),
-                ("default-for-az", "false".to_owned()),
+                ("default-for-az", subnet.is_default.to_string()),
+                ("defaultForAz", subnet.is_default.to_string()),
+                ("cidrBlock", subnet.cidr.to_string()),
+                ("cidr", subnet.cidr.to_string()),
                 ("owner-id", owner.to_owned()),
             ];
             if passes(
@@ -157,7 +161,13 @@ pub async fn delete(context: Context, request: DeleteSubnetRequest) -> Result<Va
             .nodegroups
             .values()
             .any(|group| group.subnets.iter().any(|subnet| subnet.id == *known));
-        if by_cluster || by_group || routed || translated {
+        let by_instance = state
+            .instances
+            .values()
+            .any(|one| one.subnet == *known && one.has_addresses());
+        let by_interface =
+            document::of_kind(state, Kind::NetworkInterface).any(|one| one.body.text("SubnetId") == Some(&id));
+        if by_cluster || by_group || routed || translated || by_instance || by_interface {
             let message = format!("The subnet '{id}' has dependencies and cannot be deleted.");
             return Err(ApiError::bad_request("DependencyViolation", message));
         }
@@ -209,7 +219,7 @@ fn describe_one(state: &State, subnet: &Subnet, region_name: &aws_types::RegionN
         availability_zone: Some(subnet.zone.to_string()),
         availability_zone_id: region::zone_id(&subnet.zone),
         available_ip_address_count: i64::try_from(state.addresses(subnet).free()).ok(),
-        default_for_az: Some(false),
+        default_for_az: Some(subnet.is_default),
         map_public_ip_on_launch: Some(subnet.map_public_ip.unwrap_or(subnet.spec().public)),
         owner_id: Some(owner.to_owned()),
         tags: Some(tag_list(&subnet.tags)),

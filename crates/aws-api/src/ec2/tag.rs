@@ -24,6 +24,16 @@ fn edited(state: &State, id: &str, edit: &dyn Fn(&mut Tags)) -> Result<Change, A
         edit(&mut subnet.tags);
         return Ok(Change::put(subnet));
     }
+    if let Some(instance) = state.instances.values().find(|instance| instance.id.as_str() == id) {
+        let mut instance = instance.clone();
+        edit(&mut instance.tags);
+        return Ok(Change::put(instance));
+    }
+    if id.starts_with("i-") {
+        super::instance::require(state, &[id])?;
+        let message = format!("Tags of instance '{id}' are its managed node group's in this region");
+        return Err(ApiError::bad_request("UnsupportedOperation", message));
+    }
     let Some(known) = state.documents.get(id) else {
         return Err(ApiError::bad_request(
             "InvalidID",
@@ -82,7 +92,11 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
             .documents
             .values()
             .map(|known| (known.id.clone(), known.kind.facts().resource_type, &known.tags));
-        let all = vpcs.chain(subnets).chain(documents);
+        let instances = state
+            .instances
+            .values()
+            .map(|instance| (instance.id.to_string(), "instance", &instance.tags));
+        let all = vpcs.chain(subnets).chain(documents).chain(instances);
         all.flat_map(|(id, kind, tags)| {
             tags.iter().map(move |(key, value)| {
                 (

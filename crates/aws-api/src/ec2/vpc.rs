@@ -41,6 +41,7 @@ pub async fn create(context: Context, request: CreateVpcRequest) -> Result<Creat
         cidr: cidr.trunc(),
         association_id,
         tags: tags(request.tag_specifications, "vpc"),
+        is_default: false,
     };
     let answer = describe_one(&vpc, context.caller.account.as_str());
     region
@@ -78,8 +79,10 @@ pub async fn describe(context: Context, request: DescribeVpcsRequest) -> Result<
                 ("vpc-id", vpc.id.to_string()),
                 ("cidr", vpc.cidr.to_string()),
                 ("state", "available".to_owned()),
-                ("is-default", "false".to_owned()),
-                ("isDefault", "false".to_owned()),
+                ("is-default", vpc.is_default.to_string()),
+                ("isDefault", vpc.is_default.to_string()),
+                ("cidr-block-association.cidr-block", vpc.cidr.to_string()),
+                ("cidr-block-association.state", "associated".to_owned()),
                 ("owner-id", context.caller.account.to_string()),
             ];
             if passes(
@@ -202,10 +205,18 @@ fn describe_one(vpc: &Vpc, owner: &str) -> Answer {
         vpc_id: Some(vpc.id.to_string()),
         state: Some("available".to_owned()),
         cidr_block: Some(vpc.cidr.to_string()),
-        is_default: Some(false),
+        is_default: Some(vpc.is_default),
         owner_id: Some(owner.to_owned()),
         instance_tenancy: Some("default".to_owned()),
         cidr_block_association_set: Some(vec![association]),
         tags: Some(tag_list(&vpc.tags)),
     }
+}
+
+/// A VPC as answers show it.
+///
+/// # Errors
+/// When it is none that can be written.
+pub fn view(vpc: &Vpc, owner: &str) -> Result<Value, ApiError> {
+    serde_json::to_value(describe_one(vpc, owner)).map_err(ApiError::internal)
 }

@@ -154,7 +154,7 @@ impl ClusterHost for FakeHost {
         let nodes = own.map(|(spec, _)| ObservedNode {
             name: spec.node_name.clone(),
             instance: Some(spec.id.clone()),
-            nodegroup: Some(spec.nodegroup.clone()),
+            nodegroup: spec.nodegroup.clone(),
             ready: true,
             unschedulable: world.drained.contains(&spec.id),
         });

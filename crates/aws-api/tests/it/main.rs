@@ -7,7 +7,9 @@ mod fake_host;
 mod fixture;
 mod healing;
 mod iam;
+mod instances;
 mod issuer;
+mod services;
 mod signatures;
 mod tokens;
 

@@ -1,0 +1,194 @@
+//! Resources of the smaller services: kept as the members that answers show, by kind and key. Everything that a service
+//! remembers beside them (versions, policies, messages) is in members that its views leave out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::ledger::{Change, State};
+use crate::operations::Context;
+
+/// A kind of resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ItemKind {
+    /// SSM: a parameter, by name.
+    Parameter,
+    /// KMS: a key, by id.
+    Key,
+    /// KMS: an alias, by name.
+    KeyAlias,
+    /// KMS: a grant, by id.
+    Grant,
+    /// ECR: a repository, by name.
+    Repository,
+    /// CloudWatch Logs: a group, by name.
+    LogGroup,
+    /// CloudWatch Logs: a stream, by group and name.
+    LogStream,
+    /// CloudWatch Logs: the events of one call, by group, stream and number.
+    LogBatch,
+    /// ELB: a load balancer, by ARN.
+    LoadBalancer,
+    /// ELB: a target group, by ARN.
+    TargetGroup,
+    /// ELB: a listener, by ARN.
+    Listener,
+    /// ELB: a rule of a listener, by ARN.
+    ListenerRule,
+    /// SQS: a queue, by name.
+    Queue,
+    /// SQS: a message, by queue and number.
+    Message,
+    /// EventBridge: a rule, by bus and name.
+    EventRule,
+    /// ACM: a certificate, by ARN.
+    Certificate,
+    /// CloudTrail: a call, by time and id.
+    TrailEvent,
+    /// EC2: a fleet, by id.
+    Fleet,
+    /// Service Quotas: a wish for more, by id.
+    QuotaRequest,
+}
+
+/// A resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// What it is.
+    pub kind: ItemKind,
+    /// What tells it from others of its kind.
+    pub key: String,
+    /// Its members.
+    pub body: Value,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Item {
+    /// One without tags.
+    pub fn new(kind: ItemKind, key: impl Into<String>, body: Value) -> Self {
+        Self {
+            kind,
+            key: key.into(),
+            body,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// The same with tags.
+    pub fn tagged(mut self, tags: BTreeMap<String, String>) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// The change that takes it away.
+    pub fn removal(&self) -> Change {
+        Change::remove::<Self>((self.kind, self.key.clone()))
+    }
+
+    /// Its members without those that no answer shows.
+    pub fn without(&self, hidden: &[&str]) -> Value {
+        let mut view = self.body.clone();
+        if let Some(members) = view.as_object_mut() {
+            members.retain(|name, _| !hidden.contains(&name.as_str()));
+        }
+        view
+    }
+}
+
+/// Those of a kind, in the order of their keys.
+pub fn of_kind(state: &State, kind: ItemKind) -> impl Iterator<Item = &Item> {
+    beginning(state, kind, "")
+}
+
+/// Those of a kind whose keys begin so.
+pub fn beginning<'a>(state: &'a State, kind: ItemKind, prefix: &str) -> impl Iterator<Item = &'a Item> + use<'a> {
+    let prefix = prefix.to_owned();
+    state
+        .items
+        .range((kind, prefix.clone())..)
+        .map(|(_, item)| item)
+        .take_while(move |item| item.kind == kind && item.key.starts_with(&prefix))
+}
+
+/// The one of that key.
+pub fn find<'a>(state: &'a State, kind: ItemKind, key: &str) -> Option<&'a Item> {
+    state.items.get(&(kind, key.to_owned()))
+}
+
+/// Writes one down, if the check lets it.
+///
+/// # Errors
+/// What the check answers.
+pub async fn create(
+    context: &Context,
+    item: Item,
+    check: impl FnOnce(&State) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let decide = |state: &State| {
+        check(state)?;
+        Ok(((), vec![Change::put(item)]))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// Changes one.
+///
+/// # Errors
+/// `missing` when it is not there, or what the change answers.
+pub async fn edit<T>(
+    context: &Context,
+    kind: ItemKind,
+    key: &str,
+    missing: impl FnOnce() -> ApiError,
+    change: impl FnOnce(&State, &mut Item) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    let decide = |state: &State| {
+        let mut item = find(state, kind, key).ok_or_else(missing)?.clone();
+        let answer = change(state, &mut item)?;
+        Ok((answer, vec![Change::put(item)]))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// Takes one away.
+///
+/// # Errors
+/// `missing` when it is not there.
+pub async fn remove(
+    context: &Context,
+    kind: ItemKind,
+    key: &str,
+    missing: impl FnOnce() -> ApiError,
+) -> Result<Item, ApiError> {
+    let decide = |state: &State| {
+        let item = find(state, kind, key).ok_or_else(missing)?.clone();
+        let removal = item.removal();
+        Ok((item, vec![removal]))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// One page of a list: the token is where the next begins.
+///
+/// # Errors
+/// `wrong` when the token was not made here.
+pub fn page(
+    views: Vec<Value>,
+    token: Option<&str>,
+    most: Option<i64>,
+    usual: usize,
+    wrong: impl FnOnce() -> ApiError,
+) -> Result<(Vec<Value>, Option<String>), ApiError> {
+    let begin: usize = match token.filter(|token| !token.is_empty()) {
+        None => 0,
+        Some(token) => token.parse().map_err(|_not_ours| wrong())?,
+    };
+    let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usual).max(1);
+    let total = views.len();
+    let page: Vec<Value> = views.into_iter().skip(begin).take(most).collect();
+    let end = begin + page.len();
+    Ok((page, (end < total).then(|| end.to_string())))
+}

@@ -1,0 +1,294 @@
+//! EC2 fleets of type instant: as many instances as are asked for from a list of choices, in one call.
+
+use aws_types::time::Time;
+use aws_types::{instance_type, price};
+use serde_json::{Value, json};
+
+use super::launch::{self, Placement, Wanted};
+use super::{document, dry_run, subnet};
+use crate::catalogue::{self, Item, ItemKind};
+use crate::error::ApiError;
+use crate::ledger::{Change, State};
+use crate::members::{Members, tag_list};
+use crate::operations::Context;
+
+/// A choice: a launch template with an override.
+struct Choice {
+    /// Template and override as answers show them.
+    shown: Value,
+    /// The same as a request of `RunInstances`.
+    request: Value,
+    /// Its place in line: priority, or price in millionths of a dollar.
+    rank: (u64, u64),
+    /// How much of the capacity one instance is.
+    weight: f64,
+}
+
+/// How much of which market.
+struct Capacity {
+    on_demand: f64,
+    spot: f64,
+}
+
+fn capacity(input: &Value) -> Result<Capacity, ApiError> {
+    let wanted = &input["TargetCapacitySpecification"];
+    let total = wanted.number("TotalTargetCapacity").unwrap_or(0);
+    if total < 1 {
+        let message = "TotalTargetCapacity must be at least 1";
+        return Err(ApiError::bad_request("InvalidTargetCapacitySpecification", message));
+    }
+    let given = |member: &str| wanted.number(member).unwrap_or(0);
+    let (on_demand, spot) = (given("OnDemandTargetCapacity"), given("SpotTargetCapacity"));
+    let rest = (total - on_demand - spot).max(0);
+    let is_spot = wanted.text("DefaultTargetCapacityType").unwrap_or("on-demand") == "spot";
+    let (on_demand, spot) = if is_spot {
+        (on_demand, spot + rest)
+    } else {
+        (on_demand + rest, spot)
+    };
+    Ok(Capacity {
+        on_demand: on_demand as f64,
+        spot: spot as f64,
+    })
+}
+
+/// Every choice, the templates in their order; each checked only when it is its turn.
+fn choices(state: &State, input: &Value, is_spot: bool) -> Result<Vec<Choice>, ApiError> {
+    let strategy = |member: &str| input.get(member).and_then(|options| options.text("AllocationStrategy"));
+    let strategy = if is_spot {
+        strategy("SpotOptions")
+    } else {
+        strategy("OnDemandOptions")
+    };
+    let by_priority = strategy.is_some_and(|name| name.contains("prioritized"));
+    let mut choices = Vec::new();
+    for config in input.list("LaunchTemplateConfigs") {
+        let named = config.get("LaunchTemplateSpecification").cloned().unwrap_or_default();
+        let (_, template) = launch::merged(state, &json!({ "LaunchTemplate": named }))?;
+        let shown = template
+            .map(|(id, name, version)| json!({"LaunchTemplateId": id, "LaunchTemplateName": name, "Version": version}));
+        let plain = [json!({})];
+        let overrides = config.list("Overrides");
+        for chosen in if overrides.is_empty() { &plain[..] } else { overrides } {
+            let mut request = json!({"LaunchTemplate": named, "MinCount": 1, "MaxCount": 1});
+            for member in ["InstanceType", "SubnetId", "ImageId"] {
+                if let Some(text) = chosen.text(member) {
+                    request[member] = text.into();
+                }
+            }
+            if let Some(zone) = chosen.text("AvailabilityZone") {
+                request["Placement"] = json!({ "AvailabilityZone": zone });
+            }
+            let kind = chosen.text("InstanceType").and_then(instance_type::find);
+            let cost = kind.map_or(u64::MAX, |kind| {
+                if is_spot {
+                    price::spot(kind)
+                } else {
+                    price::on_demand(kind)
+                }
+            });
+            let priority = chosen
+                .get("Priority")
+                .and_then(Value::as_f64)
+                .unwrap_or(f64::from(u32::MAX));
+            choices.push(Choice {
+                shown: json!({"LaunchTemplateSpecification": shown, "Overrides": chosen}),
+                request,
+                rank: (if by_priority { (priority * 1000.0) as u64 } else { 0 }, cost),
+                weight: chosen.get("WeightedCapacity").and_then(Value::as_f64).unwrap_or(1.0),
+            });
+        }
+    }
+    choices.sort_by_key(|choice| choice.rank);
+    Ok(choices)
+}
+
+fn wanted(state: &State, context: &Context, input: &Value, choice: &Choice, is_spot: bool) -> Result<Wanted, ApiError> {
+    let mut request = choice.request.clone();
+    let tags = input
+        .list("TagSpecifications")
+        .iter()
+        .filter(|given| given.text("ResourceType") != Some("fleet"));
+    request["TagSpecifications"] = tags.cloned().collect();
+    // A subnet that is not there says so before anything else.
+    if let Some(id) = request.text("SubnetId") {
+        subnet::find(state, id)?;
+    }
+    let mut wanted = launch::read(state, context, &request)?;
+    wanted.spot = is_spot;
+    Ok(wanted)
+}
+
+/// What one market gives: answers of instances, and of choices that could not be had.
+fn fill(
+    state: &State,
+    context: &Context,
+    input: &Value,
+    (is_spot, mut missing): (bool, f64),
+    placement: &mut Placement,
+) -> Result<(Vec<Value>, Vec<Value>), ApiError> {
+    let lifecycle = if is_spot { "spot" } else { "on-demand" };
+    let (mut instances, mut errors) = (Vec::new(), Vec::new());
+    if missing <= 0.0 {
+        return Ok((instances, errors));
+    }
+    for choice in choices(state, input, is_spot)? {
+        let mut ids = Vec::new();
+        let refused = loop {
+            if missing <= 0.0 {
+                break None;
+            }
+            let more = wanted(state, context, input, &choice, is_spot)
+                .and_then(|wanted| Ok((placement.add(state, context, &wanted, 1)?, wanted.instance_type)));
+            match more {
+                Ok((more, kind)) => {
+                    ids.extend(more.into_iter().map(|id| (id, kind.clone())));
+                    missing -= choice.weight;
+                }
+                Err(error) => break Some(error),
+            }
+        };
+        if let Some((_, kind)) = ids.first() {
+            let listed: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
+            instances.push(json!({
+                "LaunchTemplateAndOverrides": choice.shown, "Lifecycle": lifecycle, "InstanceIds": listed, "InstanceType": kind,
+            }));
+        }
+        match refused {
+            None => break,
+            Some(error) => errors.push(json!({
+                "LaunchTemplateAndOverrides": choice.shown, "Lifecycle": lifecycle, "ErrorCode": error.code,
+                "ErrorMessage": error.message,
+            })),
+        }
+    }
+    Ok((instances, errors))
+}
+
+/// `CreateFleet`.
+pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
+    let kind = input.text("Type").unwrap_or("maintain");
+    if kind != "instant" {
+        let message = format!("Fleets of type {kind} are not available in this region; instant ones are");
+        return Err(ApiError::bad_request("UnsupportedOperation", message));
+    }
+    let capacity = capacity(&input)?;
+    let id = format!("fleet-{}", context.region.random.uuid());
+    let decide = |state: &State| {
+        // Templates that are not there are told even to a dry run.
+        choices(state, &input, capacity.on_demand <= 0.0)?;
+        dry_run(input.flag("DryRun"))?;
+        if let Some(known) = input.text("ClientToken").and_then(|token| {
+            catalogue::of_kind(state, ItemKind::Fleet).find(|fleet| fleet.body.text("ClientToken") == Some(token))
+        }) {
+            let answer =
+                json!({"FleetId": known.key, "Instances": known.body["Instances"], "Errors": known.body["Errors"]});
+            return Ok((answer, Vec::new()));
+        }
+        let mut placement = Placement::default();
+        let (mut instances, mut errors) = fill(state, &context, &input, (false, capacity.on_demand), &mut placement)?;
+        let (more, wrong) = fill(state, &context, &input, (true, capacity.spot), &mut placement)?;
+        instances.extend(more);
+        errors.extend(wrong);
+        let mut changes = placement.changes_tagged("aws:ec2:fleet-id", &id);
+        changes.push(Change::put(record(&context, &input, &id, &instances, &errors)));
+        Ok::<_, ApiError>((
+            json!({"FleetId": id, "Instances": instances, "Errors": errors}),
+            changes,
+        ))
+    };
+    let answer = context.region.ledger.change(decide).await?;
+    context.region.wake_fleet();
+    Ok(answer)
+}
+
+fn record(context: &Context, input: &Value, id: &str, instances: &[Value], errors: &[Value]) -> Item {
+    let own = input
+        .list("TagSpecifications")
+        .iter()
+        .filter(|given| given.text("ResourceType") == Some("fleet"));
+    let tags = own.flat_map(|given| given.tags("Tags")).collect();
+    let mut body = json!({
+        "Type": "instant", "FleetState": "active", "ActivityStatus": "fulfilled", "Instances": instances, "Errors": errors,
+        "CreateTime": Time(context.region.clock.now()), "TargetCapacitySpecification": input["TargetCapacitySpecification"],
+        "LaunchTemplateConfigs": input["LaunchTemplateConfigs"],
+    });
+    for member in ["ClientToken", "SpotOptions", "OnDemandOptions"] {
+        if let Some(value) = input.get(member).filter(|value| !value.is_null()) {
+            body[member] = value.clone();
+        }
+    }
+    Item::new(ItemKind::Fleet, id, body).tagged(tags)
+}
+
+/// `DescribeFleets`.
+pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let ids = input.texts("FleetIds");
+    let views = context.region.ledger.read(|state| {
+        if let Some(unknown) = ids
+            .iter()
+            .find(|id| catalogue::find(state, ItemKind::Fleet, id).is_none())
+        {
+            return Err(not_found(unknown));
+        }
+        let chosen =
+            catalogue::of_kind(state, ItemKind::Fleet).filter(|one| ids.is_empty() || ids.contains(&one.key.as_str()));
+        Ok(chosen
+            .map(|fleet| {
+                let mut view = fleet.without(&[]);
+                view["FleetId"] = fleet.key.as_str().into();
+                view["Tags"] = tag_list(&fleet.tags);
+                (view, fleet.tags.clone())
+            })
+            .collect())
+    })?;
+    let filters = [
+        ("type", "Type"),
+        ("fleet-state", "FleetState"),
+        ("activity-status", "ActivityStatus"),
+    ];
+    document::answer(&input, "Fleets", &filters, views)
+}
+
+fn not_found(id: &str) -> ApiError {
+    ApiError::bad_request("InvalidFleetId.NotFound", format!("The fleet ID '{id}' does not exist"))
+}
+
+/// `DeleteFleets`: instant ones go with their instances.
+pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let now = context.region.clock.now();
+    let decide = |state: &State| {
+        let (mut gone, mut failed, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for id in input.texts("FleetIds") {
+            let Some(fleet) = catalogue::find(state, ItemKind::Fleet, id) else {
+                let error = not_found(id);
+                failed.push(json!({"FleetId": id, "Error": {"Code": "fleetIdDoesNotExist", "Message": error.message}}));
+                continue;
+            };
+            changes.push(fleet.removal());
+            let own = state
+                .instances
+                .values()
+                .filter(|one| one.tags.get("aws:ec2:fleet-id").is_some_and(|own| own == id));
+            for known in own.filter(|one| one.state.is_live()) {
+                let mut one = known.clone();
+                let reason = (
+                    "Client.UserInitiatedShutdown",
+                    "Client.UserInitiatedShutdown: fleet deleted".to_owned(),
+                );
+                one.become_state(crate::fleet::instance::LifeState::ShuttingDown, now, Some(reason));
+                changes.push(Change::put(one));
+            }
+            gone.push(json!({
+                "FleetId": id, "PreviousFleetState": "active", "CurrentFleetState": "deleted_terminating",
+            }));
+        }
+        let answer = json!({"SuccessfulFleetDeletions": gone, "UnsuccessfulFleetDeletions": failed});
+        Ok::<_, ApiError>((answer, changes))
+    };
+    let answer = context.region.ledger.change(decide).await?;
+    context.region.wake_fleet();
+    Ok(answer)
+}
