@@ -14,9 +14,9 @@ use std::sync::Arc;
 use clock::{Clock, Random};
 use controllers::quota::Resource;
 use controllers::{
-    CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSliceMirroring, EndpointSlices, EndpointsObjects,
-    Jobs, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts, StatefulSets,
-    TaintEviction,
+    ClaimProtection, CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSliceMirroring, EndpointSlices,
+    EndpointsObjects, Jobs, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts,
+    StatefulSets, TaintEviction, VolumeProtection,
 };
 use kube::Client;
 use kube_types::ObjectKey;
@@ -81,6 +81,8 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
         Box::new(DisruptionBudgets),
         Box::new(Jobs),
         Box::new(CronJobs),
+        Box::new(ClaimProtection),
+        Box::new(VolumeProtection),
     ]
 }
 

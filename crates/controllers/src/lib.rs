@@ -25,6 +25,7 @@ mod root_ca;
 mod selected;
 mod service_account;
 mod stateful_set;
+mod storage_protection;
 mod taint_eviction;
 mod template;
 
@@ -43,6 +44,7 @@ pub use replica_set::ReplicaSets;
 pub use root_ca::RootCertificates;
 pub use service_account::ServiceAccounts;
 pub use stateful_set::StatefulSets;
+pub use storage_protection::{ClaimProtection, VolumeProtection};
 pub use taint_eviction::TaintEviction;
 
 #[cfg(test)]

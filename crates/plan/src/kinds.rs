@@ -7,7 +7,8 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, Repl
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+    ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -37,14 +38,19 @@ macro_rules! observed_kinds {
 
             /// Does the kind have namespaces?
             pub fn is_namespaced(self) -> bool {
-                !matches!(self, Kind::Node | Kind::Namespace)
+                !matches!(self, Kind::Node | Kind::Namespace | Kind::PersistentVolume)
             }
         }
 
         impl World {
             /// Is there an object of this kind with this key?
             pub fn contains(&self, kind: Kind, key: &ObjectKey) -> bool {
-                match kind { $(Kind::$kind => self.$field.get(key).is_some(),)+ }
+                self.metadata(kind, key).is_some()
+            }
+
+            /// The metadata of the object of this kind with this key.
+            pub fn metadata(&self, kind: Kind, key: &ObjectKey) -> Option<&ObjectMeta> {
+                match kind { $(Kind::$kind => self.$field.get(key).map(|object| object.metadata()),)+ }
             }
         }
 
@@ -129,6 +135,7 @@ observed_kinds! {
     endpoint_slices: EndpointSlice, related by |slice| label(slice, "kubernetes.io/service-name");
     service_accounts: ServiceAccount, related by |_| None;
     config_maps: ConfigMap, related by |_| None;
+    persistent_volumes: PersistentVolume, related by |_| None;
     persistent_volume_claims: PersistentVolumeClaim, related by |_| None;
     resource_quotas: ResourceQuota, related by |_| None;
     deployments: Deployment, related by |_| None;
@@ -185,6 +192,7 @@ impl Kind {
             ("ep", Kind::Endpoints),
             ("sa", Kind::ServiceAccount),
             ("cm", Kind::ConfigMap),
+            ("pv", Kind::PersistentVolume),
             ("pvc", Kind::PersistentVolumeClaim),
             ("quota", Kind::ResourceQuota),
             ("deploy", Kind::Deployment),

@@ -6,7 +6,7 @@ use kube::Client;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::Request;
 use kube_types::{GroupVersionResource, ObjectKey};
-use plan::{AnyObject, Change, FailedChange, Kind, MetadataPatch, Observation, Plan, Propagation, Step, Target, World};
+use plan::{AnyObject, Change, FailedChange, Kind, MetadataPatch, Plan, Propagation, Step, Target, World};
 use serde::{Deserialize, Serialize};
 
 use crate::recorder::Recorder;
@@ -97,7 +97,8 @@ impl Mark {
     pub(crate) fn is_shown(&self, seen: u64, world: &World) -> bool {
         match self {
             Self::Revision { revision, .. } => seen >= *revision,
-            Self::Gone { kind, key, uid } => find(world, *kind, key)
+            Self::Gone { kind, key, uid } => world
+                .metadata(*kind, key)
                 .is_none_or(|metadata| metadata.uid.as_deref() != Some(uid) || metadata.deletion_timestamp.is_some()),
         }
     }
@@ -336,24 +337,6 @@ fn marked(kind: Kind, written: &Written) -> (String, Option<Mark>) {
 fn kind_of(target: &Target) -> Option<Kind> {
     let resource = target.resource.group_version_resource();
     Kind::ALL.iter().copied().find(|kind| kind.resource() == resource)
-}
-
-fn find<'a>(world: &'a World, kind: Kind, key: &ObjectKey) -> Option<&'a ObjectMeta> {
-    macro_rules! look {
-        ($($kind:ident: $field:ident),+ $(,)?) => {
-            match kind {
-                $(Kind::$kind => world.$field.get(key).map(|object| Observation::$kind(object).metadata()),)+
-            }
-        };
-    }
-    look!(
-        Pod: pods, Node: nodes, Namespace: namespaces, Service: services, Endpoints: endpoints,
-        EndpointSlice: endpoint_slices, ServiceAccount: service_accounts, ConfigMap: config_maps,
-        PersistentVolumeClaim: persistent_volume_claims, ResourceQuota: resource_quotas, Deployment: deployments,
-        ReplicaSet: replica_sets, DaemonSet: daemon_sets, StatefulSet: stateful_sets,
-        ControllerRevision: controller_revisions, Job: jobs, CronJob: cron_jobs, Lease: leases,
-        PodDisruptionBudget: pod_disruption_budgets,
-    )
 }
 
 fn writing() -> PostParams {

@@ -149,6 +149,7 @@ impl Observer {
             Kind::ConfigMap => {
                 self.watch_all::<core::ConfigMap>(everything().fields("metadata.name=kube-root-ca.crt"), supervisor);
             }
+            Kind::PersistentVolume => self.watch_all::<core::PersistentVolume>(everything(), supervisor),
             Kind::PersistentVolumeClaim => self.watch_all::<core::PersistentVolumeClaim>(everything(), supervisor),
             Kind::ResourceQuota => self.watch_all::<core::ResourceQuota>(everything(), supervisor),
             Kind::Deployment => self.watch_all::<apps::Deployment>(everything(), supervisor),

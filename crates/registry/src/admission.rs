@@ -98,6 +98,8 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("DefaultTolerationSeconds", tolerations::default_seconds),
     // A claim without a class gets the default class.
     ("DefaultStorageClass", storage_class::default_class),
+    // A volume or claim in use does not go before its user: the controllers take the finalizer away.
+    ("StorageObjectInUseProtection", storage::protect),
     // A pod is charged what its runtime needs, and goes where that runtime is.
     ("RuntimeClass", runtime_class::apply),
     // An ingress without a class gets the default class.
