@@ -26,7 +26,7 @@ pub use api::{Caller, KubeApi, Options, ServeError};
 pub use authentication::{Anonymous, AuthenticationError, TokenAuthenticator};
 pub use connect::{AsyncReadWrite, NodeDialer};
 pub use health::VersionInfo;
-pub use pki::{CertificatePair, ClusterPki, PkiError, ServerNames};
+pub use pki::{Authority, CertificatePair, ClusterPki, PkiError, ServerNames};
 pub use respond::Answer;
 pub use serve::InProcess;
 pub use tokens::{DEFAULT_AUDIENCE, ServiceAccountTokens, TokenKeyError};
