@@ -2,6 +2,8 @@
 //!
 //! An image is an OCI layout in a tar archive, as `ondol image load` and other engines read it.
 
+mod python;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read, Write};
@@ -20,6 +22,8 @@ use crate::command::{TaskError, at, output, run, target};
 struct Recipe {
     name: &'static str,
     packages: &'static [&'static str],
+    /// Packages of PyPI.
+    python: &'static [&'static str],
     files: &'static [(&'static str, &'static str)],
     directories: &'static [&'static str],
     command: &'static [&'static str],
@@ -30,6 +34,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "busybox",
         packages: &["busybox-static"],
+        python: &[],
         files: &[],
         directories: &[],
         command: &["sh"],
@@ -47,6 +52,7 @@ const RECIPES: &[Recipe] = &[
             "nginx",
             "nginx-common",
         ],
+        python: &[],
         files: &[
             ("etc/nginx/nginx.conf", NGINX_CONFIGURATION),
             ("etc/nginx/conf.d/default.conf", NGINX_SITE),
@@ -54,6 +60,31 @@ const RECIPES: &[Recipe] = &[
         directories: &["var/lib/nginx", "var/log/nginx"],
         command: &["nginx", "-g", "daemon off;"],
         stop_signal: Some("SIGQUIT"),
+    },
+    // Debian's own boto3 is older than EKS Pod Identity and AWS_ENDPOINT_URL.
+    Recipe {
+        name: "boto3",
+        packages: &[
+            "busybox-static",
+            "libbz2-1.0",
+            "libc6",
+            "libcrypt1",
+            "libexpat1",
+            "libffi8",
+            "liblzma5",
+            "libpython3.11-minimal",
+            "libpython3.11-stdlib",
+            "libssl3",
+            "libuuid1",
+            "python3-minimal",
+            "python3.11-minimal",
+            "zlib1g",
+        ],
+        python: &["boto3"],
+        files: &[],
+        directories: &[],
+        command: &["python3"],
+        stop_signal: None,
     },
 ];
 
@@ -143,6 +174,7 @@ fn build(recipe: &Recipe, directory: &Path, archive: &Path) -> Result<(), TaskEr
         let deb = download(package, &directory.join("packages"))?;
         add_package(&mut tree, &deb)?;
     }
+    python::add(&mut tree, recipe.python, directory)?;
     for name in recipe.directories {
         tree.insert((*name).to_owned(), Entry::Directory(0o755));
     }
