@@ -135,7 +135,7 @@ pub struct ControlPlaneSpec {
     pub addresses: Vec<Ipv4Addr>,
     /// Services get their cluster addresses from here; `kubernetes` is the first, DNS the tenth.
     pub service_cidr: String,
-    /// The issuer of service-account tokens, as `DescribeCluster` reports it, `https://oidc.eks.<region>…/id/<32 hex>`.
+    /// The issuer of service-account tokens, as `DescribeCluster` reports it, `https://localhost:<port>/id/<32 hex>`.
     pub oidc_issuer: String,
     /// ARN of the caller of `CreateCluster`, who is `system:masters`.
     pub creator_arn: String,

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::caller::{Identities, TokenError};
 use crate::host::{ClusterHost, ClusterRef};
 use crate::ledger::{Ledger, LedgerError};
-use crate::{access, cloudformation, control, driver, fleet, server};
+use crate::{access, cloudformation, control, driver, fleet, issuer, server};
 
 /// What a region is made of.
 pub struct Options {
@@ -34,6 +34,8 @@ pub struct Options {
     pub region: RegionName,
     /// The administrator's keys ([`crate::credentials::load_or_create`]).
     pub credentials: Credentials,
+    /// Where clients on this machine reach the region by TLS, for example `https://localhost:4566`: the base of the issuers of new clusters.
+    pub tls_endpoint: String,
 }
 
 /// A region. Cheap to share.
@@ -44,6 +46,8 @@ pub struct Region {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) identities: Identities,
     pub(crate) name: RegionName,
+    /// Where clients on this machine reach the region by TLS.
+    pub(crate) tls_endpoint: String,
     supervisor: Supervisor,
     drivers: Mutex<BTreeMap<ClusterName, Arc<Notify>>>,
     fleet: Arc<Notify>,
@@ -63,15 +67,19 @@ impl Region {
             random: options.random,
             identities: Identities::new(options.credentials),
             name: options.region,
+            tls_endpoint: options.tls_endpoint,
             supervisor: options.supervisor,
             drivers: Mutex::new(BTreeMap::new()),
             fleet: Arc::default(),
         }))
     }
 
-    /// The region's HTTP service: every AWS service on one endpoint, and Ondol's own below `/_ondol/`.
+    /// The region's HTTP service: every AWS service on one endpoint, the documents of the clusters' issuers, and Ondol's own
+    /// below `/_ondol/`.
     pub fn router(self: &Arc<Self>) -> Router {
-        control::routes(self).fallback_service(server::service(self))
+        control::routes(self)
+            .merge(issuer::routes(self))
+            .fallback_service(server::service(self))
     }
 
     /// Continues what the records say: control planes are started, half-made and half-deleted resources are finished, lost
@@ -148,6 +156,14 @@ impl Region {
     pub fn access_policy_allows(&self, cluster: &ClusterName, attributes: &Attributes<'_>) -> Option<String> {
         self.ledger
             .read(|state| access::allows(state, state.clusters.get(cluster)?, attributes))
+    }
+
+    /// Whether pods of a service account get a role by EKS Pod Identity.
+    pub fn has_pod_identity(&self, cluster: &ClusterName, namespace: &str, service_account: &str) -> bool {
+        self.ledger.read(|state| {
+            let mut known = state.pod_identities.values().filter(|known| known.cluster == *cluster);
+            known.any(|known| known.namespace == namespace && known.service_account == service_account)
+        })
     }
 
     /// The issuer of a cluster's service-account tokens.

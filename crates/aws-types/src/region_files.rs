@@ -7,6 +7,11 @@ pub const ENDPOINT_FILE: &str = "region/endpoint.json";
 /// Where the built-in administrator's keys are, relative to Ondol's home.
 pub const CREDENTIALS_FILE: &str = "region/credentials.json";
 
+/// The certificate of the authority that signs for the region's TLS endpoint, PEM, relative to Ondol's home.
+pub const AUTHORITY_FILE: &str = "region/tls/ca.crt";
+/// That authority and those that the system trusts, PEM, relative to Ondol's home: for clients that take one file instead of the system's.
+pub const BUNDLE_FILE: &str = "region/tls/bundle.crt";
+
 /// The running region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,6 +20,9 @@ pub struct RegionEndpoint {
     pub pid: u32,
     /// The AWS endpoint, for example `http://127.0.0.1:4566`.
     pub endpoint: String,
+    /// The same endpoint by TLS, by a name that its certificate has, for example `https://localhost:4566`.
+    #[serde(default)]
+    pub tls_endpoint: Option<String>,
     /// For example `ap-northeast-2`.
     pub region: String,
     /// The port at which load balancers answer by host name; `None` when there is none.

@@ -35,6 +35,8 @@ pub enum Command {
     Explain(Explain),
     /// Print the environment that points AWS clients at the region.
     Env(Env),
+    /// Say how to make clients believe the region's TLS endpoint; changes nothing on this machine.
+    Trust(crate::trust::Trust),
     /// Container images of the region's store.
     #[command(subcommand)]
     Image(Image),

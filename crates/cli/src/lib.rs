@@ -19,6 +19,7 @@ mod region;
 mod session;
 mod show;
 mod signing;
+pub mod trust;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -56,6 +57,7 @@ fn dispatch(arguments: &Arguments, hooks: &dyn Hooks) -> Result<(), Box<dyn Erro
         Command::Down(options) => local::down(hooks, home, options),
         Command::Image(command) => local::image(hooks, &home, command),
         Command::Env(options) => local::env(&home, options),
+        Command::Trust(options) => trust::trust(&home, options),
         Command::GetToken(options) => access::get_token(&home, options),
         remote => runtime()?.block_on(speak(&home, remote)),
     }
@@ -74,9 +76,12 @@ async fn speak(home: &Path, command: &Command) -> Result<(), Box<dyn Error + Sen
         Command::Delete(Delete::Cluster(options)) => change::delete_cluster(home, options).await,
         Command::Delete(Delete::Nodegroup(options)) => change::delete_nodegroup(home, options).await,
         Command::Utils(Utils::WriteKubeconfig(options)) => access::write_kubeconfig(home, options).await,
-        Command::Up(_) | Command::Down(_) | Command::Image(_) | Command::Env(_) | Command::GetToken(_) => {
-            Err("this command does not speak to the region".into())
-        }
+        Command::Up(_)
+        | Command::Down(_)
+        | Command::Image(_)
+        | Command::Env(_)
+        | Command::Trust(_)
+        | Command::GetToken(_) => Err("this command does not speak to the region".into()),
     }
 }
 

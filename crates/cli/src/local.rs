@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use aws_types::region_files::BUNDLE_FILE;
+
 use crate::arguments::{Down, Env, Image, Shell, Up};
 use crate::hooks::{DownOptions, Hooks, UpOptions};
 use crate::region;
@@ -78,6 +80,10 @@ pub fn image(hooks: &dyn Hooks, home: &Path, command: &Image) -> Done {
 pub fn env(home: &Path, options: &Env) -> Done {
     let endpoint = region::endpoint(home)?;
     let keys = region::credentials(home)?;
+    let bundle = home.join(BUNDLE_FILE).display().to_string();
+    // The endpoint is plain HTTP, which every client takes. Issuers of clusters are https, so whoever asks them needs the region's authority:
+    // botocore reads one variable, Go and OpenSSL the other.
+    let trust = [("AWS_CA_BUNDLE", bundle.as_str()), ("SSL_CERT_FILE", bundle.as_str())];
     let variables = [
         ("AWS_ACCESS_KEY_ID", keys.access_key_id.as_str()),
         ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key.as_str()),
@@ -85,7 +91,8 @@ pub fn env(home: &Path, options: &Env) -> Done {
         ("AWS_DEFAULT_REGION", endpoint.region.as_str()),
         ("AWS_ENDPOINT_URL", endpoint.endpoint.as_str()),
     ];
-    for (name, value) in variables {
+    let trust = trust.iter().filter(|_| endpoint.tls_endpoint.is_some());
+    for (name, value) in variables.iter().chain(trust) {
         match options.shell {
             Shell::Sh => println!("export {name}='{value}'"),
             Shell::Fish => println!("set -gx {name} '{value}'"),

@@ -69,6 +69,16 @@ pub const OFFERED: &[Offered] = &[
         versions: &["v0.8.0-eksbuild.2"],
         schema: NO_VALUES,
     },
+    // Without objects: the VPC itself answers at the agent's address, for clusters that have the add-on.
+    Offered {
+        name: "eks-pod-identity-agent",
+        kind: "security",
+        needs_permissions: false,
+        service_account: "eks-pod-identity-agent",
+        policy: "",
+        versions: &["v1.3.8-eksbuild.2", "v1.3.9-eksbuild.3"],
+        schema: NO_VALUES,
+    },
 ];
 
 /// The add-on of that name.

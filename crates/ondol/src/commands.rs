@@ -196,6 +196,10 @@ fn start(home: &Home) -> Result<Child, HookError> {
         .map_err(|error| at(&path, &error))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg0("ondol").arg("region-server").arg(home.path());
+    // What `ondol env` gave to the shell: the region trusts what the system does, not what an earlier region wrote.
+    if std::env::var_os("SSL_CERT_FILE").is_some_and(|file| Path::new(&file).starts_with(home.path())) {
+        command.env_remove("SSL_CERT_FILE");
+    }
     for (name, value) in ALLOCATOR {
         if std::env::var_os(name).is_none() {
             command.env(name, value);

@@ -14,6 +14,8 @@ mod network;
 mod page;
 mod processes;
 mod region;
+mod trust;
+mod vpc_services;
 
 use std::ffi::OsString;
 use std::future::Future;

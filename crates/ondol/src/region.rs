@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use access_rules::{Attributes, User};
 use aws_api::Region;
+use aws_api::endpoint::Endpoint;
 use aws_api::host::ClusterRef;
 use aws_types::RegionName;
 use aws_types::region_files::{CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
-use clock::{Clock, Random, SystemClock, SystemRandom};
+use clock::{SystemClock, SystemRandom};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube_api::AuthenticationError;
@@ -26,6 +27,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::host::{EksTokens, LocalHost, Settings, read_json, write_json};
+use crate::trust;
+use crate::vpc_services::VpcServices;
 
 /// How long the region's tasks may take to end by themselves.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -91,6 +94,11 @@ impl EksTokens for RegionTokens {
         let region = self.0.get().and_then(Weak::upgrade)?;
         region.access_policy_allows(&cluster.name, attributes)
     }
+
+    fn is_associated(&self, cluster: &ClusterRef, namespace: &str, service_account: &str) -> bool {
+        let region = self.0.get().and_then(Weak::upgrade);
+        region.is_some_and(|region| region.has_pod_identity(&cluster.name, namespace, service_account))
+    }
 }
 
 /// Names what belongs to this Ondol where several may be, such as control groups.
@@ -124,12 +132,20 @@ pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
         supervisor: supervisor.clone(),
     });
     let load_balancers = load_balancers.await.map_err(Failure::of("start the load balancers"))?;
-    let region = open(&home, &options, &load_balancers, &supervisor).await?;
+    let name = RegionName::new(options.region.clone()).map_err(Failure::of("read the region's name"))?;
+    let tls = trust::server_config(&home, &name, &SystemClock)?;
+    let tls_endpoint = format!("https://localhost:{}", address.port());
+    let services = Arc::new(VpcServices::default());
+    let settings = settings(&home, &options, &load_balancers, &services, &supervisor)?;
+    let region = open(settings, name, &tls_endpoint).await?;
+    let endpoint = Endpoint::new(region.router(), tls);
+    services.open(&region, endpoint.clone());
     region.resume();
-    serve(&region, listener, &supervisor);
+    endpoint.serve(listener, "AWS endpoint", &supervisor);
     let endpoint = RegionEndpoint {
         pid: std::process::id(),
         endpoint: format!("http://{address}"),
+        tls_endpoint: Some(tls_endpoint),
         region: options.region.clone(),
         load_balancer_port: Some(load_balancers.http_port()),
     };
@@ -154,20 +170,43 @@ fn etcd_of(options: &RegionOptions) -> Result<Option<store::EtcdLocation>, Failu
     location.map_err(Failure::of("read where the store is"))
 }
 
-/// The region on its store, with this machine as its host.
-async fn open(
+/// This machine as the region's host.
+fn settings(
     home: &Home,
     options: &RegionOptions,
     load_balancers: &LoadBalancers,
+    services: &Arc<VpcServices>,
     supervisor: &Supervisor,
+) -> Result<(Settings, Arc<RegionTokens>), Failure> {
+    let tokens = Arc::new(RegionTokens::default());
+    let settings = Settings {
+        home: home.clone(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        supervisor: supervisor.clone(),
+        load_balancers: load_balancers.clone(),
+        tokens: tokens.clone(),
+        services: services.clone(),
+        tag: tag_of(home),
+        simulated: options.simulated,
+        etcd: etcd_of(options)?,
+    };
+    Ok((settings, tokens))
+}
+
+/// The region on its store.
+async fn open(
+    (settings, tokens): (Settings, Arc<RegionTokens>),
+    name: RegionName,
+    tls_endpoint: &str,
 ) -> Result<Arc<Region>, Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let (home, supervisor) = (settings.home.clone(), settings.supervisor.clone());
+    let (clock, random) = (settings.clock.clone(), settings.random.clone());
     let store_options = store::Options {
         clock: clock.clone(),
         ..store::Options::default()
     };
-    let store = store::open(&home.region().join("store"), store_options, supervisor);
+    let store = store::open(&home.region().join("store"), store_options, &supervisor);
     let store = store.map_err(Failure::of("open the region's store"))?;
     let kept = store.clone();
     supervisor.spawn_restarting("region store upkeep", Restart::always(), move || {
@@ -175,26 +214,15 @@ async fn open(
     });
     let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
     let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
-    let tokens = Arc::new(RegionTokens::default());
-    let host = LocalHost::new(Settings {
-        home: home.clone(),
-        clock: clock.clone(),
-        random: random.clone(),
-        supervisor: supervisor.clone(),
-        load_balancers: load_balancers.clone(),
-        tokens: tokens.clone(),
-        tag: tag_of(home),
-        simulated: options.simulated,
-        etcd: etcd_of(options)?,
-    });
     let region = Region::open(aws_api::Options {
         store,
-        host: Arc::new(host),
+        host: Arc::new(LocalHost::new(settings)),
         clock,
         random,
-        supervisor: supervisor.clone(),
-        region: RegionName::new(options.region.clone()).map_err(Failure::of("read the region's name"))?,
+        supervisor,
+        region: name,
         credentials,
+        tls_endpoint: tls_endpoint.to_owned(),
     });
     let region = region.await.map_err(Failure::of("read the region's records"))?;
     tokens.0.get_or_init(|| Arc::downgrade(&region));
@@ -219,15 +247,6 @@ async fn import_images(home: &Home) -> Result<(), Failure> {
         .await
         .map_err(Failure::of("enter the built-in images"))?
         .map_err(Failure::of("enter the built-in images"))
-}
-
-fn serve(region: &Arc<Region>, listener: TcpListener, supervisor: &Supervisor) {
-    let (router, stopped) = (region.router(), supervisor.cancelled());
-    supervisor.spawn("AWS endpoint", async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the AWS endpoint ended");
-        }
-    });
 }
 
 /// Ends when the process is told to stop.

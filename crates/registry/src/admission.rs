@@ -14,6 +14,7 @@ mod matching;
 mod namespace;
 mod node_restriction;
 mod nodes;
+pub(crate) mod pod_identity;
 mod pod_security;
 mod pods;
 pub(crate) mod policies;
@@ -106,6 +107,8 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("DefaultIngressClass", ingress_class::default_class),
     // A certificate request carries the name of who really asks.
     ("CertificateRequester", certificates::record_requester),
+    // A pod of an account with an AWS role gets its token; last, for at EKS a webhook does this.
+    ("PodIdentityWebhook", pod_identity::inject),
 ];
 
 /// Plugins that look at the object as it will be stored.

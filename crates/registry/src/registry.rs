@@ -12,6 +12,7 @@ use store::{LeaseId, Store};
 use supervision::{Restart, Supervisor};
 
 use crate::access::{Authorizer, BoundPods, Compiled};
+use crate::admission::pod_identity::PodIdentities;
 use crate::cache::Caches;
 use crate::custom::Converter;
 use crate::kinds::KindTable;
@@ -126,6 +127,7 @@ pub struct Registry {
     pub(crate) policy: ArcSwap<Compiled>,
     pub(crate) bound_pods: BoundPods,
     pub(crate) authorizer: std::sync::OnceLock<Arc<dyn Authorizer>>,
+    pub(crate) pod_identities: OnceLock<Arc<dyn PodIdentities>>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) configured: crate::admission::hooks::Configured,
     pub(crate) caller: Arc<OnceLock<Arc<dyn crate::webhook::Caller>>>,
@@ -160,6 +162,7 @@ impl Registry {
             policy: ArcSwap::default(),
             bound_pods: BoundPods::default(),
             authorizer: std::sync::OnceLock::new(),
+            pod_identities: OnceLock::new(),
             tokens: options.token_issuer,
             configured: crate::admission::hooks::Configured::default(),
             caller,

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use crate::endpoints::SliceIndex;
 
 mod build;
+pub mod services;
 pub mod vpc;
 
 /// How long answers may be kept, in seconds: CoreDNS's default for the cluster's zone.

@@ -1,11 +1,11 @@
 //! Clusters.
 
+use aws_types::ClusterName;
 use aws_types::arn::{self, Arn};
 use aws_types::eks::{
     CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse, DescribeClusterRequest,
     DescribeClusterResponse, ListClustersRequest, ListClustersResponse, Logging, VpcConfigRequest,
 };
-use aws_types::{ClusterName, RegionName};
 use cluster_lifecycle::access_entry::{AccessEntry, Association, Choice, Scope, policy_arn};
 use cluster_lifecycle::cluster::{Cluster, ClusterStatus, Input, Network};
 use cluster_lifecycle::refusal::RefusalKind;
@@ -16,6 +16,7 @@ use super::{access_entry, check_tags, find_cluster, view};
 use crate::ec2::document::Document;
 use crate::ec2::security_group;
 use crate::error::ApiError;
+use crate::issuer;
 use crate::ledger::{Change, State};
 use crate::network::Subnet;
 use crate::operations::Context;
@@ -162,7 +163,7 @@ impl Wanted {
             platform_version: version.platform.to_owned(),
             role_arn: request.role_arn.clone().unwrap_or_default(),
             creator_arn: context.caller.canonical_arn(),
-            network: self.network(state, region, &ids)?,
+            network: self.network(state, &context.region, &ids)?,
             enabled_logs: enabled_logs(request.logging.as_ref())?,
             authentication_mode: access.authentication_mode.unwrap_or_else(|| "CONFIG_MAP".to_owned()),
             creator_is_admin: access.bootstrap_cluster_creator_admin_permissions.unwrap_or(true),
@@ -185,7 +186,7 @@ impl Wanted {
         })
     }
 
-    fn network(&self, state: &State, region: &RegionName, ids: &Ids) -> Result<Network, Refusal> {
+    fn network(&self, state: &State, region: &Region, ids: &Ids) -> Result<Network, Refusal> {
         let subnets = find_subnets(state, self.vpc.subnet_ids.as_deref().unwrap_or_default())?;
         rules::zones(&subnets.iter().map(|subnet| subnet.zone.clone()).collect::<Vec<_>>())?;
         let [first, ..] = subnets[..] else {
@@ -224,7 +225,7 @@ impl Wanted {
                 .unwrap_or_else(|| vec!["0.0.0.0/0".to_owned()]),
             addresses,
             service_cidr: rules::service_cidr(wanted_range, vpc.cidr)?.to_string(),
-            oidc_issuer: format!("https://oidc.eks.{region}.amazonaws.com/id/{}", ids.issuer),
+            oidc_issuer: issuer::of_cluster(region, &ids.issuer),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Pod identity associations, and the credentials that they are worth.
 
+use access_rules::iam_policy::Facts;
 use aws_types::time::Time;
 use cluster_lifecycle::Refusal;
 use cluster_lifecycle::addon::Addon;
@@ -16,7 +17,7 @@ use crate::ledger::{Change, State};
 use crate::members::Members;
 use crate::operations::Context;
 use crate::page;
-use crate::sts::{assume, web_identity};
+use crate::sts::{Session, assume, web_identity};
 
 /// EKS's quota.
 const MOST: usize = 1000;
@@ -236,6 +237,20 @@ struct Proven {
     role: Entity,
 }
 
+/// What the trust policy of a role may ask about EKS's call.
+fn trust_facts(context: &Context, cluster: &Cluster, namespace: &str, account: &str) -> Facts {
+    [
+        ("aws:sourceaccount", context.region.account().as_str()),
+        ("aws:sourcearn", &cluster.arn),
+        ("aws:requesttag/eks-cluster-arn", &cluster.arn),
+        ("aws:requesttag/eks-cluster-name", cluster.name.as_str()),
+        ("aws:requesttag/kubernetes-namespace", namespace),
+        ("aws:requesttag/kubernetes-service-account", account),
+    ]
+    .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]))
+    .into()
+}
+
 fn prove(context: &Context, cluster_name: &str, token: &str) -> Result<Proven, ApiError> {
     let invalid = |message: String| ApiError::bad_request("InvalidTokenException", message);
     let claims = web_identity::verified(context, token).map_err(|error| match &*error.code {
@@ -264,7 +279,10 @@ fn prove(context: &Context, cluster_name: &str, token: &str) -> Result<Proven, A
             let message = format!("No EKS pod identity association found for service account {account} in namespace {namespace} of cluster {cluster_name}");
             Refusal::new(RefusalKind::ResourceNotFound, message)
         })?;
-        let role = assume::find(state, &association.role_arn).filter(|role| assume::trusts_service(role, "pods.eks.amazonaws.com", "sts:AssumeRole"));
+        let facts = trust_facts(context, cluster, &namespace, &account);
+        let actions: &[&str] = if association.disable_session_tags { &["sts:AssumeRole"] } else { &["sts:AssumeRole", "sts:TagSession"] };
+        let trusts = |role: &&Entity| actions.iter().all(|action| assume::trusts_service(role, "pods.eks.amazonaws.com", action, &facts));
+        let role = assume::find(state, &association.role_arn).filter(trusts);
         let role = role.cloned().ok_or_else(|| {
             let message = format!("Access denied: role {} cannot be assumed by pods.eks.amazonaws.com", association.role_arn);
             ApiError::bad_request("AccessDeniedException", message)
@@ -272,6 +290,28 @@ fn prove(context: &Context, cluster_name: &str, token: &str) -> Result<Proven, A
         let cluster = cluster.clone();
         Ok(Proven { claims, namespace, account, cluster, association, role })
     })
+}
+
+/// The session of the association's role, or of the target role that this one assumes. The association's policy narrows the last one down.
+async fn begin(
+    context: Context,
+    association: &Association,
+    role: &Entity,
+    asked: &mut Value,
+) -> Result<Session, ApiError> {
+    let policy: Value = association.policy.clone().into();
+    let Some(target) = &association.target_role_arn else {
+        asked["Policy"] = policy;
+        return assume::begin(&context, role, asked, false).await;
+    };
+    let first = assume::begin(&context, role, asked, false).await?;
+    asked["RoleArn"] = target.as_str().into();
+    asked["ExternalId"] = association.external_id.clone().into();
+    asked["Policy"] = policy;
+    // The limit of a chained session.
+    asked["DurationSeconds"] = 3600.into();
+    let caller = first.caller;
+    assume::assumed_by(&Context { caller, ..context }, asked).await
 }
 
 /// `AssumeRoleForPodIdentity` of EKS Auth: a pod's token for the credentials of its service account's role.
@@ -309,11 +349,11 @@ pub async fn assume_role(context: Context, input: Value) -> Result<Value, ApiErr
         pod.text("name").unwrap_or(&account),
         context.region.random.uuid()
     );
-    let asked = json!({
+    let mut asked = json!({
         "RoleSessionName": session.chars().take(64).collect::<String>(), "DurationSeconds": role.max_session.min(21_600),
-        "Tags": if association.disable_session_tags { Vec::new() } else { tags }, "Policy": association.policy,
+        "Tags": if association.disable_session_tags { Vec::new() } else { tags },
     });
-    let session = assume::begin(&context, &role, &asked, false).await?;
+    let session = begin(context, &association, &role, &mut asked).await?;
     Ok(json!({
         "subject": {"namespace": namespace, "serviceAccount": account}, "audience": AUDIENCE,
         "podIdentityAssociation": {"associationArn": association.arn, "associationId": association.id},

@@ -1,6 +1,9 @@
 //! `AssumeRole`: the role's trust policy and the caller's own policies decide together.
 
+use std::collections::BTreeMap;
+
 use access_rules::iam_policy::{self, Decision, Document, Effect, Facts, Request};
+use aws_types::AccountId;
 use aws_types::shapes::Protocol;
 use serde_json::{Value, json};
 
@@ -18,13 +21,25 @@ const CHAINED: i64 = 3600;
 
 /// `AssumeRole`.
 pub async fn role(context: Context, input: Value) -> Result<Value, ApiError> {
+    let session = assumed_by(&context, &input).await?;
+    Ok(json!({
+        "Credentials": session.view(), "AssumedRoleUser": assumed(&session), "PackedPolicySize": 0,
+        "SourceIdentity": input.text("SourceIdentity"),
+    }))
+}
+
+/// The session that an `AssumeRole` of the caller gives.
+///
+/// # Errors
+/// When the role does not trust the caller, or the caller may not, or the session cannot be.
+pub async fn assumed_by(context: &Context, input: &Value) -> Result<Session, ApiError> {
     let arn = input.required("RoleArn");
     let call = Call {
         service: "sts",
         operation: "AssumeRole",
-        input: &input,
+        input,
     };
-    let mut facts = authorization::facts(&context, &call);
+    let mut facts = authorization::facts(context, &call);
     if let Some(id) = input.text("ExternalId") {
         facts.insert("sts:externalid".to_owned(), vec![id.to_owned()]);
     }
@@ -47,17 +62,8 @@ pub async fn role(context: Context, input: Value) -> Result<Value, ApiError> {
         error.message = error.message.trim_end().to_owned();
         error
     })?;
-    let session = begin(
-        &context,
-        &role,
-        &input,
-        context.caller.access_key_id.starts_with("ASIA"),
-    )
-    .await?;
-    Ok(json!({
-        "Credentials": session.view(), "AssumedRoleUser": assumed(&session), "PackedPolicySize": 0,
-        "SourceIdentity": input.text("SourceIdentity"),
-    }))
+    let chained = context.caller.access_key_id.starts_with("ASIA");
+    begin(context, &role, input, chained).await
 }
 
 /// The role of an ARN.
@@ -140,21 +146,36 @@ pub async fn begin(context: &Context, role: &Entity, input: &Value, chained: boo
         };
         return Err(ApiError::bad_request("ValidationError", message));
     }
-    let name = input.required("RoleSessionName");
-    let account = context.caller.account.clone();
+    let policies = session_policies(context, input)?;
+    let (account, name) = (&context.caller.account, input.required("RoleSessionName"));
+    issue(
+        context,
+        session(account, role, name, policies, input.tags("Tags")),
+        seconds,
+    )
+    .await
+}
+
+/// A session of a role as a caller.
+pub fn session(
+    account: &AccountId,
+    role: &Entity,
+    name: &str,
+    session_policies: Option<Vec<String>>,
+    session_tags: BTreeMap<String, String>,
+) -> Caller {
     let mut tags = role.tags.clone();
-    tags.extend(input.tags("Tags"));
-    let caller = Caller {
+    tags.extend(session_tags);
+    Caller {
         arn: format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.name),
-        account,
+        account: account.clone(),
         user_id: format!("{}:{name}", role.id),
         access_key_id: String::new(),
         name: name.to_owned(),
         principal: Principal::Role(role.name.clone()),
-        session_policies: session_policies(context, input)?,
+        session_policies,
         tags,
-    };
-    issue(context, caller, seconds).await
+    }
 }
 
 /// `AssumedRoleUser` of a session.
@@ -162,13 +183,12 @@ pub fn assumed(session: &Session) -> Value {
     json!({"AssumedRoleId": session.caller.user_id, "Arn": session.caller.arn})
 }
 
-/// Whether a role trusts a service.
-pub fn trusts_service(role: &Entity, service: &str, action: &str) -> bool {
-    let facts = Facts::new();
+/// Whether a role trusts a service, whatever is known besides.
+pub fn trusts_service(role: &Entity, service: &str, action: &str, facts: &Facts) -> bool {
     let request = Request {
         action,
         resource: "*",
-        facts: &facts,
+        facts,
     };
     let document = role.trust.as_deref().and_then(|text| Document::trust(text).ok());
     document.is_some_and(|document| {

@@ -119,15 +119,16 @@ pub async fn role(context: Context, input: Value) -> Result<Value, ApiError> {
         .iter()
         .find(|audience| provider.client_ids.contains(audience));
     let audience = audience.ok_or_else(|| invalid("Incorrect token audience"))?;
-    let facts: Facts = [
-        (format!("{name}:sub"), vec![claims.sub.clone()]),
-        (format!("{name}:aud"), vec![audience.clone()]),
-    ]
-    .map(|(key, values)| (key.to_lowercase(), values))
-    .into();
+    let facts = facts(&claims, audience);
+    let written = format!(
+        "arn:aws:iam::{}:oidc-provider/{}",
+        context.caller.account,
+        without_scheme(&claims.iss)
+    );
+    let providers = [provider_arn.clone(), written];
     let look = |state: &State| {
         assume::find(state, arn)
-            .filter(|role| trusts(role, &provider_arn, &facts))
+            .filter(|role| providers.iter().any(|provider| trusts(role, provider, &facts)))
             .cloned()
     };
     let role = context.region.ledger.read(look).ok_or_else(|| {
@@ -139,6 +140,22 @@ pub async fn role(context: Context, input: Value) -> Result<Value, ApiError> {
         "Credentials": session.view(), "SubjectFromWebIdentityToken": claims.sub, "AssumedRoleUser": assume::assumed(&session),
         "PackedPolicySize": 0, "Provider": provider_arn, "Audience": audience,
     }))
+}
+
+fn without_scheme(issuer: &str) -> &str {
+    issuer.split_once("://").map_or(issuer, |(_, rest)| rest)
+}
+
+/// What conditions may ask about a token. IAM knows issuers without their port; those who write trust policies by a guide take the whole
+/// URL without its scheme, and AWS's issuers have no port to be taken along.
+fn facts(claims: &Claims, audience: &str) -> Facts {
+    let mut facts = Facts::new();
+    for name in [issuer_name(&claims.iss), without_scheme(&claims.iss).to_owned()] {
+        let name = name.to_lowercase();
+        facts.insert(format!("{name}:sub"), vec![claims.sub.clone()]);
+        facts.insert(format!("{name}:aud"), vec![audience.to_owned()]);
+    }
+    facts
 }
 
 fn trusts(role: &Entity, provider: &str, facts: &Facts) -> bool {

@@ -81,6 +81,7 @@ impl Fixture {
             supervisor: supervisor.clone(),
             region: RegionName::new(REGION).unwrap(),
             credentials: self.credentials.clone(),
+            tls_endpoint: "https://localhost:4566".to_owned(),
         };
         let region = Region::open(options).await.unwrap();
         region.resume();

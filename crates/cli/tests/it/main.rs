@@ -92,6 +92,7 @@ impl Fixture {
             supervisor: supervisor.clone(),
             region: RegionName::new("ap-northeast-2").unwrap(),
             credentials: credentials::load_or_create(&home.join(CREDENTIALS_FILE), &SystemRandom).unwrap(),
+            tls_endpoint: "https://localhost:4566".to_owned(),
         })
         .await
         .unwrap();
@@ -100,6 +101,7 @@ impl Fixture {
         let endpoint = RegionEndpoint {
             pid: std::process::id(),
             endpoint: format!("http://{}", listener.local_addr().unwrap()),
+            tls_endpoint: None,
             region: "ap-northeast-2".to_owned(),
             load_balancer_port: None,
         };

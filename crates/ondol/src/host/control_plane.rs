@@ -17,13 +17,14 @@ use kube_api::{
     TokenAuthenticator, VersionInfo,
 };
 use reconcile_loop::Observer;
-use registry::{Authorizer, Registry};
+use registry::{Authorizer, PodIdentities, Registry};
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
 
 use super::network::{MetricsOptions, Network};
 use super::{LocalHost, api_port, failed, locked};
+use crate::vpc_services::PLAIN_URL;
 
 /// How long a cluster's tasks may take to end by themselves.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
@@ -39,6 +40,9 @@ pub trait EksTokens: Send + Sync {
         cluster: &'a ClusterRef,
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<User>, AuthenticationError>>;
+
+    /// Whether pods of a service account get a role by EKS Pod Identity.
+    fn is_associated(&self, cluster: &ClusterRef, namespace: &str, service_account: &str) -> bool;
 
     /// The access policy by which an AWS identity may do what the cluster's own roles do not allow.
     fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String>;
@@ -160,6 +164,20 @@ impl Authorizer for ClusterTokens {
     }
 }
 
+impl PodIdentities for ClusterTokens {
+    fn region(&self) -> &str {
+        self.cluster.region.as_str()
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        Some(PLAIN_URL)
+    }
+
+    fn is_associated(&self, namespace: &str, service_account: &str) -> bool {
+        self.tokens.is_associated(&self.cluster, namespace, service_account)
+    }
+}
+
 impl LocalHost {
     /// The state directory.
     pub(crate) fn home(&self) -> &crate::home::Home {
@@ -230,6 +248,7 @@ impl LocalHost {
         let registry = registry.await.map_err(failed("open the registry", name))?;
         let eks_tokens = Arc::new(ClusterTokens::of(self, spec));
         registry.set_authorizer(eks_tokens.clone());
+        registry.set_pod_identities(eks_tokens.clone());
         let (listener, port) = api_port::listen(directory, self.random.as_ref())
             .await
             .map_err(failed("listen for the API server", name))?;

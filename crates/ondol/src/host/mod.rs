@@ -35,6 +35,7 @@ pub(crate) use instances::{read_json, write_json};
 
 use crate::home::Home;
 use crate::processes;
+use crate::vpc_services::VpcServices;
 
 /// How long a step that only the kernel or a component of ours holds up may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,6 +55,8 @@ pub struct Settings {
     pub load_balancers: LoadBalancers,
     /// Checks EKS bearer tokens.
     pub tokens: Arc<dyn control_plane::EksTokens>,
+    /// What VPCs have of the region.
+    pub services: Arc<VpcServices>,
     /// Names the control groups of this Ondol among those of others on the machine.
     pub tag: String,
     /// Whether nodes are simulated.
@@ -71,6 +74,7 @@ pub struct LocalHost {
     supervisor: Supervisor,
     load_balancers: LoadBalancers,
     tokens: Arc<dyn control_plane::EksTokens>,
+    services: Arc<VpcServices>,
     tag: String,
     simulated: bool,
     etcd: Option<store::EtcdLocation>,
@@ -114,6 +118,7 @@ impl LocalHost {
             supervisor,
             load_balancers,
             tokens,
+            services,
             tag,
             simulated,
             etcd,
@@ -127,6 +132,7 @@ impl LocalHost {
             supervisor,
             load_balancers,
             tokens,
+            services,
             tag,
             simulated,
             etcd,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_api::host::{ControlPlaneSpec, HostError};
@@ -21,6 +21,7 @@ use vpc_driver::{Fabric, FabricSpec};
 
 use super::control_plane::{Cluster, DRAIN, nth};
 use super::{LocalHost, failed, locked};
+use crate::vpc_services::ServiceNames;
 
 /// The port of a node's agent, and of the metrics server.
 const AGENT: u16 = 10250;
@@ -125,11 +126,10 @@ impl LocalHost {
         }
         let object = spec.vpc.id.to_string();
         let block: Ipv4Net = spec.vpc.cidr.parse().map_err(failed("read the block", &object))?;
-        let metadata = Ipv4Addr::new(169, 254, 169, 254);
         let wanted = FabricSpec {
             vpc_id: object.clone(),
             cidrs: vec![block],
-            local_addresses: vec![nth(block, 2), metadata],
+            local_addresses: vec![nth(block, 2)],
         };
         let holders: Vec<i32> = self
             .machine_pids()?
@@ -142,10 +142,12 @@ impl LocalHost {
         let supervisor = self.supervisor.child(object.clone());
         let options = VpcOptions {
             region: spec.cluster.region.to_string(),
-            addresses: None,
+            addresses: Some(Arc::new(ServiceNames)),
         };
         let served = network_agent::vpc::serve(fabric.clone(), options, &supervisor).await;
         served.map_err(failed("serve the network", &object))?;
+        let offered = self.services.serve(&fabric, &spec.vpc.id, &supervisor).await;
+        offered.map_err(failed("offer the region's services in the network", &object))?;
         fabrics.insert(spec.vpc.id.clone(), (fabric.clone(), supervisor));
         Ok(fabric)
     }

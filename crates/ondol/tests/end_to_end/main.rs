@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_objects;
 mod full_disk;
 mod guide;
+mod identity;
 mod kills;
 mod ordinary_user;
 mod side_by_side;

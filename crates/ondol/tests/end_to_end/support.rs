@@ -195,6 +195,11 @@ impl Ondol {
         self.command(&self.tool("aws"), arguments)
     }
 
+    /// Runs a script by the Python that has boto3.
+    pub fn python(&self, script: &str, argument: &str) -> Said {
+        self.command(&self.tool("python"), ["-c", script, argument])
+    }
+
     /// The program.
     pub fn binary(&self) -> PathBuf {
         self.bin(
