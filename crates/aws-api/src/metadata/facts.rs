@@ -127,13 +127,15 @@ impl Facts {
 /// The instance that has an address in a VPC, or whose pod has it.
 pub fn find(region: &Region, vpc: &VpcId, address: Ipv4Addr) -> Option<Facts> {
     region.ledger.read(|state| {
-        let mut own = state.instances.values().filter(|known| known.vpc == *vpc && known.state.is_live());
+        let mut own = state
+            .instances
+            .values()
+            .filter(|known| known.vpc == *vpc && known.state.is_live());
         if let Some(found) = own.find(|known| known.address == address || known.pod_addresses.contains(&address)) {
             return Some(of_instance(region, state, found));
         }
-        let mut running = instance::all(state).filter(|(cluster, _, instance)| {
-            cluster.network.vpc_id == *vpc && instance.phase != Phase::Terminating
-        });
+        let mut running = instance::all(state)
+            .filter(|(cluster, _, instance)| cluster.network.vpc_id == *vpc && instance.phase != Phase::Terminating);
         let (cluster, group, instance) = running
             .find(|(_, _, instance)| instance.address == address || instance.pod_addresses.contains(&address))?;
         Some(of_group(region, state, cluster, group, instance))
@@ -143,18 +145,26 @@ pub fn find(region: &Region, vpc: &VpcId, address: Ipv4Addr) -> Option<Facts> {
 /// An instance that somebody launched, or an Auto Scaling group of somebody's own.
 fn of_instance(region: &Region, state: &State, instance: &Ec2Instance) -> Facts {
     let (vpc_block, subnet_block) = blocks(state, &instance.vpc, &instance.subnet);
-    let profile = instance.profile.as_ref().and_then(|name| state.instance_profiles.get(name));
+    let profile = instance
+        .profile
+        .as_ref()
+        .and_then(|name| state.instance_profiles.get(name));
     let role = profile.and_then(|profile| state.entities.get(&(EntityKind::Role, profile.role.clone()?)));
     let group_name = |id: &String| {
         let document = state.documents.get(id);
-        let name = document.and_then(|group| group.body.text("GroupName")).unwrap_or_default();
+        let name = document
+            .and_then(|group| group.body.text("GroupName"))
+            .unwrap_or_default();
         (id.clone(), name.to_owned())
     };
     let user_data = instance.user_data.as_ref().and_then(|text| STANDARD.decode(text).ok());
     Facts {
         account: region.account().clone(),
         region: region.name.clone(),
-        cluster: instance.joined.as_ref().and_then(|name| ClusterName::new(name.clone()).ok()),
+        cluster: instance
+            .joined
+            .as_ref()
+            .and_then(|name| ClusterName::new(name.clone()).ok()),
         id: instance.id.clone(),
         instance_type: instance.instance_type.clone(),
         architecture: architecture(&instance.instance_type),

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_types::{ClusterName, VpcId};
 use aws_types::time::Time;
+use aws_types::{ClusterName, VpcId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Method, StatusCode};
