@@ -187,6 +187,16 @@ impl StatusError {
         Self::conflict(subject, name, problem)
     }
 
+    /// 409: the stored object is another one than the request is about. Source: `storage.Preconditions.Check`, as
+    /// `StorageError` words it.
+    pub fn precondition_failed(subject: &Subject, name: &str, key: &str, given: &str, found: &str) -> Self {
+        let problem = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {given}, UID in object meta: {found}"
+        );
+        Self::conflict(subject, name, &problem)
+    }
+
     /// 403: refused by authorization or admission.
     pub fn forbidden(subject: &Subject, name: &str, problem: &str) -> Self {
         let message = match (subject.kind.is_empty(), name.is_empty()) {

@@ -6,7 +6,7 @@ use kube_types::dynamic::Object;
 use object_merge::PatchKind;
 use object_rules::field::Errors;
 
-use super::decode::{check_name, check_namespace};
+use super::decode::{check_namespace, check_own_name};
 use super::wish::{Source, Wish};
 use super::{Commit, Created, Resource, metadata};
 use crate::admission::{Operation, Request, Shown};
@@ -69,7 +69,7 @@ impl Registry {
         let gvk = part.gvk(&resource);
         let mut object = self.decode(context, &gvk, &body, options.field_validation)?;
         check_namespace(&resource.kind, target, &mut object)?;
-        check_name(target, &mut object)?;
+        check_own_name(target, &mut object)?;
         let missing = object.clone();
         match self
             .change(context, &resource, target, part, Source::Body(object), &options)

@@ -178,6 +178,17 @@ pub(crate) fn check_namespace(kind: &ResourceKind, target: &Target, object: &mut
     }
 }
 
+/// The body of a replacement must name the object that the path names. Source: `handlers.checkName`.
+pub(crate) fn check_own_name(target: &Target, object: &mut Object) -> Result<(), StatusError> {
+    if object.name().is_none() {
+        let wanted = target.name.as_deref().unwrap_or_default();
+        return Err(StatusError::bad_request(format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    check_name(target, object)
+}
+
 /// The name in the body must be that of the path, or be left out.
 pub(crate) fn check_name(target: &Target, object: &mut Object) -> Result<(), StatusError> {
     let wanted = target.name.as_deref().unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::kinds::Verb;
 use crate::options::{DeleteOptions, ListOptions, Propagation};
 use crate::registry::Registry;
 use crate::request::{Context, Reply, Target};
-use crate::status::StatusError;
+use crate::status::{StatusError, Subject};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -142,13 +142,17 @@ impl Registry {
 
 fn check_preconditions(resource: &Resource, object: &Object, options: &DeleteOptions) -> Result<(), StatusError> {
     let name = object.name().unwrap_or_default();
-    let fail = |what: &str, given: &str, found: &str| {
-        let problem = format!("Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}");
-        Err(StatusError::conflict(&resource.subject(), name, &problem))
+    // Upstream names the kind here, not the resource. Source: `rest.BeforeDelete`.
+    let fail = |what: &str, given: &str, found: &str, guess: &str| {
+        let problem = format!(
+            "the {what} in the precondition ({given}) does not match the {what} in record ({found}). The object might \
+             have been {guess}"
+        );
+        Err(StatusError::conflict(&Subject::kind(&resource.kind), name, &problem))
     };
     let uid = object.uid().unwrap_or_default();
     if let Some(given) = options.preconditions.uid.as_deref().filter(|given| *given != uid) {
-        return fail("UID", given, uid);
+        return fail("UID", given, uid, "deleted and then recreated");
     }
     let version = object.resource_version().unwrap_or_default();
     if let Some(given) = options
@@ -157,7 +161,7 @@ fn check_preconditions(resource: &Resource, object: &Object, options: &DeleteOpt
         .as_deref()
         .filter(|given| *given != version)
     {
-        return fail("ResourceVersion", given, version);
+        return fail("ResourceVersion", given, version, "modified");
     }
     Ok(())
 }

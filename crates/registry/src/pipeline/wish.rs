@@ -152,14 +152,16 @@ impl Attempt<'_> {
         let name = self.old.name().unwrap_or_default();
         let uid = self.old.uid().unwrap_or_default();
         if let Some(given) = new.uid().filter(|given| *given != uid) {
-            let problem = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {uid}");
-            return Err(StatusError::conflict(&resource.subject(), name, &problem));
+            let key = resource.store_key(self.old.namespace(), name);
+            let subject = resource.subject();
+            return Err(StatusError::precondition_failed(&subject, name, &key, given, uid));
         }
         match new.resource_version().filter(|given| *given != "0") {
             None if replace && !resource.ruling().rules.unconditional_update => {
                 let mut errors = Errors::new();
                 errors.invalid("metadata.resourceVersion", 0, "must be specified for an update");
-                resource.check(name, &errors)
+                // Upstream names the resource here, not the kind.
+                Err(StatusError::invalid(&resource.subject(), name, &errors))
             }
             Some(given) if given.parse::<u64>().is_err() => {
                 let mut errors = Errors::new();

@@ -87,9 +87,9 @@ fn assign(pod: &mut Object, binding: &Object, now: &str) -> Result<(), StatusErr
     let conflict = |problem: &str| Err(StatusError::conflict(&Subject::new("", "pods/binding"), &name, problem));
     if let Some(uid) = binding.uid().filter(|uid| Some(*uid) != pod.uid()) {
         let found = pod.uid().unwrap_or_default();
-        return conflict(&format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {found}"
-        ));
+        let key = format!("/registry/pods/{}/{name}", pod.namespace().unwrap_or_default());
+        let subject = Subject::new("", "pods");
+        return Err(StatusError::precondition_failed(&subject, &name, &key, uid, found));
     }
     if pod.is_deleting() {
         return conflict(&format!("pod {name} is being deleted, cannot be assigned to a host"));

@@ -79,7 +79,7 @@ async fn preconditions_are_those_of_the_object() {
         .await
         .unwrap_err();
     let message = format!(
-        r#"Operation cannot be fulfilled on configmaps "a": Precondition failed: UID in precondition: x, UID in object meta: {uid}"#
+        r#"Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition (x) does not match the UID in record ({uid}). The object might have been deleted and then recreated"#
     );
     assert_eq!((wrong.code(), wrong.message()), (409, message.as_str()));
     world

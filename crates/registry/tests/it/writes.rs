@@ -147,7 +147,7 @@ async fn names_namespaces_and_versions_must_agree() {
         .unwrap_err();
     assert!(
         uid.message()
-            .contains("Precondition failed: UID in precondition: x, UID in object meta: "),
+            .starts_with(r#"Operation cannot be fulfilled on configmaps "a": StorageError: invalid object, Code: 4, Key: /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: x, UID in object meta: "#),
         "{uid}"
     );
 }
@@ -173,7 +173,7 @@ async fn leases_are_made_by_put_and_need_their_version_afterwards() {
         .unwrap_err();
     assert_eq!(
         blind.message(),
-        r#"Lease.coordination.k8s.io "l" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"#
+        r#"leases.coordination.k8s.io "l" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"#
     );
 }
 
