@@ -1,7 +1,7 @@
 //! Requests for resources: from the kind table to the registry's verbs, for every kind alike.
 
 use axum::body::Body;
-use http::Request;
+use http::{Method, Request};
 use http::header::{CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube_types::{GroupVersionResource, protobuf};
@@ -22,9 +22,11 @@ pub(crate) const MAXIMUM_BODY: usize = 3 * 1024 * 1024;
 
 /// Answers a request for a resource.
 pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, mut call: Call) -> Answer {
-    let kinds = api.0.registry.kinds();
     let info = &call.info;
     let gvr = GroupVersionResource::new(info.group.clone(), info.version.clone(), info.resource.clone());
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    api.0.registry.follow_definition(&gvr, writes).await;
+    let kinds = api.0.registry.kinds();
     let Some(kind) = kinds.find(&gvr).filter(|kind| scope_fits(kind, info)) else {
         return respond::page_not_found();
     };

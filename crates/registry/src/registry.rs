@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use clock::{Clock, Random};
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
+use kube_types::GroupVersionResource;
 use store::{LeaseId, Store};
 use supervision::{Restart, Supervisor};
 
@@ -20,6 +21,9 @@ use crate::status::StatusError;
 
 /// The feed and the keeper live as long as the registry; what stops them is short.
 const RESTART: Restart = Restart::always().pauses(Duration::from_millis(20), Duration::from_secs(2));
+
+/// How long a request for a kind that may be new waits for the store.
+const DEFINITIONS_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a registry needs.
 pub struct Options {
@@ -194,6 +198,26 @@ impl Registry {
                 async move { compacting.keep_compact().await }
             });
         Ok(registry)
+    }
+
+    /// Makes sure that what this server knows of a kind is as new as what the store has acknowledged, where another
+    /// API server may have defined or changed it: when it is not served, or is custom and about to be written.
+    ///
+    /// Where the store does not answer soon, what is known is what is served.
+    pub async fn follow_definition(&self, gvr: &GroupVersionResource, written: bool) {
+        let kinds = self.kinds();
+        let certain = match kinds.find(gvr) {
+            Some(kind) => kind.custom.is_none() || !written,
+            None => false,
+        };
+        if certain {
+            return;
+        }
+        match tokio::time::timeout(DEFINITIONS_LIMIT, self.catch_up()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "definitions of other servers may be missing"),
+            Err(elapsed) => tracing::debug!(%elapsed, "definitions of other servers may be missing"),
+        }
     }
 
     /// Every kind that is served now; definitions of custom resources change it.

@@ -250,3 +250,37 @@ async fn kubectl_manages_custom_resources() {
         .await;
     world.stop().await;
 }
+
+#[tokio::test]
+async fn who_has_seen_that_a_definition_is_established_can_use_it_on_every_server() {
+    let one = World::start().await;
+    let other = one.another().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    for round in 0..10 {
+        let plural = format!("things{round}");
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let definition = json!({"metadata": {"name": format!("{plural}.example.com")}, "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": plural, "kind": format!("Thing{round}")},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+        let (code, made) = one.json("POST", definitions, &definition.to_string()).await;
+        assert_eq!(code, StatusCode::CREATED, "{made}");
+        let path = format!("{definitions}/{plural}.example.com");
+        supervision::wait_until("the definition is established", std::time::Duration::from_secs(60), || async {
+            // From the cache, without waiting: what is seen there is in force.
+            let (_, found) = one.json("GET", &format!("{path}?resourceVersion=0"), "").await;
+            let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let established = |c: &Value| c["type"] == "Established" && c["status"] == "True";
+            if conditions.iter().any(established) { Ok(()) } else { Err(found.to_string()) }
+        })
+        .await
+        .unwrap();
+        for (world, name) in [(&other, "a"), (&one, "b")] {
+            let objects = format!("/apis/example.com/v1/namespaces/default/{plural}");
+            let (code, made) = world
+                .json("POST", &objects, &json!({"metadata": {"name": name}}).to_string())
+                .await;
+            assert_eq!(code, StatusCode::CREATED, "{plural}/{name}: {made}");
+        }
+    }
+    one.stop().await;
+}

@@ -31,7 +31,21 @@ pub struct World {
     pub address: SocketAddr,
     pub supervisor: Supervisor,
     pub store: Arc<dyn store::Store>,
-    _dir: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
+}
+
+/// The part of etcd that belongs to a test, when `ONDOL_TEST_ETCD` names one; else tests run on the embedded engine.
+fn etcd(directory: &tempfile::TempDir) -> Option<store::EtcdLocation> {
+    let url = std::env::var("ONDOL_TEST_ETCD").ok()?;
+    let name = directory.path().file_name().unwrap().to_string_lossy().into_owned();
+    Some(store::EtcdLocation::parse(&url).unwrap().below(&name))
+}
+
+async fn open_store(directory: &tempfile::TempDir, supervisor: &Supervisor) -> Arc<dyn store::Store> {
+    match etcd(directory) {
+        Some(location) => store::open_etcd(&location).await.unwrap(),
+        None => store::open(directory.path(), store::Options::default(), supervisor).unwrap(),
+    }
 }
 
 struct Direct;
@@ -48,18 +62,56 @@ impl World {
     }
 
     pub async fn start_with(anonymous: Anonymous, token_authenticators: Vec<Arc<dyn TokenAuthenticator>>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let supervisor = Supervisor::new("test");
+        let store = open_store(&directory, &supervisor).await;
+        Self::on(directory, supervisor, store, anonymous, token_authenticators).await
+    }
+
+    /// One more API server of the same cluster, with a connection of its own where the store is etcd.
+    pub async fn another(&self) -> Self {
+        let supervisor = self.supervisor.child("another");
+        let store = match etcd(&self.directory) {
+            Some(_) => open_store(&self.directory, &supervisor).await,
+            None => self.store.clone(),
+        };
+        let directory = self.directory.clone();
+        Self::on(directory, supervisor, store, Anonymous::HealthOnly, Vec::new()).await
+    }
+
+    /// The same cluster after its process went and came again.
+    pub async fn restart(self) -> Self {
+        let Self {
+            api,
+            supervisor,
+            store,
+            directory,
+            ..
+        } = self;
+        let report = supervisor.drain(Duration::from_secs(10)).await;
+        assert!(report.is_clean(), "{report:?}");
+        drop((api, store));
+        let supervisor = Supervisor::new("test");
+        let store = open_store(&directory, &supervisor).await;
+        Self::on(directory, supervisor, store, Anonymous::HealthOnly, Vec::new()).await
+    }
+
+    async fn on(
+        directory: Arc<tempfile::TempDir>,
+        supervisor: Supervisor,
+        store: Arc<dyn store::Store>,
+        anonymous: Anonymous,
+        token_authenticators: Vec<Arc<dyn TokenAuthenticator>>,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
         let names = ServerNames::of_cluster("cluster.local");
-        let pki = Arc::new(ClusterPki::load_or_create(dir.path(), &names, clock.as_ref()).unwrap());
+        let pki = Arc::new(ClusterPki::load_or_create(directory.path(), &names, clock.as_ref()).unwrap());
         let tokens = Arc::new(
             ServiceAccountTokens::new(&pki, "https://oidc.test/id/A1", clock.clone(), random.clone()).unwrap(),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let store: Arc<dyn store::Store> = store::open(dir.path(), store::Options::default(), &supervisor).unwrap();
         let registry = Registry::open(registry::Options {
             store: store.clone(),
             clock: clock.clone(),
@@ -97,7 +149,7 @@ impl World {
             address,
             supervisor,
             store,
-            _dir: dir,
+            directory,
         }
     }
 

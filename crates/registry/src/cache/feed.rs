@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use clock::Clock;
 use futures::StreamExt;
+use kube_types::dynamic::Object;
 use store::{Event, EventKind, RangeRequest, Revision, Store, StoreError, WatchBatch, WatchRequest};
 use tokio::sync::watch;
 
@@ -108,32 +109,49 @@ impl Caches {
         next.left.iter().for_each(|cache| cache.close());
     }
 
-    /// Follows the definitions as they are now, at a revision that all other caches have seen.
-    async fn follow_definitions(&self, revision: Revision) -> Result<(), RegistryError> {
+    /// Takes in events that change definitions. Their resources are served, with their objects, before anybody can see the
+    /// events: whoever has seen that a definition is established can use it.
+    async fn redefine(&self, events: &[Event], revision: Revision) -> Result<(), RegistryError> {
         let served = self.served();
-        let next = served.with_definitions(served.definitions().into_iter());
+        let next = served.with_definitions(definitions_after(&served, events).into_values());
         let mut filled = Vec::new();
         for cache in &next.empty {
-            let prefix = cache.kind.storage.as_ref().map_or("", |storage| &storage.prefix);
-            let request = RangeRequest::prefix(prefix.to_owned().into_bytes()).at(revision);
-            let mut items = BTreeMap::new();
-            for entry in self.store.range(request).await?.items {
-                let key = String::from_utf8_lossy(&entry.key).into_owned();
-                match Item::stored(&cache.kind, &entry.value, entry.mod_revision) {
-                    Ok(item) => {
-                        items.insert(key[prefix.len()..].into(), Arc::new(item));
-                    }
-                    Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
-                }
+            filled.push(self.stored_at(cache, revision).await?);
+        }
+        let now = self.clock.now();
+        let mut changed = BTreeMap::new();
+        {
+            let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+            for (cache, items) in next.empty.iter().zip(filled) {
+                cache.replace(items, revision);
             }
-            filled.push(items);
+            self.install(next);
+            self.apply(&served, events, now, &mut changed);
+            self.advance(revision);
         }
-        let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-        for (cache, items) in next.empty.iter().zip(filled) {
-            cache.replace(items, revision);
-        }
-        self.install(next);
+        tell(&served, changed);
         Ok(())
+    }
+
+    /// The objects of a resource at a revision that the store has.
+    async fn stored_at(
+        &self,
+        cache: &ResourceCache,
+        revision: Revision,
+    ) -> Result<BTreeMap<Box<str>, Arc<Item>>, RegistryError> {
+        let prefix = cache.kind.storage.as_ref().map_or("", |storage| &storage.prefix);
+        let request = RangeRequest::prefix(prefix.to_owned().into_bytes()).at(revision);
+        let mut items = BTreeMap::new();
+        for entry in self.store.range(request).await?.items {
+            let key = String::from_utf8_lossy(&entry.key).into_owned();
+            match Item::stored(&cache.kind, &entry.value, entry.mod_revision) {
+                Ok(item) => {
+                    items.insert(key[prefix.len()..].into(), Arc::new(item));
+                }
+                Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
+            }
+        }
+        Ok(items)
     }
 
     /// Follows the store until it fails. Where history is missing, everything is loaded anew.
@@ -178,13 +196,12 @@ impl Caches {
         for batch in ready {
             match batch {
                 Ok(WatchBatch::Events { revision, events }) => {
-                    let defines = |event: &Event| event.item.key.starts_with(DEFINITIONS.as_bytes());
-                    let defining = events.iter().any(defines);
-                    together.extend(events);
-                    reached = Some(revision);
-                    if defining {
-                        self.apply_all(&std::mem::take(&mut together), None);
-                        self.follow_definitions(revision).await?;
+                    if events.iter().any(is_definition) {
+                        self.apply_all(&std::mem::take(&mut together), reached.take());
+                        self.redefine(&events, revision).await?;
+                    } else {
+                        together.extend(events);
+                        reached = Some(revision);
                     }
                 }
                 Ok(WatchBatch::Progress { revision }) => reached = Some(revision),
@@ -198,37 +215,48 @@ impl Caches {
     /// Applies events and says that a revision is reached, as one step; then tells the watchers, once for all.
     fn apply_all(&self, events: &[Event], reached: Option<Revision>) {
         let (now, served) = (self.clock.now(), self.served());
-        let mut changed: BTreeMap<usize, Revision> = BTreeMap::new();
+        let mut changed = BTreeMap::new();
         {
             let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-            for event in events {
-                let index = self.apply(&served, event, now);
-                changed.extend(index.map(|index| (index, event.item.mod_revision)));
-            }
-            self.progress.send_if_modified(|progress| {
-                let further = reached.is_some_and(|revision| *progress < revision);
-                *progress = reached.unwrap_or(0).max(*progress);
-                further
-            });
+            self.apply(&served, events, now, &mut changed);
+            self.advance(reached.unwrap_or(0));
         }
-        for (index, revision) in changed {
-            served.resources()[index].1.tell(revision);
-        }
+        tell(&served, changed);
     }
 
-    /// Applies one event; answers which resource it is of.
-    fn apply(&self, served: &Served, event: &Event, now: jiff::Timestamp) -> Option<usize> {
-        let key = std::str::from_utf8(&event.item.key).ok()?;
-        let (index, rest) = served.locate(key)?;
-        let cache = &served.resources()[index].1;
-        match event.kind {
-            EventKind::Delete => cache.delete(rest, event.item.mod_revision, now),
-            EventKind::Put => match self.item(cache, event) {
-                Ok(item) => cache.put(rest, Arc::new(item), now),
-                Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
-            },
+    fn advance(&self, reached: Revision) {
+        self.progress.send_if_modified(|progress| {
+            let further = *progress < reached;
+            *progress = reached.max(*progress);
+            further
+        });
+    }
+
+    /// Applies events; `changed` gets the last revision of each resource that they are of.
+    fn apply(
+        &self,
+        served: &Served,
+        events: &[Event],
+        now: jiff::Timestamp,
+        changed: &mut BTreeMap<usize, Revision>,
+    ) {
+        for event in events {
+            let Ok(key) = std::str::from_utf8(&event.item.key) else {
+                continue;
+            };
+            let Some((index, rest)) = served.locate(key) else {
+                continue;
+            };
+            let cache = &served.resources()[index].1;
+            match event.kind {
+                EventKind::Delete => cache.delete(rest, event.item.mod_revision, now),
+                EventKind::Put => match self.item(cache, event) {
+                    Ok(item) => cache.put(rest, Arc::new(item), now),
+                    Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
+                },
+            }
+            changed.insert(index, event.item.mod_revision);
         }
-        Some(index)
     }
 
     fn item(&self, cache: &ResourceCache, event: &Event) -> Result<Item, serde_json::Error> {
@@ -281,5 +309,39 @@ impl Caches {
                 current: self.reached(),
             }),
         }
+    }
+}
+
+fn is_definition(event: &Event) -> bool {
+    event.item.key.starts_with(DEFINITIONS.as_bytes())
+}
+
+/// The definitions by key, as they are when these events have happened.
+fn definitions_after(served: &Served, events: &[Event]) -> BTreeMap<String, Object> {
+    let mut definitions = served.definitions();
+    let Some(cache) = served.by_prefix(DEFINITIONS) else {
+        return definitions;
+    };
+    for event in events.iter().filter(|event| is_definition(event)) {
+        let key = String::from_utf8_lossy(&event.item.key[DEFINITIONS.len()..]).into_owned();
+        match event.kind {
+            EventKind::Delete => {
+                definitions.remove(&key);
+            }
+            // One that cannot be read is reported when the event is applied.
+            EventKind::Put => {
+                if let Ok(item) = Item::stored(&cache.kind, &event.item.value, event.item.mod_revision) {
+                    definitions.insert(key, item.object());
+                }
+            }
+        }
+    }
+    definitions
+}
+
+/// Wakes the watchers of what has changed.
+fn tell(served: &Served, changed: BTreeMap<usize, Revision>) {
+    for (index, revision) in changed {
+        served.resources()[index].1.tell(revision);
     }
 }

@@ -144,16 +144,14 @@ impl Served {
         Next { served, empty, left }
     }
 
-    /// The definitions among the cached objects.
-    pub fn definitions(&self) -> Vec<Object> {
+    /// The definitions among the cached objects, by name.
+    pub fn definitions(&self) -> BTreeMap<String, Object> {
         let items = self
             .by_prefix(DEFINITIONS)
             .map(|cache| cache.select("", None, |_| true, usize::MAX).0);
-        items
-            .unwrap_or_default()
-            .iter()
-            .map(|item: &Arc<Item>| item.object())
-            .collect()
+        let items = items.unwrap_or_default();
+        let named = |item: &Arc<Item>| (item.extract.name.to_string(), item.object());
+        items.iter().map(named).collect()
     }
 
     /// All caches and their prefixes.

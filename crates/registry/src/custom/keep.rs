@@ -28,7 +28,7 @@ impl Registry {
         loop {
             // Subscribed before looking, so that nothing that happens meanwhile is overlooked.
             let mut changes = vec![definitions.cache.subscribe()];
-            let all = self.caches.served().definitions();
+            let all: Vec<Object> = self.caches.served().definitions().into_values().collect();
             for definition in &all {
                 let kept = self.keep_definition(&definitions, definition, &all, &mut changes).await;
                 match kept {
