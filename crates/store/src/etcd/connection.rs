@@ -101,7 +101,11 @@ impl Connection {
 
     /// Is this the answer to a request without a valid token?
     pub fn wants_login(&self, status: &Status) -> bool {
-        let nobody = status.code() == Code::Unauthenticated || status.message().contains("user name is empty");
+        let says = |text: &str| status.message().contains(text);
+        let nobody = status.code() == Code::Unauthenticated
+            || says("user name is empty")
+            // Rights have changed since the token was given.
+            || says("revision in header is old");
         self.user.is_some() && nobody
     }
 

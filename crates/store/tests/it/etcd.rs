@@ -1,132 +1,21 @@
 //! The engine on etcd, against the real etcd that Debian packages.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+mod access;
+mod server;
+mod upkeep;
+
 use std::time::Duration;
 
-use clock::ManualClock;
 use futures::StreamExt;
 use store::{EtcdLocation, RangeRequest, StoreError, Transaction, WatchBatch, WatchRequest, Write, open_etcd};
 use supervision::wait_until;
-use tempfile::TempDir;
 
-use crate::contract::{BY_CLOCK, Subject, checks, events};
+use self::server::{Etcd, program};
+use crate::contract::{BY_CLOCK, checks, events};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many servers run at once while the contract is checked.
 const AT_ONCE: usize = 6;
-
-/// An etcd server with a directory of its own. Ends with this value.
-struct Etcd {
-    child: Child,
-    port: u16,
-    dir: TempDir,
-}
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Where etcd is; `None`, with a word about it, where there is none. In CI that is a failure.
-fn program() -> Option<&'static str> {
-    let there = Command::new("etcd")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if there.is_ok_and(|status| status.success()) {
-        return Some("etcd");
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "etcd must be on PATH in CI (Debian: etcd-server)"
-    );
-    println!("skipped: there is no etcd on PATH");
-    None
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn spawn(dir: &Path, port: u16) -> Child {
-    let (client, peer) = (
-        format!("http://127.0.0.1:{port}"),
-        format!("http://127.0.0.1:{}", free_port()),
-    );
-    Command::new("etcd")
-        .arg("--data-dir")
-        .arg(dir.join("data"))
-        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster", &format!("default={peer}")])
-        .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Etcd {
-    async fn start() -> Self {
-        // Memory where there is some: the checks are about meaning, not about disks.
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        }
-        .unwrap();
-        let port = free_port();
-        let mut etcd = Self {
-            child: spawn(dir.path(), port),
-            port,
-            dir,
-        };
-        etcd.until_up().await;
-        etcd
-    }
-
-    /// Waits for its answer; another process may have taken the port, then another one is tried.
-    async fn until_up(&mut self) {
-        for _ in 0..600 {
-            if let Ok(store) = open_etcd(&self.location("")).await {
-                return drop(store);
-            }
-            if self.child.try_wait().unwrap().is_some() {
-                self.port = free_port();
-                self.child = spawn(self.dir.path(), self.port);
-            }
-            supervision::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("etcd does not answer");
-    }
-
-    fn location(&self, prefix: &str) -> EtcdLocation {
-        EtcdLocation::parse(&format!("etcd://127.0.0.1:{}{prefix}", self.port)).unwrap()
-    }
-
-    async fn store(&self, prefix: &str) -> Subject {
-        Subject {
-            store: open_etcd(&self.location(prefix)).await.unwrap(),
-            clock: Arc::new(ManualClock::default()),
-        }
-    }
-
-    /// Kills the server and starts it again on its data.
-    async fn restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = spawn(self.dir.path(), self.port);
-        self.until_up().await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_keeps_the_contract() {
