@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<(), TaskError> {
         }
     }
     run_step("tests", || command::run(&mut tests))?;
-    run_step("the API on etcd", etcd::test_registry)
+    run_step("the API on etcd", etcd::test_api)
 }
 
 fn prepare() -> Result<(std::path::PathBuf, std::path::PathBuf), TaskError> {
