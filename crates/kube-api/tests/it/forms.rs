@@ -203,7 +203,8 @@ async fn a_client_that_speaks_only_protobuf_lives_with_the_server() {
 }
 
 /// The frames of a protobuf watch stream, as type and object.
-fn frames(mut bytes: &[u8]) -> Vec<(String, Map<String, Value>)> {
+/// The events of a protobuf watch: types and objects.
+pub fn frames(mut bytes: &[u8]) -> Vec<(String, Map<String, Value>)> {
     let mut frames = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
         let (frame, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);

@@ -8,11 +8,15 @@ mod access;
 mod aggregation;
 mod connect;
 mod custom_resources;
+mod every_kind;
 mod filled;
 mod forms;
 mod kubectl;
+#[path = "../../../registry/tests/it/minimal.rs"]
+mod minimal;
 mod protocol;
 mod server_side;
 mod streams;
+mod traffic;
 mod webhooks;
 mod world;

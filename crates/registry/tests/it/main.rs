@@ -13,6 +13,7 @@ mod escalation;
 mod every_kind;
 mod lifecycle;
 mod lists;
+mod minimal;
 mod plugins;
 mod pods;
 mod policies;
