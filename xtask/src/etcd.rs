@@ -7,7 +7,11 @@ use std::process::{Child, Command, Stdio};
 use crate::command::{self, TaskError, cargo, on_path, target};
 
 /// The tests of `kube-api` whose subject is what a store does; all of `registry`'s are run.
-const API_TESTS: &[&str] = &["traffic::", "custom_resources::", "every_kind::every_kind_takes_every_verb"];
+const API_TESTS: &[&str] = &[
+    "traffic::",
+    "custom_resources::",
+    "every_kind::every_kind_takes_every_verb",
+];
 
 /// A server of etcd on this machine that ends with this value.
 pub struct Etcd {
@@ -88,7 +92,15 @@ struct TestProgram {
 /// that nothing is left to build.
 fn test_programs() -> Result<Vec<TestProgram>, TaskError> {
     let mut build = cargo();
-    build.args(["test", "--workspace", "--test", "it", "--no-run", "--message-format", "json"]);
+    build.args([
+        "test",
+        "--workspace",
+        "--test",
+        "it",
+        "--no-run",
+        "--message-format",
+        "json",
+    ]);
     let messages = command::output(&mut build)?;
     let programs = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;

@@ -1,8 +1,8 @@
 //! Requests for resources: from the kind table to the registry's verbs, for every kind alike.
 
 use axum::body::Body;
-use http::{Method, Request};
 use http::header::{CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube_types::{GroupVersionResource, protobuf};
 use registry::kinds::{Handler, ResourceKind, Verb};

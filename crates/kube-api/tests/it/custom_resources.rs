@@ -265,13 +265,21 @@ async fn who_has_seen_that_a_definition_is_established_can_use_it_on_every_serve
         let (code, made) = one.json("POST", definitions, &definition.to_string()).await;
         assert_eq!(code, StatusCode::CREATED, "{made}");
         let path = format!("{definitions}/{plural}.example.com");
-        supervision::wait_until("the definition is established", std::time::Duration::from_secs(60), || async {
-            // From the cache, without waiting: what is seen there is in force.
-            let (_, found) = one.json("GET", &format!("{path}?resourceVersion=0"), "").await;
-            let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let established = |c: &Value| c["type"] == "Established" && c["status"] == "True";
-            if conditions.iter().any(established) { Ok(()) } else { Err(found.to_string()) }
-        })
+        supervision::wait_until(
+            "the definition is established",
+            std::time::Duration::from_secs(60),
+            || async {
+                // From the cache, without waiting: what is seen there is in force.
+                let (_, found) = one.json("GET", &format!("{path}?resourceVersion=0"), "").await;
+                let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+                let established = |c: &Value| c["type"] == "Established" && c["status"] == "True";
+                if conditions.iter().any(established) {
+                    Ok(())
+                } else {
+                    Err(found.to_string())
+                }
+            },
+        )
         .await
         .unwrap();
         for (world, name) in [(&other, "a"), (&one, "b")] {

@@ -50,9 +50,8 @@ async fn prepared() -> World {
 /// Every stored kind in each form of bodies that it has. Definitions change by themselves and have tests of their own.
 fn cases(world: &World) -> Vec<Case<'_>> {
     let kinds = world.api.registry().kinds();
-    let is_tried = |kind: &&std::sync::Arc<ResourceKind>| {
-        kind.storage.is_some() && kind.kind != "CustomResourceDefinition"
-    };
+    let is_tried =
+        |kind: &&std::sync::Arc<ResourceKind>| kind.storage.is_some() && kind.kind != "CustomResourceDefinition";
     kinds
         .iter()
         .filter(is_tried)
@@ -116,7 +115,10 @@ async fn every_kind_is_denied_to_who_has_no_right() {
 async fn kinds_that_are_not_stored_are_answered_in_both_forms() {
     let world = prepared().await;
     let kinds = world.api.registry().kinds();
-    for kind in kinds.iter().filter(|kind| kind.storage.is_none() && !kind.verbs.is_empty()) {
+    for kind in kinds
+        .iter()
+        .filter(|kind| kind.storage.is_none() && !kind.verbs.is_empty())
+    {
         for form in [Form::Json, Form::Protobuf] {
             let case = Case::new(&world, kind.clone(), form);
             let object = match &*kind.kind {
@@ -139,7 +141,9 @@ async fn kinds_that_are_not_stored_are_answered_in_both_forms() {
             assert!(answer.body["status"].is_object(), "{}: {}", case.what(), answer.body);
             let read = case.send("GET", &case.collection(), &Value::Null).await;
             assert_eq!((read.code, &read.body["reason"]), (405, &json!("MethodNotAllowed")));
-            let broken = case.raw("POST", &case.collection(), JSON, b"{\"metadata\":7}".to_vec()).await;
+            let broken = case
+                .raw("POST", &case.collection(), JSON, b"{\"metadata\":7}".to_vec())
+                .await;
             assert_eq!(broken.code, 400, "{}: {}", case.what(), broken.body);
         }
     }

@@ -1,7 +1,8 @@
 //! The API over TLS and in process, against an embedded store in a directory of the test's own.
 #![allow(
     clippy::unwrap_used,
-    reason = "a test may end at the first surprise, in its helpers too"
+    clippy::too_many_lines,
+    reason = "a test may end at the first surprise, in its helpers too, and tables are long"
 )]
 
 mod access;

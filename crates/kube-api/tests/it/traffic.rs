@@ -68,7 +68,9 @@ async fn random_traffic_leaves_what_the_model_says() {
     let mut world = World::start().await;
     prepare(&world).await;
     let shared = Shared::default();
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, random.below(u64::MAX))).collect();
+    let mut clients: Vec<Client> = (0..CLIENTS)
+        .map(|number| Client::new(number, random.below(u64::MAX)))
+        .collect();
     let mut watchers = Watcher::all();
     let mut round = 0;
     while round == 0 || Instant::now() < end {
@@ -107,9 +109,15 @@ async fn prepare(world: &World) {
     assert_eq!(server.send("POST", definitions, &definition).await.code, 201);
     let served = || async {
         let list = server.get(COLLECTIONS[1].path).await;
-        if list.code == 200 { Ok(()) } else { Err(list.body.to_string()) }
+        if list.code == 200 {
+            Ok(())
+        } else {
+            Err(list.body.to_string())
+        }
     };
-    supervision::wait_until("notes are served", LIMIT, served).await.unwrap();
+    supervision::wait_until("notes are served", LIMIT, served)
+        .await
+        .unwrap();
     shared::make(&server).await;
 }
 

@@ -233,13 +233,7 @@ impl Caches {
     }
 
     /// Applies events; `changed` gets the last revision of each resource that they are of.
-    fn apply(
-        &self,
-        served: &Served,
-        events: &[Event],
-        now: jiff::Timestamp,
-        changed: &mut BTreeMap<usize, Revision>,
-    ) {
+    fn apply(&self, served: &Served, events: &[Event], now: jiff::Timestamp, changed: &mut BTreeMap<usize, Revision>) {
         for event in events {
             let Ok(key) = std::str::from_utf8(&event.item.key) else {
                 continue;

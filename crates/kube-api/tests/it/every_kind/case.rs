@@ -157,7 +157,8 @@ impl<'w> Case<'w> {
 
     /// Sends a patch; the answer is in the form of this case.
     pub async fn patch(&self, path: &str, media_type: &str, patch: &Value) -> Answer {
-        self.raw("PATCH", path, media_type, patch.to_string().into_bytes()).await
+        self.raw("PATCH", path, media_type, patch.to_string().into_bytes())
+            .await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -197,19 +198,15 @@ impl<'w> Case<'w> {
 
     /// Removes an object, if its kind goes at once.
     pub async fn removed(&self, name: &str) {
-        let path = format!(
-            "{}?gracePeriodSeconds=0&propagationPolicy=Background",
-            self.path(name)
-        );
-        self.send("DELETE", &path, &Value::Null).await.succeeds(&self.what(), 200);
+        let path = format!("{}?gracePeriodSeconds=0&propagationPolicy=Background", self.path(name));
+        self.send("DELETE", &path, &Value::Null)
+            .await
+            .succeeds(&self.what(), 200);
     }
 
     /// Follows one object from now on.
     pub async fn watch(&self, name: &str) -> Events {
-        let path = format!(
-            "{}?watch=true&fieldSelector=metadata.name%3D{name}",
-            self.collection()
-        );
+        let path = format!("{}?watch=true&fieldSelector=metadata.name%3D{name}", self.collection());
         let request = Request::get(path).header("accept", self.form.media_type());
         let service = self.world.api.in_process(User::master("admin"));
         let answer = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();

@@ -46,7 +46,11 @@ async fn patches(case: &Case<'_>) {
         assert_eq!(patched.body["metadata"]["labels"]["l"], "1", "{what}: the others stay");
         assert_eq!(case.get(&path).await.body, patched.body, "{what}");
         let again = case.patch(&path, media_type, patch).await;
-        assert_eq!(again.version(), patched.version(), "{what}: what changes nothing is not written");
+        assert_eq!(
+            again.version(),
+            patched.version(),
+            "{what}: what changes nothing is not written"
+        );
     }
     let stale = json!({"metadata": {"resourceVersion": "1", "labels": {"p": "x"}}});
     let other = json!({"metadata": {"uid": "another", "labels": {"p": "x"}}});
@@ -88,7 +92,9 @@ async fn applied(case: &Case<'_>) {
     let nobody = case.patch(&path, APPLY, &object).await;
     nobody.refuses(&what, 422, "Invalid");
     assert!(
-        nobody.message().contains("fieldManager: Required value: is required for apply patch"),
+        nobody
+            .message()
+            .contains("fieldManager: Required value: is required for apply patch"),
         "{what}: {}",
         nobody.message()
     );
@@ -133,7 +139,10 @@ async fn applied(case: &Case<'_>) {
 async fn conflicts(case: &Case<'_>, name: &str) {
     let (what, path) = (case.what(), case.path(name));
     // Protobuf has no absent structs, which makes another list of what is owned as a whole.
-    let made = Case::new(case.world, case.kind.clone(), Form::Json).get(&path).await.body;
+    let made = Case::new(case.world, case.kind.clone(), Form::Json)
+        .get(&path)
+        .await
+        .body;
     let mut other = json!({"metadata": {"name": name, "labels": {"l": "2"}}});
     other = case.typed(other);
     // The rest is said again with the values that are there, defaults included: some are owned as a whole.

@@ -55,10 +55,18 @@ async fn status(case: &Case<'_>, name: &str) {
     }
     let wished = case.send("PUT", &format!("{part}?dryRun=All"), &changed).await;
     wished.succeeds(&what, 200);
-    assert_eq!(case.get(&path).await.body, read.body, "{what}: a dry run stores nothing");
+    assert_eq!(
+        case.get(&path).await.body,
+        read.body,
+        "{what}: a dry run stores nothing"
+    );
     let written = case.send("PUT", &part, &changed).await;
     written.succeeds(&what, 200);
-    assert_eq!(written.body.get("spec"), read.body.get("spec"), "{what}: only the status changes");
+    assert_eq!(
+        written.body.get("spec"),
+        read.body.get("spec"),
+        "{what}: only the status changes"
+    );
     assert_eq!(
         written.body["metadata"]["generation"], read.body["metadata"]["generation"],
         "{what}"
@@ -70,7 +78,9 @@ async fn status(case: &Case<'_>, name: &str) {
     let wished = case.patch(&format!("{part}?dryRun=All"), MERGE, &patch).await;
     wished.succeeds(&what, 200);
     case.patch(&part, MERGE, &patch).await.succeeds(&what, 200);
-    let absent = case.patch(&format!("{}/status", case.path("absent")), MERGE, &patch).await;
+    let absent = case
+        .patch(&format!("{}/status", case.path("absent")), MERGE, &patch)
+        .await;
     absent.refuses(&what, 404, "NotFound");
 }
 
@@ -88,7 +98,11 @@ async fn scale(case: &Case<'_>, name: &str) {
     wanted["spec"] = json!({"replicas": 7});
     let wished = case.send("PUT", &format!("{part}?dryRun=All"), &wanted).await;
     wished.succeeds(&what, 200);
-    assert_eq!(case.get(&part).await.body, read.body, "{what}: a dry run stores nothing");
+    assert_eq!(
+        case.get(&part).await.body,
+        read.body,
+        "{what}: a dry run stores nothing"
+    );
     let scaled = case.send("PUT", &part, &wanted).await;
     scaled.succeeds(&what, 200);
     assert_eq!(scaled.body["spec"]["replicas"], 7, "{what}");

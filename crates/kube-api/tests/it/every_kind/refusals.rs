@@ -24,7 +24,12 @@ async fn bodies(case: &Case<'_>, collection: &str) {
     let what = case.what();
     for (media_type, body, code, reason) in [
         ("text/plain", b"{}".to_vec(), 415, "UnsupportedMediaType"),
-        ("application/cbor", b"\xd9\xd9\xf7\xa0".to_vec(), 415, "UnsupportedMediaType"),
+        (
+            "application/cbor",
+            b"\xd9\xd9\xf7\xa0".to_vec(),
+            415,
+            "UnsupportedMediaType",
+        ),
         (JSON, Vec::new(), 400, "BadRequest"),
         (JSON, b"{\"kind\":".to_vec(), 400, "BadRequest"),
         (JSON, b"[]".to_vec(), 400, "BadRequest"),
@@ -102,7 +107,11 @@ async fn fields(case: &Case<'_>, collection: &str) {
         .raw("POST", &format!("{collection}?fieldValidation=Never"), JSON, body())
         .await;
     neither.refuses(&what, 422, "Invalid");
-    for (field, value) in [("name", json!(7)), ("labels", json!([])), ("annotations", json!({"a": 1}))] {
+    for (field, value) in [
+        ("name", json!(7)),
+        ("labels", json!([])),
+        ("annotations", json!({"a": 1})),
+    ] {
         let mut typed = case.object("x");
         typed["metadata"][field] = value;
         let refused = case.send("POST", collection, &typed).await;
@@ -177,7 +186,12 @@ pub async fn denied(case: &Case<'_>) {
     let mut tried: Vec<(&str, String, Verb, String)> = vec![
         ("POST", case.collection(), Verb::Create, String::new()),
         ("GET", case.collection(), Verb::List, String::new()),
-        ("GET", format!("{}?watch=true", case.collection()), Verb::Watch, String::new()),
+        (
+            "GET",
+            format!("{}?watch=true", case.collection()),
+            Verb::Watch,
+            String::new(),
+        ),
         ("DELETE", case.collection(), Verb::DeleteCollection, String::new()),
         ("GET", case.path(&name), Verb::Get, String::new()),
         ("PUT", case.path(&name), Verb::Update, String::new()),
@@ -198,7 +212,11 @@ pub async fn denied(case: &Case<'_>) {
         let body = if method == "GET" { Vec::new() } else { b"{}".to_vec() };
         let refused = case.raw_as(jane, method, &path, MERGE, body).await;
         refused.refuses(&what, 403, "Forbidden");
-        let named = if on_object { format!(" \"{name}\"") } else { String::new() };
+        let named = if on_object {
+            format!(" \"{name}\"")
+        } else {
+            String::new()
+        };
         let scope = match (case.kind.namespaced, &*case.kind.kind) {
             (true, _) => "in the namespace \"default\"".to_owned(),
             (false, "Namespace") if on_object => format!("in the namespace \"{name}\""),

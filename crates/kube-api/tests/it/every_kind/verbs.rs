@@ -108,7 +108,10 @@ async fn replace(case: &Case<'_>, name: &str, made: &Value, events: &mut Events)
         "{what}"
     );
     let same = case.send("PUT", &path, &replaced.body).await;
-    assert_eq!(same.body, replaced.body, "{what}: what changes nothing makes no revision");
+    assert_eq!(
+        same.body, replaced.body,
+        "{what}: what changes nothing makes no revision"
+    );
     conflicts(case, name, made, &replaced.body).await;
     replaced.body
 }
@@ -141,7 +144,11 @@ async fn conflicts(case: &Case<'_>, name: &str, stale: &Value, newest: &Value) {
     );
     for (field, value, found) in [
         ("uid", "another", uid),
-        ("resourceVersion", "1", newest["metadata"]["resourceVersion"].as_str().unwrap()),
+        (
+            "resourceVersion",
+            "1",
+            newest["metadata"]["resourceVersion"].as_str().unwrap(),
+        ),
     ] {
         // Options of a deletion are read as JSON in this test: their protobuf has a test of its own.
         let body = preconditions(field, value).to_string().into_bytes();
@@ -187,7 +194,9 @@ async fn delete_many(case: &Case<'_>) {
     for name in &names {
         let mut object = case.object(name);
         object["metadata"]["labels"] = json!({"many": "1"});
-        case.send("POST", &case.collection(), &object).await.succeeds(&what, 201);
+        case.send("POST", &case.collection(), &object)
+            .await
+            .succeeds(&what, 201);
     }
     let query = "labelSelector=many%3D1&gracePeriodSeconds=0&propagationPolicy=Background";
     let path = format!("{}?{query}", case.collection());

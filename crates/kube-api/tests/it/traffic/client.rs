@@ -195,7 +195,11 @@ impl Client {
         let Some(known) = self.known(subject) else { return };
         let mut wish = known.wish(subject.of, &subject.name);
         let other = self.random.below(2) == 0;
-        let (field, value) = if other { ("uid", "another") } else { ("resourceVersion", "1") };
+        let (field, value) = if other {
+            ("uid", "another")
+        } else {
+            ("resourceVersion", "1")
+        };
         wish["metadata"][field] = value.into();
         let answer = subject.server.send("PUT", &subject.path, &wish).await;
         assert_eq!(
@@ -223,10 +227,17 @@ impl Client {
                     (true, false) => return,
                     (false, _) => json!({"op": "add", "path": path, "value": value}),
                 };
-                (JSON_PATCH, json!([{"op": "test", "path": "/metadata/name", "value": subject.name}, op]))
+                (
+                    JSON_PATCH,
+                    json!([{"op": "test", "path": "/metadata/name", "value": subject.name}, op]),
+                )
             }
             number => {
-                let media_type = if number == 1 || subject.of.custom { MERGE } else { STRATEGIC };
+                let media_type = if number == 1 || subject.of.custom {
+                    MERGE
+                } else {
+                    STRATEGIC
+                };
                 let value = if removes { Value::Null } else { value.as_str().into() };
                 (media_type, json!({payload: {key.as_str(): value}}))
             }
@@ -417,12 +428,7 @@ fn without_kind(object: &Value) -> Value {
 
 /// Reads a list page by page: all pages are of one revision, in order, without an object twice. `None` when history is
 /// gone before the end.
-async fn list(
-    server: &Server<'_>,
-    of: &Collection,
-    query: &str,
-    limit: u64,
-) -> Option<(u64, BTreeMap<String, Value>)> {
+async fn list(server: &Server<'_>, of: &Collection, query: &str, limit: u64) -> Option<(u64, BTreeMap<String, Value>)> {
     let mut found = BTreeMap::new();
     let mut last = String::new();
     let mut page = format!("{}?{query}&limit={limit}", of.path);

@@ -58,14 +58,21 @@ impl Known {
         assert_eq!(texts(&metadata["labels"]), self.labels, "{what}: {answer}");
         let held = metadata["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         assert_eq!(held, self.held, "{what}: {answer}");
-        assert_eq!(metadata["deletionTimestamp"].is_string(), self.deleting, "{what}: {answer}");
+        assert_eq!(
+            metadata["deletionTimestamp"].is_string(),
+            self.deleting,
+            "{what}: {answer}"
+        );
         if !self.body.is_null() {
             assert_eq!(metadata["uid"], self.body["metadata"]["uid"], "{what}");
             assert_eq!(
                 metadata["creationTimestamp"], self.body["metadata"]["creationTimestamp"],
                 "{what}"
             );
-            assert!(revision(answer) >= revision(&self.body), "{what}: back to an older revision");
+            assert!(
+                revision(answer) >= revision(&self.body),
+                "{what}: back to an older revision"
+            );
             if revision(answer) == revision(&self.body) {
                 assert_eq!(*answer, self.body, "{what}: one revision, two objects");
             }

@@ -56,7 +56,10 @@ impl Shared {
     /// How many writes there were.
     pub fn written(&self) -> usize {
         let written = self.written.lock().unwrap();
-        written.values().map(|(puts, deletions)| puts.len() + deletions.len()).sum()
+        written
+            .values()
+            .map(|(puts, deletions)| puts.len() + deletions.len())
+            .sum()
     }
 
     /// The clients have done their share of this round.

@@ -155,7 +155,10 @@ impl Watcher {
         let list = server.get(&self.path("")).await;
         let wanted = objects(&list.body);
         let equal = |copy: &BTreeMap<String, Value>| {
-            copy.len() == wanted.len() && copy.iter().all(|(name, object)| revision(object) == revision(&wanted[name]))
+            copy.len() == wanted.len()
+                && copy
+                    .iter()
+                    .all(|(name, object)| revision(object) == revision(&wanted[name]))
         };
         let deadline = tokio::time::Instant::now() + LIMIT;
         while !(self.has_all(shared) && self.copy.keys().eq(wanted.keys()) && equal(&self.copy)) {

@@ -23,7 +23,10 @@ fn make_users(etcd: &Etcd) {
             "/v3/auth/user/add",
             &format!(r#"{{"name":"{user}","password":"secret"}}"#),
         );
-        etcd.post("/v3/auth/user/grant", &format!(r#"{{"user":"{user}","role":"{role}"}}"#));
+        etcd.post(
+            "/v3/auth/user/grant",
+            &format!(r#"{{"user":"{user}","role":"{role}"}}"#),
+        );
     }
     etcd.post("/v3/auth/enable", "{}");
 }

@@ -61,7 +61,10 @@ async fn count_up(store: Arc<dyn Store>, key: String, work: &Work) -> Known {
 
 /// Follows keys until each has got its wanted value; values must only grow and revisions never repeat.
 async fn follow(store: &dyn Store, from: u64, wanted: &BTreeMap<String, u64>) {
-    let mut watch = store.watch(WatchRequest::prefix("/").from_revision(from)).await.unwrap();
+    let mut watch = store
+        .watch(WatchRequest::prefix("/").from_revision(from))
+        .await
+        .unwrap();
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut last = 0;
     let done = |seen: &BTreeMap<String, u64>| {
@@ -70,7 +73,9 @@ async fn follow(store: &dyn Store, from: u64, wanted: &BTreeMap<String, u64>) {
             .all(|(key, value)| seen.get(key).is_some_and(|seen| seen >= value))
     };
     while !done(&seen) {
-        let batch = tokio::time::timeout(LIMIT, watch.next()).await.expect("an event in time");
+        let batch = tokio::time::timeout(LIMIT, watch.next())
+            .await
+            .expect("an event in time");
         if let WatchBatch::Events { revision, events } = batch.unwrap().unwrap() {
             assert!(revision > last, "{revision} after {last}");
             last = revision;
@@ -78,7 +83,10 @@ async fn follow(store: &dyn Store, from: u64, wanted: &BTreeMap<String, u64>) {
                 let key = String::from_utf8_lossy(&event.item.key).into_owned();
                 let value = String::from_utf8_lossy(&event.item.value).parse().unwrap_or(0);
                 let before = seen.insert(key.clone(), value);
-                assert!(before.is_none_or(|before| before < value), "{key}: {value} after {before:?}");
+                assert!(
+                    before.is_none_or(|before| before < value),
+                    "{key}: {value} after {before:?}"
+                );
             }
         }
     }
@@ -130,7 +138,10 @@ async fn a_member_is_compacted_and_defragmented_while_it_is_in_use() {
     let mut newest = 0;
     for number in 0..MEBIBYTES {
         newest = s
-            .commit(Transaction::put("/large", vec![u8::try_from(number % 251).unwrap(); 1 << 20]))
+            .commit(Transaction::put(
+                "/large",
+                vec![u8::try_from(number % 251).unwrap(); 1 << 20],
+            ))
             .await;
     }
     let before = s.store.size().await.unwrap();
@@ -147,7 +158,11 @@ async fn a_member_is_compacted_and_defragmented_while_it_is_in_use() {
                 Err(error) => return Err(error.to_string()),
             }
             let size = s.store.size().await.map_err(|error| error.to_string())?;
-            if size < before / 2 { Ok(()) } else { Err(format!("{size} of {before} bytes")) }
+            if size < before / 2 {
+                Ok(())
+            } else {
+                Err(format!("{size} of {before} bytes"))
+            }
         });
         smaller.await.unwrap();
         work.stop.store(true, Ordering::SeqCst);
