@@ -12,13 +12,16 @@ use super::{COLLECTIONS, texts};
 const COUNTER: &str = "/api/v1/namespaces/traffic/configmaps/counter";
 const TOGETHER: &str = "/api/v1/namespaces/traffic/configmaps/together";
 
+/// Revisions of writes, and uids of deleted objects.
+type Written = (BTreeSet<u64>, BTreeSet<String>);
+
 /// The record that all clients keep.
 #[derive(Default)]
 pub struct Shared {
     counted: AtomicU64,
     applied: Mutex<BTreeMap<String, String>>,
-    /// By collection: the revisions of writes, and the uids of deleted objects.
-    written: Mutex<BTreeMap<usize, (BTreeSet<u64>, BTreeSet<String>)>>,
+    /// By collection.
+    written: Mutex<BTreeMap<usize, Written>>,
     resting: AtomicBool,
 }
 
@@ -45,7 +48,7 @@ impl Shared {
     }
 
     /// The writes of a collection that are later than a revision, and all deletions.
-    pub fn since(&self, collection: usize, revision: u64) -> (BTreeSet<u64>, BTreeSet<String>) {
+    pub fn since(&self, collection: usize, revision: u64) -> Written {
         let written = self.written.lock().unwrap();
         let Some((puts, deletions)) = written.get(&collection) else {
             return Default::default();
