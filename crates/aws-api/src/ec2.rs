@@ -1,12 +1,14 @@
 //! The part of EC2 that clusters need: networks, and facts about regions and instance types.
 
+pub mod address;
 pub mod default_vpc;
 pub mod document;
 pub mod endpoint;
 pub mod fact;
-mod filter;
+pub mod filter;
 pub mod fleet;
 pub mod gateway;
+pub mod group_rule;
 pub mod image;
 pub mod instance;
 pub mod instance_state;

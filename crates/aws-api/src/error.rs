@@ -189,12 +189,27 @@ impl ApiError {
                 if protocol == Protocol::Json {
                     body.insert("__type".to_owned(), self.code.as_str().into());
                 }
-                build(self.status, "application/json", Value::Object(*body).to_string())
+                let answer = build(self.status, "application/json", Value::Object(*body).to_string())
                     .header("x-amzn-errortype", &self.code)
-                    .header("x-amzn-requestid", request_id)
+                    .header("x-amzn-requestid", request_id);
+                match query_error(&self.code) {
+                    Some(old) => answer.header("x-amzn-query-error", &format!("{old};Sender")),
+                    None => answer,
+                }
             }
         }
         .finish()
+    }
+}
+
+/// The code by which clients know an error of SQS since it spoke in forms.
+fn query_error(code: &str) -> Option<&'static str> {
+    match code {
+        "QueueDoesNotExist" => Some("AWS.SimpleQueueService.NonExistentQueue"),
+        "QueueNameExists" => Some("QueueAlreadyExists"),
+        "TooManyEntriesInBatchRequest" => Some("AWS.SimpleQueueService.TooManyEntriesInBatchRequest"),
+        "MessageNotInflight" => Some("AWS.SimpleQueueService.MessageNotInflight"),
+        _ => None,
     }
 }
 

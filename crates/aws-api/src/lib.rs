@@ -4,21 +4,25 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod acm;
 mod allocation;
 mod authorization;
 mod autoscaling;
 mod caller;
 mod catalogue;
 mod cloudformation;
+mod cloudtrail;
 mod codec;
 mod control;
 pub mod credentials;
 mod driver;
 mod ec2;
+mod ecr;
 mod eks;
 mod elb;
 pub mod endpoint;
 mod error;
+mod events;
 mod fleet;
 pub mod host;
 mod iam;
@@ -31,10 +35,14 @@ pub mod metadata;
 mod network;
 mod operations;
 mod page;
+mod pricing;
+mod quotas;
 mod region;
 mod server;
+mod sqs;
 mod ssm;
 mod sts;
+mod tagging;
 
 pub use caller::TokenError;
 pub use host::ClusterHost;

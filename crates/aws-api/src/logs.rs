@@ -4,6 +4,7 @@ mod event;
 
 pub use event::{filter, get, put};
 
+use cluster_lifecycle::cluster::Cluster;
 use serde_json::{Value, json};
 
 use crate::catalogue::{self, Item, ItemKind};
@@ -59,13 +60,21 @@ fn group_name(text: &str) -> &str {
 }
 
 /// A new group's record.
-pub fn new_group(context: &Context, name: &str, class: &str) -> Item {
+fn new_group(context: &Context, name: &str, class: &str) -> Item {
     let arn = group_arn(context, name);
     let body = json!({
         "logGroupName": name, "creationTime": millis(context), "metricFilterCount": 0, "arn": format!("{arn}:*"),
         "logGroupArn": arn, "logGroupClass": class,
     });
     Item::new(ItemKind::LogGroup, name, body)
+}
+
+/// The log group of a cluster that logs something, if it is not there yet.
+pub fn of_cluster(context: &Context, state: &State, cluster: &Cluster) -> Option<Change> {
+    let name = format!("/aws/eks/{}/cluster", cluster.name);
+    let is_missing = catalogue::find(state, ItemKind::LogGroup, &name).is_none();
+    let is_wanted = is_missing && !cluster.enabled_logs.is_empty();
+    is_wanted.then(|| Change::put(new_group(context, &name, "STANDARD")))
 }
 
 fn map_tags(input: &Value) -> std::collections::BTreeMap<String, String> {

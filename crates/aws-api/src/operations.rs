@@ -31,14 +31,18 @@ macro_rules! row {
     };
 }
 
+mod account;
 mod autoscaling;
 mod cloudformation;
 mod ec2;
+mod ecr;
 mod eks;
 mod elb;
+mod events;
 mod iam;
 mod kms;
 mod logs;
+mod sqs;
 mod ssm;
 
 /// What a handler is given besides its input.
@@ -71,10 +75,14 @@ pub const OPERATIONS: &[&[Row]] = &[
     iam::ROWS,
     eks::ROWS,
     ec2::ROWS,
+    ecr::ROWS,
     elb::ROWS,
+    events::ROWS,
     kms::ROWS,
     logs::ROWS,
+    sqs::ROWS,
     ssm::ROWS,
+    account::ROWS,
 ];
 
 const STS: &[Row] = &[
@@ -116,12 +124,32 @@ pub async fn perform(context: Context, table: &'static str, operation: &str, inp
         operation,
         input: &input,
     };
-    authorization::check(&context, protocol, &call)?;
-    let output = (row.run)(context, input).await?;
+    let denied = authorization::check(&context, protocol, &call).err();
+    let told = (context.clone(), input.clone());
+    let outcome = match denied {
+        Some(error) => Err(error),
+        None => (row.run)(context, input).await,
+    };
+    let (context, input) = told;
+    context
+        .region
+        .trail
+        .record(&context, signing_name(table), operation, &input, outcome.as_ref().err());
+    let output = outcome?;
     if let Some(shape) = &modelled.output {
         check::answer(service, shape, &output).map_err(ApiError::internal)?;
     }
     Ok(output)
+}
+
+/// The same for a handler that calls another operation, whose future must not hold itself.
+pub fn boxed(
+    context: Context,
+    table: &'static str,
+    operation: &'static str,
+    input: Value,
+) -> BoxFuture<'static, Result<Value, ApiError>> {
+    Box::pin(perform(context, table, operation, input))
 }
 
 /// The prefix of a service's actions in policies.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::caller::{Identities, TokenError};
 use crate::host::{ClusterHost, ClusterRef};
 use crate::ledger::{Ledger, LedgerError};
-use crate::{access, cloudformation, control, driver, fleet, issuer, server};
+use crate::{access, cloudformation, cloudtrail, control, driver, fleet, issuer, server};
 
 /// What a region is made of.
 pub struct Options {
@@ -51,6 +51,10 @@ pub struct Region {
     supervisor: Supervisor,
     drivers: Mutex<BTreeMap<ClusterName, Arc<Notify>>>,
     fleet: Arc<Notify>,
+    /// Tells those who wait for messages of a queue that there may be some.
+    pub(crate) messages: Notify,
+    /// Calls that changed something.
+    pub(crate) trail: cloudtrail::Trail,
 }
 
 impl Region {
@@ -71,6 +75,8 @@ impl Region {
             supervisor: options.supervisor,
             drivers: Mutex::new(BTreeMap::new()),
             fleet: Arc::default(),
+            messages: Notify::new(),
+            trail: cloudtrail::Trail::default(),
         }))
     }
 

@@ -138,7 +138,7 @@ impl Call {
     ) -> Result<Caller, ApiError> {
         let is_ec2 = self.protocol == Protocol::Ec2;
         let signature = |error: &SignatureError| ApiError::signature(error, Some(self.protocol), is_ec2);
-        let global = matches!(&*presented.service, "iam" | "sts") && presented.region == "us-east-1";
+        let global = matches!(&*presented.service, "iam" | "sts" | "pricing") && presented.region == "us-east-1";
         if presented.region != region.name.as_str() && !global {
             let message = format!(
                 "Credential should be scoped to a valid region, not '{}'. This region is '{}'.",

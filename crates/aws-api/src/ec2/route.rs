@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::document::{self, Document, Kind};
 use super::{invalid, subnet, vpc};
 use crate::error::ApiError;
+use crate::ledger::Change;
 use crate::members::{Members, nothing};
 use crate::operations::Context;
 
@@ -120,6 +121,40 @@ pub async fn disassociate(context: Context, input: Value) -> Result<Value, ApiEr
         Ok(nothing())
     })
     .await
+}
+
+/// `ReplaceRouteTableAssociation`: a subnet, or a VPC's own routes, by another table.
+pub async fn replace_association(context: Context, input: Value) -> Result<Value, ApiError> {
+    super::dry_run(input.flag("DryRun"))?;
+    let (id, table) = (input.required("AssociationId"), input.required("RouteTableId"));
+    let made = context.region.id("rtbassoc-");
+    let decide = |state: &crate::ledger::State| {
+        let mut after = document::find(state, Kind::RouteTable, table)?.clone();
+        let is_it = |known: &Value| known.text("RouteTableAssociationId") == Some(id);
+        let before =
+            document::of_kind(state, Kind::RouteTable).find(|table| table.body.list("Associations").iter().any(is_it));
+        let mut before = before.cloned().ok_or_else(|| {
+            let message = format!("The association ID '{id}' does not exist");
+            ApiError::bad_request("InvalidAssociationID.NotFound", message)
+        })?;
+        let mut moved = before
+            .body
+            .list("Associations")
+            .iter()
+            .find(|known| is_it(known))
+            .cloned()
+            .unwrap_or_default();
+        moved["RouteTableAssociationId"] = made.as_str().into();
+        moved["RouteTableId"] = table.into();
+        if before.id == after.id {
+            list_mut(&mut after, "Associations").retain(|known| !is_it(known));
+        }
+        list_mut(&mut before, "Associations").retain(|known| !is_it(known));
+        list_mut(&mut after, "Associations").push(moved);
+        Ok::<_, ApiError>(((), vec![Change::put(before), Change::put(after)]))
+    };
+    context.region.ledger.change(decide).await?;
+    Ok(json!({"NewAssociationId": made, "AssociationState": {"State": "associated"}}))
 }
 
 /// Members of a route that say where it leads.

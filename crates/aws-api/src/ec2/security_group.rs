@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
-use super::{invalid, vpc};
+use super::{group_rule, invalid, vpc};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::Members;
@@ -39,7 +39,25 @@ pub fn trust_itself(group: &mut Document, owner: &str) {
 
 /// `CreateSecurityGroup`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
-    let (name, vpc_id) = (input.required("GroupName"), input.required("VpcId"));
+    let name = input.required("GroupName");
+    let default = || {
+        let own = |state: &State| {
+            state
+                .vpcs
+                .values()
+                .find(|vpc| vpc.is_default)
+                .map(|vpc| vpc.id.to_string())
+        };
+        context.region.ledger.read(own)
+    };
+    let vpc_id = input.text("VpcId").map(str::to_owned).or_else(default);
+    let vpc_id = vpc_id.ok_or_else(|| {
+        ApiError::bad_request(
+            "VPCIdNotSpecified",
+            "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.",
+        )
+    })?;
+    let vpc_id = vpc_id.as_str();
     if name.starts_with("sg-") {
         return Err(invalid(
             "Value (sg-) for parameter GroupName is invalid. Group names may not be in the format sg-*",
@@ -117,10 +135,10 @@ fn is_used(state: &State, id: &str) -> bool {
 }
 
 /// Members of a permission that list sources.
-const SOURCES: &[&str] = &["IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs"];
+pub const SOURCES: &[&str] = &["IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs"];
 
 /// The permissions that a request names, each with one source, so that rules are compared one by one.
-fn rules(context: &Context, input: &Value) -> Vec<Value> {
+pub fn rules(context: &Context, input: &Value) -> Vec<Value> {
     let mut permissions = input.list("IpPermissions").to_vec();
     if let Some(protocol) = input.text("IpProtocol") {
         let mut one = json!({"IpProtocol": protocol, "FromPort": input.get("FromPort"), "ToPort": input.get("ToPort")});
@@ -158,7 +176,7 @@ fn rules(context: &Context, input: &Value) -> Vec<Value> {
 }
 
 /// What makes two rules the same: everything but the description.
-fn identity(rule: &Value) -> Value {
+pub fn identity(rule: &Value) -> Value {
     let mut rule = rule.clone();
     for source in SOURCES {
         if let Some(entries) = rule.get_mut(source).and_then(Value::as_array_mut) {
@@ -173,7 +191,7 @@ fn identity(rule: &Value) -> Value {
 }
 
 /// Permissions one source each.
-fn flat(permissions: &[Value]) -> Vec<Value> {
+pub fn flat(permissions: &[Value]) -> Vec<Value> {
     let mut rules = Vec::new();
     for permission in permissions {
         for source in SOURCES {
@@ -191,7 +209,7 @@ fn flat(permissions: &[Value]) -> Vec<Value> {
 }
 
 /// Rules of the same protocol and ports together, as answers list them.
-fn joined(rules: Vec<Value>) -> Value {
+pub fn joined(rules: Vec<Value>) -> Value {
     let mut permissions: Vec<Value> = Vec::new();
     for rule in rules {
         let same = |known: &&mut Value| {
@@ -219,14 +237,36 @@ fn joined(rules: Vec<Value>) -> Value {
     permissions.into()
 }
 
+/// The group that a request names by id, or, in the default VPC, by name.
+fn group_id(context: &Context, input: &Value) -> Result<String, ApiError> {
+    if let Some(id) = input.text("GroupId") {
+        return Ok(id.to_owned());
+    }
+    let Some(name) = input.text("GroupName") else {
+        return Err(super::missing("GroupId"));
+    };
+    context.region.ledger.read(|state| {
+        let is_default = |id: &str| state.vpcs.values().any(|vpc| vpc.is_default && vpc.id.as_str() == id);
+        let mut groups = document::of_kind(state, Kind::SecurityGroup);
+        let found =
+            groups.find(|group| group.body.text("GroupName") == Some(name) && is_default(group.body.required("VpcId")));
+        found
+            .map(|group| group.id.clone())
+            .ok_or_else(|| Kind::SecurityGroup.not_found(name))
+    })
+}
+
 async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Result<Value, ApiError> {
-    let id = input.required("GroupId");
-    let wanted = rules(context, input);
-    if wanted.is_empty() {
+    let id = group_id(context, input)?;
+    let given = rules(context, input);
+    let ids = input.texts("SecurityGroupRuleIds");
+    if given.is_empty() && (add || ids.is_empty()) {
         return Err(super::missing("ipPermissions"));
     }
     let egress = member == "IpPermissionsEgress";
-    document::edit(context, input, Kind::SecurityGroup, id, |state, group| {
+    document::edit(context, input, Kind::SecurityGroup, &id, |state, group| {
+        let mut wanted = given;
+        wanted.extend(group_rule::named(group, member, &ids)?);
         let mut known = flat(group.body.list(member));
         for rule in &wanted {
             let source = rule
@@ -261,9 +301,22 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
     .await
 }
 
+/// What tells a rule from others, the same in whichever order its members are.
+fn parts(rule: &Value) -> String {
+    let plain = ["IpProtocol", "FromPort", "ToPort"].map(|member| rule[member].to_string());
+    let entries = SOURCES.iter().flat_map(|source| rule.list(source));
+    let named = entries.flat_map(|entry| {
+        ["CidrIp", "CidrIpv6", "PrefixListId", "GroupId"]
+            .iter()
+            .filter_map(|member| entry.text(member))
+    });
+    let named: Vec<&str> = named.collect();
+    format!("{} {}", plain.join(" "), named.join(" "))
+}
+
 /// A rule's id is the same for the same rule.
-fn rule_view(group: &Document, rule: &Value, egress: bool) -> Value {
-    let text = format!("{}{egress}{}", group.id, identity(rule));
+pub fn rule_view(group: &Document, rule: &Value, egress: bool) -> Value {
+    let text = format!("{}{egress}{}", group.id, parts(rule));
     let id = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -272,8 +325,11 @@ fn rule_view(group: &Document, rule: &Value, egress: bool) -> Value {
     let described = SOURCES
         .iter()
         .find_map(|source| first(source).text("Description").map(str::to_owned));
+    // A rule that was changed keeps the id that it had.
+    let computed = format!("sgr-{id:017x}");
+    let id = group.body["_RuleIds"].text(&computed).unwrap_or(&computed);
     let mut view = json!({
-        "SecurityGroupRuleId": format!("sgr-{id:017x}"), "GroupId": group.id, "GroupOwnerId": group.body["OwnerId"],
+        "SecurityGroupRuleId": id, "GroupId": group.id, "GroupOwnerId": group.body["OwnerId"],
         "IsEgress": egress, "IpProtocol": rule["IpProtocol"], "FromPort": rule.number("FromPort").unwrap_or(-1),
         "ToPort": rule.number("ToPort").unwrap_or(-1), "CidrIpv4": first("IpRanges").text("CidrIp"),
         "CidrIpv6": first("Ipv6Ranges").text("CidrIpv6"), "Description": described, "Tags": [],
@@ -302,28 +358,4 @@ pub async fn revoke_ingress(context: Context, input: Value) -> Result<Value, Api
 /// `RevokeSecurityGroupEgress`.
 pub async fn revoke_egress(context: Context, input: Value) -> Result<Value, ApiError> {
     change(&context, &input, "IpPermissionsEgress", false).await
-}
-
-/// `DescribeSecurityGroupRules`.
-pub async fn describe_rules(context: Context, input: Value) -> Result<Value, ApiError> {
-    super::dry_run(input.flag("DryRun"))?;
-    let views = context.region.ledger.read(|state| {
-        let mut views = Vec::new();
-        for group in document::of_kind(state, Kind::SecurityGroup) {
-            for (member, egress) in [("IpPermissions", false), ("IpPermissionsEgress", true)] {
-                let rules = flat(group.body.list(member));
-                views.extend(
-                    rules
-                        .iter()
-                        .map(|rule| (rule_view(group, rule, egress), Default::default())),
-                );
-            }
-        }
-        views
-    });
-    let filters = [
-        ("group-id", "GroupId"),
-        ("security-group-rule-id", "SecurityGroupRuleId"),
-    ];
-    document::answer(&input, "SecurityGroupRules", &filters, views)
 }

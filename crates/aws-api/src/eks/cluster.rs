@@ -52,6 +52,7 @@ pub async fn create(context: Context, request: CreateClusterRequest) -> Result<C
         if cluster.creator_is_admin && cluster.authentication_mode != "CONFIG_MAP" {
             changes.push(Change::put(creator_entry(&context, &cluster)?));
         }
+        changes.extend(crate::logs::of_cluster(&context, state, &cluster));
         let answer = view::cluster(&cluster);
         changes.push(Change::put(cluster));
         Ok((answer, changes))

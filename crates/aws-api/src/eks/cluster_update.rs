@@ -97,7 +97,9 @@ pub async fn config(context: Context, input: Value) -> Result<Value, ApiError> {
             status: UpdateStatus::Successful,
             ..update
         };
-        Ok::<_, ApiError>((answer, vec![Change::put(after), Change::put(done)]))
+        let logs = crate::logs::of_cluster(&context, state, &after);
+        let changes = [Change::put(after), Change::put(done)].into_iter().chain(logs);
+        Ok::<_, ApiError>((answer, changes.collect()))
     });
     Ok(json!({ "update": changed.await? }))
 }

@@ -50,7 +50,7 @@ pub const ROWS: &[Row] = &[
     ),
     row!("ec2", "RevokeSecurityGroupIngress", ec2::security_group::revoke_ingress),
     row!("ec2", "RevokeSecurityGroupEgress", ec2::security_group::revoke_egress),
-    row!("ec2", "DescribeSecurityGroupRules", ec2::security_group::describe_rules),
+    row!("ec2", "DescribeSecurityGroupRules", ec2::group_rule::describe),
     row!("ec2", "CreateLaunchTemplate", ec2::launch_template::create),
     row!(
         "ec2",
@@ -151,4 +151,18 @@ pub const ROWS: &[Row] = &[
     row!("ec2", "CreatePlacementGroup", ec2::endpoint::create_placement),
     row!("ec2", "DescribePlacementGroups", ec2::endpoint::describe_placement),
     row!("ec2", "DeletePlacementGroup", ec2::endpoint::delete_placement),
+    row!("ec2", "ModifySecurityGroupRules", ec2::group_rule::modify),
+    row!(
+        "ec2",
+        "UpdateSecurityGroupRuleDescriptionsIngress",
+        ec2::group_rule::describe_ingress
+    ),
+    row!(
+        "ec2",
+        "UpdateSecurityGroupRuleDescriptionsEgress",
+        ec2::group_rule::describe_egress
+    ),
+    row!("ec2", "AssociateAddress", ec2::address::associate),
+    row!("ec2", "DisassociateAddress", ec2::address::disassociate),
+    row!("ec2", "ReplaceRouteTableAssociation", ec2::route::replace_association),
 ];

@@ -92,3 +92,17 @@ ec2.delete_network_interface(NetworkInterfaceId=name)
 refused("InvalidNetworkInterfaceID.NotFound", 400, ec2.describe_network_interfaces, NetworkInterfaceIds=[name])
 assert "com.amazonaws.ap-northeast-2.s3" in ec2.describe_vpc_endpoint_services()["ServiceNames"]
 print("volumes: as AWS")
+
+# Rules of security groups by their ids.
+vpc = subnet["VpcId"]
+group = ec2.create_security_group(GroupName="rules", Description="d", VpcId=vpc)["GroupId"]
+made = ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}])["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+ec2.modify_security_group_rules(GroupId=group, SecurityGroupRules=[{"SecurityGroupRuleId": made, "SecurityGroupRule": {"IpProtocol": "tcp", "FromPort": 81, "ToPort": 81, "CidrIpv4": "10.0.0.0/8", "Description": "x"}}])
+changed = ec2.describe_security_group_rules(SecurityGroupRuleIds=[made])["SecurityGroupRules"][0]
+assert changed["FromPort"] == 81 and changed["Description"] == "x", changed
+ec2.update_security_group_rule_descriptions_ingress(GroupId=group, SecurityGroupRuleDescriptions=[{"SecurityGroupRuleId": made, "Description": "y"}])
+assert ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"][0]["IpRanges"] == [{"CidrIp": "10.0.0.0/8", "Description": "y"}]
+ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=[made])
+refused("InvalidSecurityGroupRuleId.NotFound", 400, ec2.describe_security_group_rules, SecurityGroupRuleIds=[made])
+ec2.delete_security_group(GroupId=group)
+print("rules: as AWS")

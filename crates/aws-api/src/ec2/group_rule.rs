@@ -1,0 +1,174 @@
+//! Rules of security groups one by one, by their ids: shown, changed, described anew.
+
+use serde_json::{Value, json};
+
+use super::document::{self, Document, Kind};
+use super::missing;
+use super::security_group::{SOURCES, flat, identity, joined, rule_view, rules};
+use crate::error::ApiError;
+use crate::members::Members;
+use crate::operations::Context;
+
+/// A rule's direction: the member of the group that holds it, and whether it is about what leaves.
+pub const DIRECTIONS: [(&str, bool); 2] = [("IpPermissions", false), ("IpPermissionsEgress", true)];
+
+fn not_found(id: &str) -> ApiError {
+    let message = format!("The security group rule ID '{id}' does not exist");
+    ApiError::bad_request("InvalidSecurityGroupRuleId.NotFound", message)
+}
+
+/// Where the rule of that id is in its group: direction and place among the single rules.
+fn place(group: &Document, id: &str) -> Option<(&'static str, usize)> {
+    DIRECTIONS.iter().find_map(|(member, egress)| {
+        let known = flat(group.body.list(member));
+        let found = known
+            .iter()
+            .position(|rule| rule_view(group, rule, *egress).text("SecurityGroupRuleId") == Some(id))?;
+        Some((*member, found))
+    })
+}
+
+/// The rules of these ids in a direction of a group.
+///
+/// # Errors
+/// When one of them is not there.
+pub fn named(group: &Document, member: &str, ids: &[&str]) -> Result<Vec<Value>, ApiError> {
+    let known = flat(group.body.list(member));
+    let find = |id: &&str| match place(group, id) {
+        Some((found, index)) if found == member => Ok(known[index].clone()),
+        _ => Err(not_found(id)),
+    };
+    ids.iter().map(find).collect()
+}
+
+/// `ModifySecurityGroupRules`: the ids stay.
+pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("GroupId");
+    document::edit(&context, &input, Kind::SecurityGroup, id, |state, group| {
+        for wanted in input.list("SecurityGroupRules") {
+            let id = wanted.required("SecurityGroupRuleId");
+            let (member, index) = place(group, id).ok_or_else(|| not_found(id))?;
+            let mut known = flat(group.body.list(member));
+            let given = &wanted["SecurityGroupRule"];
+            if let Some(source) = given.text("ReferencedGroupId") {
+                document::find(state, Kind::SecurityGroup, source)?;
+            }
+            known[index] = permission(&context, given)?;
+            let computed = rule_view(group, &known[index], member == "IpPermissionsEgress");
+            let computed = computed.required("SecurityGroupRuleId").to_owned();
+            group.body["_RuleIds"][computed] = id.into();
+            group.body[member] = joined(known);
+        }
+        Ok(json!({ "Return": true }))
+    })
+    .await
+}
+
+/// A rule as requests for a change write it, as a permission with one source.
+fn permission(context: &Context, given: &Value) -> Result<Value, ApiError> {
+    let described = |mut entry: Value| {
+        if let Some(text) = given.text("Description") {
+            entry["Description"] = text.into();
+        }
+        entry
+    };
+    let mut one = json!({"IpProtocol": given.text("IpProtocol").unwrap_or("-1")});
+    for port in ["FromPort", "ToPort"] {
+        if let Some(number) = given.number(port).filter(|number| *number >= 0) {
+            one[port] = number.into();
+        }
+    }
+    let (source, entry) = if let Some(block) = given.text("CidrIpv4") {
+        ("IpRanges", json!({ "CidrIp": block }))
+    } else if let Some(block) = given.text("CidrIpv6") {
+        ("Ipv6Ranges", json!({ "CidrIpv6": block }))
+    } else if let Some(list) = given.text("PrefixListId") {
+        ("PrefixListIds", json!({ "PrefixListId": list }))
+    } else if let Some(group) = given.text("ReferencedGroupId") {
+        (
+            "UserIdGroupPairs",
+            json!({"GroupId": group, "UserId": context.caller.account}),
+        )
+    } else {
+        return Err(missing("CidrIpv4, CidrIpv6, PrefixListId or ReferencedGroupId"));
+    };
+    one[source] = json!([described(entry)]);
+    Ok(one)
+}
+
+async fn describe_anew(context: Context, input: Value, member: &'static str) -> Result<Value, ApiError> {
+    let id = input.required("GroupId");
+    let permissions = rules(&context, &input);
+    document::edit(&context, &input, Kind::SecurityGroup, id, |_, group| {
+        let mut known = flat(group.body.list(member));
+        for wanted in &permissions {
+            let found = known.iter_mut().find(|rule| identity(rule) == identity(wanted));
+            let found = found.ok_or_else(|| {
+                let message = "The specified rule does not exist in this security group.";
+                ApiError::bad_request("InvalidPermission.NotFound", message)
+            })?;
+            found.clone_from(wanted);
+        }
+        for wanted in input.list("SecurityGroupRuleDescriptions") {
+            let id = wanted.required("SecurityGroupRuleId");
+            let (_, index) = place(group, id)
+                .filter(|(found, _)| *found == member)
+                .ok_or_else(|| not_found(id))?;
+            for source in SOURCES {
+                for entry in known[index]
+                    .get_mut(*source)
+                    .and_then(Value::as_array_mut)
+                    .into_iter()
+                    .flatten()
+                {
+                    entry["Description"] = wanted.required("Description").into();
+                }
+            }
+        }
+        group.body[member] = joined(known);
+        Ok(json!({ "Return": true }))
+    })
+    .await
+}
+
+/// `UpdateSecurityGroupRuleDescriptionsIngress`.
+pub async fn describe_ingress(context: Context, input: Value) -> Result<Value, ApiError> {
+    describe_anew(context, input, "IpPermissions").await
+}
+
+/// `UpdateSecurityGroupRuleDescriptionsEgress`.
+pub async fn describe_egress(context: Context, input: Value) -> Result<Value, ApiError> {
+    describe_anew(context, input, "IpPermissionsEgress").await
+}
+
+/// `DescribeSecurityGroupRules`.
+pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
+    super::dry_run(input.flag("DryRun"))?;
+    let ids = input.texts("SecurityGroupRuleIds");
+    let views = context.region.ledger.read(|state| {
+        let mut views = Vec::new();
+        for group in document::of_kind(state, Kind::SecurityGroup) {
+            for (member, egress) in DIRECTIONS {
+                let rules = flat(group.body.list(member));
+                views.extend(
+                    rules
+                        .iter()
+                        .map(|rule| (rule_view(group, rule, egress), Default::default())),
+                );
+            }
+        }
+        views
+    });
+    let is_named = |view: &Value, id: &str| view.text("SecurityGroupRuleId") == Some(id);
+    if let Some(unknown) = ids.iter().find(|id| !views.iter().any(|(view, _)| is_named(view, id))) {
+        return Err(not_found(unknown));
+    }
+    let chosen = views
+        .into_iter()
+        .filter(|(view, _): &(Value, _)| ids.is_empty() || ids.iter().any(|id| is_named(view, id)));
+    let filters = [
+        ("group-id", "GroupId"),
+        ("security-group-rule-id", "SecurityGroupRuleId"),
+    ];
+    document::answer(&input, "SecurityGroupRules", &filters, chosen.collect())
+}
