@@ -237,8 +237,8 @@ impl Ec2Instance {
     }
 }
 
-/// A hardware address as Amazon's begin, the same for the same address.
+/// The hardware address of the interface that has this address, as `vpc-driver` gives it.
 pub fn mac(address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
-    format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    format!("0a:58:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use aws_types::{AccountId, ClusterName, InstanceId, RegionName, SubnetId, VpcId, ZoneName, instance_type};
+use aws_types::region::zone_id;
+use aws_types::{AccountId, ClusterName, InstanceId, RegionName, SubnetId, VpcId, instance_type};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cluster_lifecycle::cluster::Cluster;
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use crate::allocation;
 use crate::ec2::{instance, launch_template};
-use crate::fleet::instance::Ec2Instance;
+use crate::fleet::instance::{Ec2Instance, mac};
 use crate::iam::entity::EntityKind;
 use crate::ledger::State;
 use crate::members::Members;
@@ -119,8 +120,7 @@ pub struct Facts {
 impl Facts {
     /// The hardware address of its interface, as `vpc-driver` makes it.
     pub fn mac(&self) -> String {
-        let [a, b, c, d] = self.address.octets();
-        format!("0a:58:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+        mac(self.address)
     }
 }
 
@@ -171,7 +171,7 @@ fn of_instance(region: &Region, state: &State, instance: &Ec2Instance) -> Facts 
         image: instance.image.clone(),
         launched_at: instance.launched_at,
         zone: instance.zone.to_string(),
-        zone_id: zone_id(region, &instance.zone),
+        zone_id: zone_id(&instance.zone),
         vpc: instance.vpc.clone(),
         vpc_block,
         subnet: instance.subnet.to_string(),
@@ -209,7 +209,7 @@ fn of_group(region: &Region, state: &State, cluster: &Cluster, group: &Nodegroup
         image: allocation::image_id(group),
         launched_at: instance.launched_at,
         zone: instance.zone.to_string(),
-        zone_id: zone_id(region, &instance.zone),
+        zone_id: zone_id(&instance.zone),
         vpc: cluster.network.vpc_id.clone(),
         vpc_block,
         subnet: instance.subnet.to_string(),
@@ -233,12 +233,6 @@ fn of_group(region: &Region, state: &State, cluster: &Cluster, group: &Nodegroup
 
 fn architecture(instance_type: &str) -> &'static str {
     instance_type::find(instance_type).map_or("x86_64", |known| known.architecture)
-}
-
-fn zone_id(region: &Region, zone: &ZoneName) -> Option<String> {
-    let zones = aws_types::region::find(&region.name).map(aws_types::region::Region::zones);
-    let mut zones = zones.unwrap_or_default().into_iter();
-    zones.find(|(known, _)| known == zone).map(|(_, id)| id)
 }
 
 /// The blocks of a VPC and of a subnet.
