@@ -1,4 +1,5 @@
-//! An API server on its own, for trying clients: `cargo run -p kube-api --example dev-server -- <directory> [port]`.
+//! An API server on its own, for trying clients: `cargo run -p kube-api --example dev-server -- <directory> [port [etcd]]`.
+//! The store is in the directory, or, where its URL is given, an etcd.
 //!
 //! Writes `kubeconfig` (as cluster administrator) into the directory and serves until interrupted.
 
@@ -37,6 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let dir = PathBuf::from(arguments.next().ok_or("usage: dev-server <directory> [port]")?);
     let port: u16 = arguments.next().map_or(Ok(0), |port| port.parse())?;
+    let etcd = arguments.next();
     let supervisor = Supervisor::new("dev-server");
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     let pki = Arc::new(ClusterPki::load_or_create(
@@ -52,8 +54,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     )?);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
+    let store: Arc<dyn store::Store> = match etcd {
+        Some(url) => store::open_etcd(&store::EtcdLocation::parse(&url)?).await?,
+        None => store::open(&dir, store::Options::default(), &supervisor)?,
+    };
     let registry = Registry::open(registry::Options {
-        store: store::open(&dir, store::Options::default(), &supervisor)?,
+        store,
         clock: clock.clone(),
         random: random.clone(),
         supervisor: supervisor.child("registry"),

@@ -45,11 +45,14 @@ pub struct Options {
     /// Objects created for the watchers to see.
     #[arg(long, default_value_t = 500)]
     events: usize,
+    /// The API server's store is an etcd.
+    #[arg(long)]
+    etcd: bool,
 }
 
 /// Runs the whole load and prints every figure.
 pub async fn measure(options: &Options, debug: bool, supervisor: &Supervisor) -> Result<(), TaskError> {
-    let server = ApiServer::start(debug, supervisor).await?;
+    let server = ApiServer::start(debug, options.etcd, supervisor).await?;
     let outcome = under_load(options, &server).await;
     let floors = floor::measure(options.concurrency, supervisor).await;
     server.end()?;

@@ -12,6 +12,7 @@ use crate::bench::client::Server;
 use crate::bench::fresh_directory;
 use crate::bench::processes::{Memory, processor_time};
 use crate::command::{TaskError, at, cargo, run, target};
+use crate::etcd::Etcd;
 
 /// A running API server.
 pub struct ApiServer {
@@ -22,11 +23,15 @@ pub struct ApiServer {
     pub target: Server,
     /// Parent of the load's tasks.
     pub supervisor: Supervisor,
+    /// Lives as long as the server.
+    _etcd: Option<Etcd>,
 }
 
 impl ApiServer {
     /// Builds it and starts it.
-    pub async fn start(debug: bool, supervisor: &Supervisor) -> Result<Self, TaskError> {
+    ///
+    /// With `on_etcd` its store is an etcd of its own; what that takes is not counted as the server's.
+    pub async fn start(debug: bool, on_etcd: bool, supervisor: &Supervisor) -> Result<Self, TaskError> {
         let mut build = cargo();
         build.args(["build", "--package", "kube-api", "--example", "dev-server"]);
         if !debug {
@@ -37,8 +42,13 @@ impl ApiServer {
             .join(if debug { "debug" } else { "release" })
             .join("examples/dev-server");
         let directory = fresh_directory("bench-api")?;
+        let etcd = match on_etcd {
+            true => Some(Etcd::start(&directory.join("etcd"))?),
+            false => None,
+        };
         let mut child = Command::new(&program)
             .arg(&directory)
+            .args(etcd.iter().flat_map(|etcd| ["0", &etcd.url]))
             .env("ONDOL_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -69,6 +79,7 @@ impl ApiServer {
             directory,
             target,
             supervisor: supervisor.clone(),
+            _etcd: etcd,
         })
     }
 
