@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod etcd;
 mod kube_facts;
+mod moto_tests;
 mod test;
 mod test_images;
 mod tools;
@@ -36,6 +37,8 @@ enum Task {
     AwsShapes,
     /// Rewrites the tables of merge keys and protobuf tags from the published Kubernetes types.
     KubeFacts,
+    /// Runs moto's tests of EKS, IAM, STS, Auto Scaling, CloudFormation and EC2 against a region of ours.
+    MotoTests(moto_tests::Options),
     /// Builds the container images that tests use from Debian packages below `target/test-images`.
     TestImages,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Tools => tools::install().map(|tools| println!("{}", tools.bin.display())),
         Task::AwsShapes => aws_shapes::extract(),
         Task::KubeFacts => kube_facts::extract(),
+        Task::MotoTests(options) => moto_tests::run_tests(&options),
         Task::TestImages => {
             test_images::build_all().map(|built| built.iter().for_each(|image| println!("{}", image.display())))
         }

@@ -52,7 +52,7 @@ pub const MOST_PROFILES: usize = 10;
 pub fn check_selectors(selectors: &[Selector]) -> Result<(), Refusal> {
     if selectors.is_empty() {
         return Err(Refusal::invalid_parameter(
-            "Fargate Profile must have at least one selector.",
+            "Fargate Profile requires at least one selector.",
         ));
     }
     if selectors.len() > MOST_SELECTORS {
@@ -65,11 +65,8 @@ pub fn check_selectors(selectors: &[Selector]) -> Result<(), Refusal> {
             "Fargate Profile must have at least one selector with at least one namespace value.",
         ));
     }
-    if let Some(many) = selectors.iter().find(|selector| selector.labels.len() > 5) {
-        let message = format!(
-            "Request contains Selector with more than 5 Label pairs: {}",
-            many.namespace
-        );
+    if selectors.iter().any(|selector| selector.labels.len() > 5) {
+        let message = "Request contains Selector with more than 5 Label pairs";
         return Err(Refusal::invalid_parameter(message));
     }
     Ok(())

@@ -20,7 +20,10 @@ fn view(profile: &FargateProfile, status: &str) -> Value {
     let selectors: Vec<Value> = profile
         .selectors
         .iter()
-        .map(|selector| json!({"namespace": selector.namespace, "labels": selector.labels}))
+        .map(|selector| match selector.labels.is_empty() {
+            true => json!({ "namespace": selector.namespace }),
+            false => json!({"namespace": selector.namespace, "labels": selector.labels}),
+        })
         .collect();
     json!({
         "fargateProfileName": profile.name, "fargateProfileArn": profile.arn, "clusterName": profile.cluster,
