@@ -165,6 +165,8 @@ async fn eviction_asks_the_budget() {
         .patch(&format!("{path}/status"), json!({"status": {"disruptionsAllowed": 1}}))
         .await
         .unwrap();
+    // The version before policy/v1, which upstream goes on to take.
+    let eviction = json!({"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": "p"}});
     assert_eq!(post(&world, "v1/pods/default/p/eviction", eviction).await.unwrap(), 201);
     assert_eq!(world.get("v1/pods/default/p").await.unwrap_err().code(), 404);
     let after = world.get(path).await.unwrap();
