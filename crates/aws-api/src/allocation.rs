@@ -70,7 +70,7 @@ pub fn instances(
     Ok(made)
 }
 
-fn random_id(random: &dyn Random, prefix: &str) -> String {
+pub(crate) fn random_id(random: &dyn Random, prefix: &str) -> String {
     format!("{prefix}{}", random.hex(17))
 }
 
@@ -117,6 +117,7 @@ pub fn spec(
         pod_addresses: instance.pod_addresses.clone(),
         labels,
         taints: taints(&group.taints),
+        size: None,
     })
 }
 

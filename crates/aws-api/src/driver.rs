@@ -5,6 +5,7 @@
 //! at most one for each thing; what a killed process left half done is simply seen again by the next one.
 
 mod addon;
+mod fargate;
 mod flight;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// How often nodes that are about to join are looked at, and after how many such looks the pace slows.
 const JOINING: Duration = Duration::from_millis(25);
 const JOINING_LOOKS: u32 = 1200;
+/// How often a Fargate node that is about to join is looked at.
+const FARGATE: Duration = Duration::from_millis(50);
 /// Failures in a row after which a cluster that is being made is FAILED, an instance not launchable, a node not drainable.
 const MOST_FAILURES: u32 = 6;
 
@@ -97,8 +100,10 @@ impl Driver {
             Work::EnsureControlPlane | Work::Nothing => {}
         }
         self.work_on_addons().await?;
+        let fargate = self.work_on_fargate(&cluster).await?;
         if groups.is_empty() {
-            return Ok(Some(self.backoff.pause(self.region.clock.now(), IDLE)));
+            let usual = if fargate { FARGATE } else { IDLE };
+            return Ok(Some(self.backoff.pause(self.region.clock.now(), usual)));
         }
         self.observe(&groups).await?;
         for group in &groups {
@@ -108,7 +113,8 @@ impl Driver {
         for group in &groups {
             self.start_flights(&cluster, group);
         }
-        Ok(Some(self.pace(&groups)))
+        let pace = self.pace(&groups);
+        Ok(Some(if fargate { pace.min(FARGATE) } else { pace }))
     }
 
     fn snapshot(&self) -> (Option<Cluster>, Vec<Nodegroup>) {
@@ -317,6 +323,7 @@ impl Driver {
                     Ok(())
                 }
             },
+            Outcome::Fargate(uid, result) => self.fargate_landed(uid, result).await,
             Outcome::AddonApplied(name, result) => self.addon_applied(name, result).await,
             Outcome::AddonGone(name, result) => self.addon_gone(name, result).await,
             Outcome::Relabelled(group, result) => match result {

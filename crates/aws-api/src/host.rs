@@ -79,11 +79,57 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// What `kube-system/aws-auth` holds; nothing when there is none.
     fn identity_mappings(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>>;
 
+    /// The pods of a cluster that a Fargate profile has taken (the label says which), whether they run or wait.
+    fn fargate_pods(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<FargatePod>, HostError>>;
+
+    /// Clusters whose Fargate pods have changed. May drop or repeat, as [`ClusterHost::instance_events`].
+    fn fargate_events(&self) -> BoxStream<'static, ClusterRef>;
+
+    /// Gives a Fargate pod its node, as a scheduler does. One that has it already, or is gone, is success.
+    fn bind_fargate_pod(&self, binding: FargateBinding) -> BoxFuture<'_, Result<(), HostError>>;
+
+    /// Says on a Fargate pod why it waits, in the words of Fargate's scheduler. A pod that is gone is success.
+    fn refuse_fargate_pod(&self, pod: FargatePod, message: String) -> BoxFuture<'_, Result<(), HostError>>;
+
     /// The load balancers that serve now.
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>>;
 
     /// Every process that belongs to this Ondol, with its memory.
     fn processes(&self) -> BoxFuture<'_, Result<Vec<Process>, HostError>>;
+}
+
+/// A pod that a Fargate profile has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FargatePod {
+    /// The cluster.
+    pub cluster: ClusterRef,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The profile.
+    pub profile: String,
+    /// Processors that it asks for, in thousandths.
+    pub millicpus: u64,
+    /// Memory that it asks for, in bytes.
+    pub memory_bytes: u64,
+    /// Why Fargate cannot run it, if it cannot.
+    pub unsupported: Option<String>,
+    /// Whether it waits for a node. A pod that is being deleted waits for none.
+    pub waits: bool,
+}
+
+/// A Fargate pod and its node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FargateBinding {
+    /// The pod.
+    pub pod: FargatePod,
+    /// The node's name.
+    pub node: String,
+    /// What the node has, as the pod's annotation `CapacityProvisioned` says it.
+    pub capacity: String,
 }
 
 /// An add-on of a cluster.
@@ -213,6 +259,9 @@ pub struct InstanceSpec {
     /// The version of its node software, for example `1.33.5-eks-3025e55`; empty for the cluster's own.
     #[serde(default)]
     pub kubernetes_version: String,
+    /// How big it is, where that is not its type's: nodes of Fargate have sizes, not types.
+    #[serde(default)]
+    pub size: Option<cluster_lifecycle::fargate::Size>,
 }
 
 /// A taint in Kubernetes' spelling.
@@ -326,7 +375,7 @@ pub struct LoadBalancer {
 pub struct Process {
     /// Its id in the host's namespace.
     pub pid: u32,
-    /// What it is: `region`, `machine`, `machine-runtime`, `machine-agent`, `shim`, `network-agent`.
+    /// What it is: `region`, `machine`, `machine-runtime`, `machine-agent`, `machine-proxy`, `shim`, `network-agent`.
     pub role: String,
     /// What it belongs to, for example an instance id or a pod; empty for the region.
     pub of: String,

@@ -9,7 +9,7 @@ use aws_types::{ClusterName, InstanceId, NodegroupName, SubnetId, VpcId};
 use cluster_lifecycle::access_entry::AccessEntry;
 use cluster_lifecycle::addon::Addon;
 use cluster_lifecycle::cluster::Cluster;
-use cluster_lifecycle::fargate::FargateProfile;
+use cluster_lifecycle::fargate::{FargateNode, FargateProfile};
 use cluster_lifecycle::nodegroup::Nodegroup;
 use cluster_lifecycle::pod_identity::PodIdentityAssociation;
 use cluster_lifecycle::update::Update;
@@ -102,6 +102,9 @@ records! {
     /// Fargate profiles.
     FargateProfile, fargate_profiles, "/eks/fargate-profiles/", (ClusterName, String),
         |profile| (profile.cluster.clone(), profile.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
+    /// Nodes of Fargate's pods, by the pod's uid.
+    FargateNode, fargate_nodes, "/eks/fargate-nodes/", (ClusterName, String),
+        |node| (node.cluster.clone(), node.uid.clone()), |(cluster, uid)| format!("{cluster}/{uid}");
     /// The rest of EC2, by id.
     Document, documents, "/ec2/documents/", String, |document| document.id.clone(), Clone::clone;
     /// Instances that no managed node group has.
@@ -138,6 +141,17 @@ impl State {
         self.nodegroups.values().filter(move |group| group.cluster == *cluster)
     }
 
+    /// The Fargate profiles of a cluster.
+    pub fn fargate_profiles_of<'a>(&'a self, cluster: &'a ClusterName) -> impl Iterator<Item = &'a FargateProfile> {
+        let all = self.fargate_profiles.values();
+        all.filter(move |profile| profile.cluster == *cluster)
+    }
+
+    /// The nodes of a cluster's Fargate pods.
+    pub fn fargate_nodes_of<'a>(&'a self, cluster: &'a ClusterName) -> impl Iterator<Item = &'a FargateNode> {
+        self.fargate_nodes.values().filter(move |node| node.cluster == *cluster)
+    }
+
     /// What goes with a cluster that is gone.
     pub fn without_cluster(&self, name: &ClusterName) -> Vec<Change> {
         let updates = self.updates.values().filter(|update| update.cluster == *name);
@@ -148,6 +162,7 @@ impl State {
         Self::of_cluster::<AccessEntry>(&self.access_entries, name, &mut changes);
         Self::of_cluster::<PodIdentityAssociation>(&self.pod_identities, name, &mut changes);
         Self::of_cluster::<FargateProfile>(&self.fargate_profiles, name, &mut changes);
+        Self::of_cluster::<FargateNode>(&self.fargate_nodes, name, &mut changes);
         if let Some(cluster) = self.clusters.get(name) {
             changes.push(Change::remove::<Document>(
                 cluster.network.cluster_security_group_id.clone(),

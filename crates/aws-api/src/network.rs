@@ -94,7 +94,9 @@ impl State {
         let interfaces = interface::addresses(self, vpc);
         clusters
             .flat_map(|cluster| {
+                let fargate = self.fargate_nodes_of(&cluster.name).map(|node| &node.instance);
                 let instances = self.nodegroups_of(&cluster.name).flat_map(|group| &group.instances);
+                let instances = instances.chain(fargate);
                 let instances = instances.flat_map(|instance| instance.pod_addresses.iter().chain([&instance.address]));
                 cluster.network.addresses.iter().chain(instances).copied()
             })

@@ -107,13 +107,33 @@ impl Region {
                 let region = Arc::clone(&region);
                 async move {
                     let mut events = region.host.instance_events();
-                    while let Some(event) = events.next().await {
-                        region.wake(&event.instance.cluster.name);
+                    let mut pods = region.host.fargate_events();
+                    loop {
+                        let cluster = tokio::select! {
+                            Some(event) = events.next() => event.instance.cluster.name,
+                            Some(cluster) = pods.next() => cluster.name,
+                            else => break,
+                        };
+                        region.wake(&cluster);
                         region.wake_fleet();
                     }
                     Ok::<(), std::convert::Infallible>(())
                 }
             });
+    }
+
+    /// The Fargate profile that takes a pod of these labels, if one does.
+    pub fn fargate_profile_for(
+        &self,
+        cluster: &ClusterName,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        self.ledger.read(|state| {
+            let profiles = state.fargate_profiles_of(cluster);
+            let found = cluster_lifecycle::fargate::profile_for(profiles, namespace, labels);
+            found.map(|profile| profile.name.clone())
+        })
     }
 
     /// The Kubernetes user behind a bearer token of `aws eks get-token`; `None` for a token of another kind.

@@ -77,12 +77,155 @@ structures! {
     ListTagsForResourceRequest { resource_arn: String }
     ListTagsForResourceResponse { tags: Map }
 
+    CreateAddonRequest {
+        cluster_name: String, addon_name: String, addon_version: String, service_account_role_arn: String,
+        resolve_conflicts: String, client_request_token: String, tags: Map, configuration_values: String,
+        pod_identity_associations: Vec<AddonPodIdentityAssociations>, namespace_config: AddonNamespaceConfigRequest,
+    }
+    CreateAddonResponse { addon: Addon }
+    UpdateAddonRequest {
+        cluster_name: String, addon_name: String, addon_version: String, service_account_role_arn: String,
+        resolve_conflicts: String, client_request_token: String, configuration_values: String,
+        pod_identity_associations: Vec<AddonPodIdentityAssociations>,
+    }
+    UpdateAddonResponse { update: Update }
+    DescribeAddonRequest { cluster_name: String, addon_name: String }
+    DescribeAddonResponse { addon: Addon }
+    DeleteAddonRequest { cluster_name: String, addon_name: String, preserve: bool }
+    DeleteAddonResponse { addon: Addon }
+    ListAddonsRequest { cluster_name: String, max_results: i64, next_token: String }
+    ListAddonsResponse { addons: Vec<String>, next_token: String }
+    DescribeAddonVersionsRequest {
+        kubernetes_version: String, max_results: i64, next_token: String, addon_name: String, types: Vec<String>,
+        publishers: Vec<String>, owners: Vec<String>,
+    }
+    DescribeAddonVersionsResponse { addons: Vec<AddonInfo>, next_token: String }
+    DescribeAddonConfigurationRequest { addon_name: String, addon_version: String }
+    DescribeAddonConfigurationResponse {
+        addon_name: String, addon_version: String, configuration_schema: String,
+        pod_identity_configuration: Vec<AddonPodIdentityConfiguration>,
+    }
+    CreateFargateProfileRequest {
+        fargate_profile_name: String, cluster_name: String, pod_execution_role_arn: String, subnets: Vec<String>,
+        selectors: Vec<FargateProfileSelector>, client_request_token: String, tags: Map,
+    }
+    CreateFargateProfileResponse { fargate_profile: FargateProfile }
+    DescribeFargateProfileRequest { cluster_name: String, fargate_profile_name: String }
+    DescribeFargateProfileResponse { fargate_profile: FargateProfile }
+    DeleteFargateProfileRequest { cluster_name: String, fargate_profile_name: String }
+    DeleteFargateProfileResponse { fargate_profile: FargateProfile }
+    ListFargateProfilesRequest { cluster_name: String, max_results: i64, next_token: String }
+    ListFargateProfilesResponse { fargate_profile_names: Vec<String>, next_token: String }
+    CreateAccessEntryRequest {
+        cluster_name: String, principal_arn: String, kubernetes_groups: Vec<String>, tags: Map,
+        client_request_token: String, username: String, r#type: String,
+    }
+    CreateAccessEntryResponse { access_entry: AccessEntry }
+    DescribeAccessEntryRequest { cluster_name: String, principal_arn: String }
+    DescribeAccessEntryResponse { access_entry: AccessEntry }
+    DeleteAccessEntryRequest { cluster_name: String, principal_arn: String }
+    DeleteAccessEntryResponse {}
+    ListAccessEntriesRequest { cluster_name: String, max_results: i64, next_token: String }
+    ListAccessEntriesResponse { access_entries: Vec<String>, next_token: String }
+    AssociateAccessPolicyRequest {
+        cluster_name: String, principal_arn: String, policy_arn: String, access_scope: AccessScope,
+    }
+    AssociateAccessPolicyResponse { cluster_name: String, principal_arn: String }
+    ListAssociatedAccessPoliciesRequest {
+        cluster_name: String, principal_arn: String, max_results: i64, next_token: String,
+    }
+    ListAssociatedAccessPoliciesResponse {
+        cluster_name: String, principal_arn: String, next_token: String,
+        associated_access_policies: Vec<AssociatedAccessPolicy>,
+    }
+    CreatePodIdentityAssociationRequest {
+        cluster_name: String, namespace: String, service_account: String, role_arn: String,
+        client_request_token: String, tags: Map, disable_session_tags: bool, target_role_arn: String, policy: String,
+    }
+    CreatePodIdentityAssociationResponse { association: PodIdentityAssociation }
+    UpdatePodIdentityAssociationRequest {
+        cluster_name: String, association_id: String, role_arn: String, client_request_token: String,
+        disable_session_tags: bool, target_role_arn: String, policy: String,
+    }
+    UpdatePodIdentityAssociationResponse { association: PodIdentityAssociation }
+    DescribePodIdentityAssociationRequest { cluster_name: String, association_id: String }
+    DescribePodIdentityAssociationResponse { association: PodIdentityAssociation }
+    DeletePodIdentityAssociationRequest { cluster_name: String, association_id: String }
+    DeletePodIdentityAssociationResponse { association: PodIdentityAssociation }
+    ListPodIdentityAssociationsRequest {
+        cluster_name: String, namespace: String, service_account: String, max_results: i64, next_token: String,
+    }
+    ListPodIdentityAssociationsResponse { associations: Vec<PodIdentityAssociationSummary>, next_token: String }
+    UpdateClusterConfigRequest {
+        name: String, resources_vpc_config: VpcConfigRequest, logging: Logging, client_request_token: String,
+        access_config: UpdateAccessConfigRequest, upgrade_policy: UpgradePolicyRequest, deletion_protection: bool,
+    }
+    UpdateClusterConfigResponse { update: Update }
+    UpdateClusterVersionRequest { name: String, version: String, client_request_token: String, force: bool }
+    UpdateClusterVersionResponse { update: Update }
+    UpdateNodegroupVersionRequest {
+        cluster_name: String, nodegroup_name: String, version: String, release_version: String,
+        launch_template: LaunchTemplateSpecification, force: bool, client_request_token: String,
+    }
+    UpdateNodegroupVersionResponse { update: Update }
+    AssociateEncryptionConfigRequest {
+        cluster_name: String, encryption_config: Vec<EncryptionConfig>, client_request_token: String,
+    }
+    AssociateEncryptionConfigResponse { update: Update }
+
+    Addon {
+        addon_name: String, cluster_name: String, status: String, addon_version: String, health: AddonHealth,
+        addon_arn: String, created_at: Time, modified_at: Time, service_account_role_arn: String, tags: Map,
+        configuration_values: String, pod_identity_associations: Vec<String>,
+        namespace_config: AddonNamespaceConfigResponse,
+    }
+    AddonHealth { issues: Vec<AddonIssue> }
+    AddonIssue { code: String, message: String, resource_ids: Vec<String> }
+    AddonInfo {
+        addon_name: String, r#type: String, addon_versions: Vec<AddonVersionInfo>, publisher: String, owner: String,
+        default_namespace: String,
+    }
+    AddonVersionInfo {
+        addon_version: String, architecture: Vec<String>, compute_types: Vec<String>,
+        compatibilities: Vec<Compatibility>, requires_configuration: bool, requires_iam_permissions: bool,
+    }
+    Compatibility { cluster_version: String, platform_versions: Vec<String>, default_version: bool }
+    AddonPodIdentityAssociations { service_account: String, role_arn: String }
+    AddonPodIdentityConfiguration { service_account: String, recommended_managed_policies: Vec<String> }
+    AddonNamespaceConfigRequest { namespace: String }
+    AddonNamespaceConfigResponse { namespace: String }
+    FargateProfile {
+        fargate_profile_name: String, fargate_profile_arn: String, cluster_name: String, created_at: Time,
+        pod_execution_role_arn: String, subnets: Vec<String>, selectors: Vec<FargateProfileSelector>, status: String,
+        tags: Map, health: FargateProfileHealth,
+    }
+    FargateProfileSelector { namespace: String, labels: Map }
+    FargateProfileHealth { issues: Vec<FargateProfileIssue> }
+    FargateProfileIssue { code: String, message: String, resource_ids: Vec<String> }
+    AccessEntry {
+        cluster_name: String, principal_arn: String, kubernetes_groups: Vec<String>, access_entry_arn: String,
+        created_at: Time, modified_at: Time, tags: Map, username: String, r#type: String,
+    }
+    AccessScope { r#type: String, namespaces: Vec<String> }
+    AssociatedAccessPolicy { policy_arn: String, access_scope: AccessScope, associated_at: Time, modified_at: Time }
+    PodIdentityAssociation {
+        cluster_name: String, namespace: String, service_account: String, role_arn: String, association_arn: String,
+        association_id: String, tags: Map, created_at: Time, modified_at: Time, owner_arn: String,
+        disable_session_tags: bool, target_role_arn: String, external_id: String, policy: String,
+    }
+    PodIdentityAssociationSummary {
+        cluster_name: String, namespace: String, service_account: String, association_arn: String,
+        association_id: String, owner_arn: String,
+    }
+    UpdateAccessConfigRequest { authentication_mode: String }
+
     Cluster {
         name: String, arn: String, created_at: Time, version: String, endpoint: String, role_arn: String,
         resources_vpc_config: VpcConfigResponse, kubernetes_network_config: KubernetesNetworkConfigResponse,
         logging: Logging, identity: Identity, status: String, certificate_authority: Certificate,
         client_request_token: String, platform_version: String, tags: Map, health: ClusterHealth,
         access_config: AccessConfigResponse, upgrade_policy: UpgradePolicyResponse, deletion_protection: bool,
+        encryption_config: Vec<EncryptionConfig>,
     }
     VpcConfigRequest {
         subnet_ids: Vec<String>, security_group_ids: Vec<String>, endpoint_public_access: bool,
@@ -105,7 +248,8 @@ structures! {
     AccessConfigResponse { bootstrap_cluster_creator_admin_permissions: bool, authentication_mode: String }
     UpgradePolicyRequest { support_type: String }
     UpgradePolicyResponse { support_type: String }
-    EncryptionConfig { resources: Vec<String> }
+    EncryptionConfig { resources: Vec<String>, provider: Provider }
+    Provider { key_arn: String }
     Nodegroup {
         nodegroup_name: String, nodegroup_arn: String, cluster_name: String, version: String, release_version: String,
         created_at: Time, modified_at: Time, status: String, capacity_type: String,

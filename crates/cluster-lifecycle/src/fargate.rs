@@ -1,5 +1,8 @@
 //! Fargate profiles: which pods get a machine of their own, and the rules for a profile.
 
+mod pod;
+mod size;
+
 use std::collections::BTreeMap;
 
 use aws_types::{ClusterName, SubnetId};
@@ -7,6 +10,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;
+use crate::nodegroup::Instance;
+
+pub use pod::unsupported;
+pub use size::Size;
+
+/// The label that says which profile a pod runs under.
+pub const PROFILE_LABEL: &str = "eks.amazonaws.com/fargate-profile";
+/// Label and taint of Fargate's nodes: key and value.
+pub const COMPUTE_TYPE: (&str, &str) = ("eks.amazonaws.com/compute-type", "fargate");
+/// The scheduler of Fargate's pods.
+pub const SCHEDULER: &str = "fargate-scheduler";
 
 /// A profile as the region remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +43,60 @@ pub struct FargateProfile {
     pub tags: BTreeMap<String, String>,
     /// The caller's idempotency token.
     pub client_request_token: Option<String>,
+    /// Whether it goes as soon as its pods have.
+    #[serde(default)]
+    pub deleting: bool,
+}
+
+/// The node of one pod: an instance of its own, from the pod's acceptance to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FargateNode {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The profile that took the pod.
+    pub profile: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// How big the node is.
+    pub size: Size,
+    /// The machine.
+    pub instance: Instance,
+}
+
+impl FargateProfile {
+    /// Whether a pod is one of the profile's.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.selectors.iter().any(|selector| {
+            let mut wanted = selector.labels.iter();
+            wildcard_matches(&selector.namespace, namespace)
+                && wanted.all(|(key, value)| {
+                    let mut given = labels.iter();
+                    given.any(|(name, text)| wildcard_matches(key, name) && wildcard_matches(value, text))
+                })
+        })
+    }
+}
+
+/// The profile that takes a pod: the one that the pod names if it selects it, or the first by name of those that do.
+#[must_use]
+pub fn profile_for<'a>(
+    profiles: impl IntoIterator<Item = &'a FargateProfile>,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> Option<&'a FargateProfile> {
+    let fitting = profiles
+        .into_iter()
+        .filter(|profile| !profile.deleting && profile.selects(namespace, labels));
+    let mut fitting: Vec<&FargateProfile> = fitting.collect();
+    fitting.sort_by(|left, right| left.name.cmp(&right.name));
+    let named = labels.get(PROFILE_LABEL);
+    let named = named.and_then(|name| fitting.iter().find(|profile| profile.name == *name).copied());
+    named.or_else(|| fitting.first().copied())
 }
 
 /// Pods of a namespace with these labels; `*` and `?` are wildcards.
@@ -72,9 +140,99 @@ pub fn check_selectors(selectors: &[Selector]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a text fits a pattern, in which `*` stands for any letters and `?` for one.
+#[must_use]
+pub fn wildcard_matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    // Where the last star was, and how many letters it stands for so far.
+    let (mut at, mut seen, mut star) = (0, 0, None);
+    while seen < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(letter) if *letter == '?' || *letter == text[seen] => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((before, taken)) => {
+                    star = Some((before, taken + 1));
+                    (at, seen) = (before + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|letter| *letter == '*')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_have_stars_and_question_marks() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("prod*", "prod", true),
+            ("prod*", "production", true),
+            ("*-web", "a-web-web", true),
+            ("a*b?d", "axxbcd", true),
+            ("a*b?d", "axxbd", false),
+            ("web", "webs", false),
+            ("we?", "web", true),
+        ] {
+            assert_eq!(wildcard_matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    fn profile(name: &str, namespace: &str, labels: &[(&str, &str)]) -> FargateProfile {
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        FargateProfile {
+            cluster: ClusterName::new("c").unwrap(),
+            name: name.to_owned(),
+            arn: String::new(),
+            pod_execution_role_arn: String::new(),
+            subnets: Vec::new(),
+            selectors: vec![Selector {
+                namespace: namespace.to_owned(),
+                labels: labels.collect(),
+            }],
+            created_at: Timestamp::UNIX_EPOCH,
+            tags: BTreeMap::new(),
+            client_request_token: None,
+            deleting: false,
+        }
+    }
+
+    #[test]
+    fn a_pod_goes_to_the_first_profile_by_name_or_the_one_that_it_names() {
+        let gone = FargateProfile {
+            deleting: true,
+            ..profile("a", "*", &[])
+        };
+        let profiles = [
+            gone,
+            profile("web", "prod-*", &[("app", "w?b")]),
+            profile("all", "prod-*", &[]),
+            profile("other", "other", &[]),
+        ];
+        let chosen = |namespace: &str, labels: &[(&str, &str)]| {
+            let labels = labels
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            profile_for(&profiles, namespace, &labels.collect()).map(|profile| profile.name.clone())
+        };
+        assert_eq!(chosen("prod-1", &[("app", "web")]).as_deref(), Some("all"));
+        let named = [("app", "web"), (PROFILE_LABEL, "web")];
+        assert_eq!(chosen("prod-1", &named).as_deref(), Some("web"));
+        assert_eq!(chosen("prod-1", &[(PROFILE_LABEL, "web")]).as_deref(), Some("all"));
+        assert_eq!(chosen("default", &[]), None);
+    }
 
     #[test]
     fn selectors_are_few_and_name_namespaces() {

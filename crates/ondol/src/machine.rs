@@ -50,6 +50,9 @@ pub struct MachineConfig {
     images: PathBuf,
     /// The machine's control group, if there is one.
     control_group: Option<PathBuf>,
+    /// Who keeps the service rules of a node without kube-proxy's pod: certificate and key, PEM.
+    #[serde(default)]
+    proxy: Option<(String, String)>,
 }
 
 impl MachineConfig {
@@ -75,6 +78,14 @@ impl MachineConfig {
             pod_addresses: spec.pod_addresses.clone(),
             images: host.home().images(),
             control_group,
+            // A Fargate node has room for its pod only.
+            proxy: match spec.size {
+                None => None,
+                Some(_) => {
+                    let identity = cluster.proxy_identity(&spec.node_name)?;
+                    Some((identity.certificate_pem, identity.key_pem))
+                }
+            },
         })
     }
 
@@ -181,8 +192,9 @@ pub fn first_process(directory: &Path) -> Result<(), Failure> {
         program: program.clone(),
         arguments: vec![name.to_owned(), directory.display().to_string()],
     };
-    init::run(vec![child("machine-runtime"), child("machine-agent")])
-        .map_err(Failure::of("keep the machine's processes alive"))
+    let proxy = config.proxy.is_some().then(|| child("machine-proxy"));
+    let own = [child("machine-runtime"), child("machine-agent")];
+    init::run(own.into_iter().chain(proxy).collect()).map_err(Failure::of("keep the machine's processes alive"))
 }
 
 /// Names are resolved by the VPC's resolver; what the host uses is not reachable from here.
@@ -338,4 +350,20 @@ pub async fn agent(directory: &Path, supervisor: &Supervisor) -> Result<(), Fail
         supervisor,
     );
     served.await.map_err(Failure::of("run the node agent"))
+}
+
+/// `ondol machine-proxy <directory>`: what kube-proxy does, on nodes that have no room for its pod.
+pub async fn proxy(directory: &Path, supervisor: &Supervisor) -> Result<(), Failure> {
+    let config = MachineConfig::read(directory)?;
+    let (certificate, key) = config.proxy.unwrap_or_default();
+    let credentials = kube_client::Credentials::ClientCertificate { certificate, key };
+    let client = kube_client::https(&config.endpoint, &config.authority_pem, &credentials, "default")
+        .map_err(Failure::of("reach the API server"))?;
+    let own = network_agent::proxy::Config {
+        node_name: config.agent.node_name,
+        ..network_agent::proxy::Config::from_environment()
+    };
+    network_agent::proxy::run(own, client, supervisor)
+        .await
+        .map_err(Failure::of("keep the service rules"))
 }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         "region-server" => region_server(subject),
         "machine-runtime" => small(|supervisor| machine::runtime(subject, supervisor)),
         "machine-agent" => small(|supervisor| machine::agent(subject, supervisor)),
+        "machine-proxy" => small(|supervisor| machine::proxy(subject, supervisor)),
         "network-agent" => small(|supervisor| network::run(rest, supervisor)),
         "metrics-server" => small(network::metrics_server),
         "serve-page" => small(|supervisor| page::run(rest, supervisor)),

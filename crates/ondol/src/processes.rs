@@ -13,6 +13,7 @@ const ROLES: &[&str] = &[
     "machine",
     "machine-runtime",
     "machine-agent",
+    "machine-proxy",
     "shim",
     "network-agent",
     "serve-page",

@@ -1,5 +1,6 @@
 //! The region process: the AWS endpoint, every control plane, and what must outlive neither.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -88,6 +89,16 @@ impl EksTokens for RegionTokens {
             user.map_err(|error| AuthenticationError(error.into()))
         }
         .boxed()
+    }
+
+    fn fargate_profile(
+        &self,
+        cluster: &ClusterRef,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        let region = self.0.get().and_then(Weak::upgrade)?;
+        region.fargate_profile_for(&cluster.name, namespace, labels)
     }
 
     fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String> {

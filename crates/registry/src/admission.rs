@@ -7,6 +7,7 @@ mod certificates;
 mod conditions;
 mod connect;
 pub(crate) mod expressions;
+pub(crate) mod fargate;
 pub(crate) mod hooks;
 mod ingress_class;
 mod limit_ranger;
@@ -95,6 +96,8 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("TaintNodesByCondition", nodes::taint_not_ready),
     // The number behind a priority class is needed by the scheduler and must not be forged.
     ("Priority", priority::resolve),
+    // A pod of a Fargate profile is Fargate's, with the priority that goes with it.
+    ("FargateProfile", fargate::assign),
     // A pod leaves a lost node after five minutes, not at once.
     ("DefaultTolerationSeconds", tolerations::default_seconds),
     // A claim without a class gets the default class.

@@ -27,6 +27,7 @@ pub mod webhook;
 
 pub use access::Authorizer;
 pub use access_rules::{Attributes, Decision, User};
+pub use admission::fargate::FargateProfiles;
 pub use admission::pod_identity::PodIdentities;
 pub use kinds::{KindTable, ResourceKind};
 pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};

@@ -35,6 +35,8 @@ pub enum Key {
     Relabel(NodegroupName),
     /// An add-on.
     Addon(String),
+    /// The node of a Fargate pod, by the pod's uid.
+    Fargate(String),
 }
 
 /// What a flight came to.
@@ -51,6 +53,8 @@ pub enum Outcome {
     Terminated(NodegroupName, InstanceId, Result<(), HostError>),
     /// Nodes carry the group's labels and taints.
     Relabelled(NodegroupName, Result<(), HostError>),
+    /// A Fargate pod's node was launched or ended, or the pod was given to it.
+    Fargate(String, Result<super::fargate::Step, HostError>),
     /// An add-on's objects are in the cluster, or conflict with others.
     AddonApplied(String, Result<Vec<String>, HostError>),
     /// An add-on's objects are gone.
@@ -66,6 +70,7 @@ impl Outcome {
                 Key::Instance(id.clone())
             }
             Self::Relabelled(group, _) => Key::Relabel(group.clone()),
+            Self::Fargate(uid, _) => Key::Fargate(uid.clone()),
             Self::AddonApplied(name, _) | Self::AddonGone(name, _) => Key::Addon(name.clone()),
         }
     }

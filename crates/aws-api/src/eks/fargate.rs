@@ -1,4 +1,4 @@
-//! Fargate profiles. They are kept and shown; pods are not placed by them yet, so the profile's health says so.
+//! Fargate profiles: which pods get a node of their own. The driver makes and ends the nodes.
 
 use aws_types::SubnetId;
 use aws_types::time::Time;
@@ -9,6 +9,7 @@ use cluster_lifecycle::refusal::RefusalKind;
 use serde_json::{Value, json};
 
 use super::cluster::{check_role, find_subnets};
+use super::nodegroup::wake;
 use super::{check_tags, find_cluster, tag_map};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
@@ -65,14 +66,52 @@ fn selectors(input: &Value) -> Result<Vec<Selector>, Refusal> {
     Ok(selectors)
 }
 
-/// The subnets of a request, or those of the cluster.
+/// The subnets of a request, which must be private, or the private ones of the cluster.
 fn subnets(state: &State, cluster: &Cluster, input: &Value) -> Result<Vec<SubnetId>, Refusal> {
     let ids: Vec<String> = input.texts("subnets").into_iter().map(str::to_owned).collect();
-    if ids.is_empty() {
-        return Ok(cluster.network.subnet_ids.clone());
+    if !ids.is_empty() {
+        let found = find_subnets(state, &ids)?;
+        if let Some(public) = found.iter().find(|subnet| subnet.spec().public) {
+            return Err(not_private(&public.id));
+        }
+        return Ok(found.iter().map(|subnet| subnet.id.clone()).collect());
     }
-    let found = find_subnets(state, &ids)?;
-    Ok(found.iter().map(|subnet| subnet.id.clone()).collect())
+    let own = cluster.network.subnet_ids.iter().filter_map(|id| state.subnets.get(id));
+    let private: Vec<SubnetId> = own
+        .filter(|subnet| !subnet.spec().public)
+        .map(|subnet| subnet.id.clone())
+        .collect();
+    match (private.is_empty(), cluster.network.subnet_ids.first()) {
+        (true, Some(public)) => Err(not_private(public)),
+        _ => Ok(private),
+    }
+}
+
+fn not_private(id: &SubnetId) -> Refusal {
+    Refusal::invalid_parameter(format!(
+        "Subnet {id} provided in Fargate Profile is not a private subnet"
+    ))
+}
+
+/// EKS makes and deletes one profile of a cluster at a time.
+fn one_at_a_time(state: &State, cluster: &Cluster, name: &str) -> Result<(), Refusal> {
+    let mut others = state.fargate_profiles_of(&cluster.name);
+    match others.find(|profile| profile.deleting && profile.name != name) {
+        None => Ok(()),
+        Some(busy) => {
+            let message = format!(
+                "Cannot create or delete Fargate Profile {name} because cluster {} currently has Fargate profile {} in status DELETING",
+                cluster.name, busy.name
+            );
+            Err(Refusal::in_use(message)
+                .of_cluster(cluster.name.as_str())
+                .of_fargate_profile(name))
+        }
+    }
+}
+
+fn status(profile: &FargateProfile) -> &'static str {
+    if profile.deleting { "DELETING" } else { "ACTIVE" }
 }
 
 /// `CreateFargateProfile`.
@@ -112,6 +151,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             );
             return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message).into());
         }
+        one_at_a_time(state, cluster, name)?;
         let chosen = subnets(state, cluster, &input)?;
         let profile = FargateProfile {
             cluster: cluster.name.clone(),
@@ -126,6 +166,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             created_at: now,
             tags,
             client_request_token: input.text("clientRequestToken").map(str::to_owned),
+            deleting: false,
         };
         Ok((view(&profile, "CREATING"), vec![Change::put(profile)]))
     });
@@ -134,7 +175,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 
 /// `DescribeFargateProfile`.
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
-    let look = |state: &State| find(state, &input).map(|profile| view(profile, "ACTIVE"));
+    let look = |state: &State| find(state, &input).map(|profile| view(profile, status(profile)));
     Ok(json!({ "fargateProfile": context.region.ledger.read(look)? }))
 }
 
@@ -152,12 +193,19 @@ pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
     Ok(json!({"fargateProfileNames": names, "nextToken": next}))
 }
 
-/// `DeleteFargateProfile`.
+/// `DeleteFargateProfile`: it goes when the nodes of its pods have.
 pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
     let changed = context.region.ledger.change(|state| {
         let profile = find(state, &input)?;
-        let key = (profile.cluster.clone(), profile.name.clone());
-        Ok::<_, ApiError>((view(profile, "DELETING"), vec![Change::remove::<FargateProfile>(key)]))
+        let cluster = find_cluster(state, input.text("clusterName"))?;
+        one_at_a_time(state, cluster, &profile.name)?;
+        let going = FargateProfile {
+            deleting: true,
+            ..profile.clone()
+        };
+        Ok::<_, ApiError>((view(&going, "DELETING"), vec![Change::put(going)]))
     });
-    Ok(json!({ "fargateProfile": changed.await? }))
+    let profile = changed.await?;
+    wake(&context, input.text("clusterName"));
+    Ok(json!({ "fargateProfile": profile }))
 }

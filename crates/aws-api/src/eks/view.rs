@@ -66,6 +66,7 @@ pub fn cluster(cluster: &Cluster) -> eks::Cluster {
             support_type: Some(cluster.support_type.clone()),
         }),
         deletion_protection: Some(cluster.deletion_protection),
+        encryption_config: None,
     }
 }
 

@@ -29,6 +29,10 @@ pub struct World {
     pub conflicts: Vec<String>,
     /// What `aws-auth` holds.
     pub aws_auth: BTreeMap<String, String>,
+    /// Pods that Fargate profiles have taken.
+    pub fargate_pods: Vec<FargatePod>,
+    /// Fargate pods and their nodes, or why there is none.
+    pub fargate_said: Vec<String>,
     /// Control planes are never ready while this is set.
     pub control_plane_hangs: bool,
 }
@@ -202,6 +206,32 @@ impl ClusterHost for FakeHost {
     fn identity_mappings(&self, _cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>> {
         let data = self.world().aws_auth.clone();
         async { Ok(data) }.boxed()
+    }
+
+    fn fargate_pods(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<FargatePod>, HostError>> {
+        let pods = self.world().fargate_pods.clone();
+        let own = pods.into_iter().filter(|pod| pod.cluster == cluster).collect();
+        async { Ok(own) }.boxed()
+    }
+
+    fn fargate_events(&self) -> BoxStream<'static, ClusterRef> {
+        stream::pending().boxed()
+    }
+
+    fn bind_fargate_pod(&self, binding: FargateBinding) -> BoxFuture<'_, Result<(), HostError>> {
+        let mut world = self.world();
+        world.fargate_said.push(format!(
+            "{} on {} with {}",
+            binding.pod.name, binding.node, binding.capacity
+        ));
+        let bound = world.fargate_pods.iter_mut().filter(|pod| pod.uid == binding.pod.uid);
+        bound.for_each(|pod| pod.waits = false);
+        async { Ok(()) }.boxed()
+    }
+
+    fn refuse_fargate_pod(&self, pod: FargatePod, message: String) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().fargate_said.push(format!("{}: {message}", pod.name));
+        async { Ok(()) }.boxed()
     }
 
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {

@@ -4,6 +4,7 @@
 mod cloudformation;
 mod eks;
 mod fake_host;
+mod fargate;
 mod fixture;
 mod healing;
 mod iam;

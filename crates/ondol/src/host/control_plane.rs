@@ -1,10 +1,11 @@
 //! Control planes: one cluster's store, API server, scheduler and controllers, all in this process.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use access_rules::{Attributes, User};
@@ -12,12 +13,14 @@ use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, Insta
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
+use k8s_openapi::api::core::v1::Pod;
 use kube_api::{
     Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens,
     TokenAuthenticator, VersionInfo,
 };
+use kube_client::Cache;
 use reconcile_loop::Observer;
-use registry::{Authorizer, PodIdentities, Registry};
+use registry::{Authorizer, FargateProfiles, PodIdentities, Registry};
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
@@ -44,6 +47,14 @@ pub trait EksTokens: Send + Sync {
     /// Whether pods of a service account get a role by EKS Pod Identity.
     fn is_associated(&self, cluster: &ClusterRef, namespace: &str, service_account: &str) -> bool;
 
+    /// The Fargate profile that takes a pod of these labels, if one does.
+    fn fargate_profile(
+        &self,
+        cluster: &ClusterRef,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<String>;
+
     /// The access policy by which an AWS identity may do what the cluster's own roles do not allow.
     fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String>;
 }
@@ -65,6 +76,8 @@ pub(crate) struct Cluster {
     pub(super) supervisor: Supervisor,
     pub(super) scheduler: scheduler::Scheduler,
     pub(super) controllers: controller_manager::ControllerManager,
+    /// Fargate's pods, once somebody asked for them.
+    pub(super) fargate_pods: OnceLock<Cache<Pod>>,
 }
 
 impl Cluster {
@@ -121,6 +134,12 @@ impl Cluster {
             .map_err(failed("issue the node's certificate", node))
     }
 
+    /// The certificate by which a node's service rules are kept.
+    pub(crate) fn proxy_identity(&self, node: &str) -> Result<CertificatePair, HostError> {
+        let issued = self.pki.issue_client("system:kube-proxy", &["system:node-proxier"]);
+        issued.map_err(failed("issue the certificate of kube-proxy", node))
+    }
+
     /// The certificate of a node's HTTPS port.
     pub(crate) fn node_serving(&self, instance: &InstanceSpec) -> Result<CertificatePair, HostError> {
         let names = ServerNames::default()
@@ -175,6 +194,19 @@ impl PodIdentities for ClusterTokens {
 
     fn is_associated(&self, namespace: &str, service_account: &str) -> bool {
         self.tokens.is_associated(&self.cluster, namespace, service_account)
+    }
+}
+
+/// Tells a cluster's registry what the region knows.
+fn introduce(registry: &Registry, region: &Arc<ClusterTokens>) {
+    registry.set_authorizer(region.clone());
+    registry.set_fargate_profiles(region.clone());
+    registry.set_pod_identities(region.clone());
+}
+
+impl FargateProfiles for ClusterTokens {
+    fn profile_for(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+        self.tokens.fargate_profile(&self.cluster, namespace, labels)
     }
 }
 
@@ -247,8 +279,7 @@ impl LocalHost {
         });
         let registry = registry.await.map_err(failed("open the registry", name))?;
         let eks_tokens = Arc::new(ClusterTokens::of(self, spec));
-        registry.set_authorizer(eks_tokens.clone());
-        registry.set_pod_identities(eks_tokens.clone());
+        introduce(&registry, &eks_tokens);
         let (listener, port) = api_port::listen(directory, self.random.as_ref())
             .await
             .map_err(failed("listen for the API server", name))?;
@@ -282,6 +313,7 @@ impl LocalHost {
             supervisor: supervisor.clone(),
             scheduler,
             controllers,
+            fargate_pods: OnceLock::new(),
         })
     }
 

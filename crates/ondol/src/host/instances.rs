@@ -216,6 +216,12 @@ impl LocalHost {
 
 /// How big an instance is.
 pub(super) fn limits_of(spec: &InstanceSpec) -> Result<Limits, HostError> {
+    if let Some(size) = spec.size {
+        return Ok(Limits {
+            processors: size.millicpus.div_ceil(1000),
+            memory_bytes: u64::from(size.memory_mib) << 20,
+        });
+    }
     let shape = aws_types::instance_type::find(&spec.instance_type);
     let unknown = || HostError {
         kind: HostErrorKind::Permanent,

@@ -4,6 +4,7 @@ mod addons;
 mod api_port;
 mod control_plane;
 mod explain;
+mod fargate;
 mod instances;
 mod network;
 mod nodes;
@@ -16,8 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_api::host::{
-    AddonSpec, ClusterHost, ClusterRef, ControlPlane, ControlPlaneSpec, HostError, HostErrorKind, InstanceRef,
-    InstanceSpec, LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode, Process, Question,
+    AddonSpec, ClusterHost, ClusterRef, ControlPlane, ControlPlaneSpec, FargateBinding, FargatePod, HostError,
+    HostErrorKind, InstanceRef, InstanceSpec, LoadBalancer, NodeMetadataChange, ObservedInstance, ObservedNode,
+    Process, Question,
 };
 use aws_types::{InstanceId, VpcId};
 use clock::{Clock, Random};
@@ -80,6 +82,7 @@ pub struct LocalHost {
     etcd: Option<store::EtcdLocation>,
     enforcement: Enforcement,
     events: broadcast::Sender<ObservedInstance>,
+    fargate_events: broadcast::Sender<ClusterRef>,
     shared: Arc<Shared>,
 }
 
@@ -124,6 +127,7 @@ impl LocalHost {
             etcd,
         } = settings;
         let (events, _) = broadcast::channel(1024);
+        let (fargate_events, _) = broadcast::channel(64);
         let enforcement = Enforcement::here();
         Self {
             home,
@@ -138,6 +142,7 @@ impl LocalHost {
             etcd,
             enforcement,
             events,
+            fargate_events,
             shared: Arc::default(),
         }
     }
@@ -168,6 +173,20 @@ impl LocalHost {
     }
 }
 
+/// What is told from now on. A listener that fell behind looks again by itself, so what it missed is skipped.
+fn heard<T: Clone + Send + 'static>(receiver: broadcast::Receiver<T>) -> BoxStream<'static, T> {
+    let stream = futures::stream::unfold(receiver, async |mut receiver| {
+        loop {
+            match receiver.recv().await {
+                Ok(event) => return Some((event, receiver)),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    });
+    stream.boxed()
+}
+
 impl ClusterHost for LocalHost {
     fn create_control_plane(&self, spec: ControlPlaneSpec) -> BoxFuture<'_, Result<ControlPlane, HostError>> {
         self.start_cluster(spec).boxed()
@@ -190,18 +209,7 @@ impl ClusterHost for LocalHost {
     }
 
     fn instance_events(&self) -> BoxStream<'static, ObservedInstance> {
-        let receiver = self.events.subscribe();
-        // A listener that fell behind looks again by itself, so what it missed is skipped.
-        let stream = futures::stream::unfold(receiver, async |mut receiver| {
-            loop {
-                match receiver.recv().await {
-                    Ok(event) => return Some((event, receiver)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        });
-        stream.boxed()
+        heard(self.events.subscribe())
     }
 
     fn nodes(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<ObservedNode>, HostError>> {
@@ -243,6 +251,22 @@ impl ClusterHost for LocalHost {
 
     fn identity_mappings(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>> {
         self.mappings_of(cluster).boxed()
+    }
+
+    fn fargate_pods(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<FargatePod>, HostError>> {
+        self.fargate_pods_of(cluster).boxed()
+    }
+
+    fn fargate_events(&self) -> BoxStream<'static, ClusterRef> {
+        heard(self.fargate_events.subscribe())
+    }
+
+    fn bind_fargate_pod(&self, binding: FargateBinding) -> BoxFuture<'_, Result<(), HostError>> {
+        self.bind_to_fargate(binding).boxed()
+    }
+
+    fn refuse_fargate_pod(&self, pod: FargatePod, message: String) -> BoxFuture<'_, Result<(), HostError>> {
+        self.refuse_on_fargate(pod, message).boxed()
     }
 
     fn load_balancers(&self) -> BoxFuture<'_, Result<Vec<LoadBalancer>, HostError>> {

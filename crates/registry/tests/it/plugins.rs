@@ -259,3 +259,36 @@ async fn claims_grow_only_with_leave() {
         refused.message()
     );
 }
+
+/// One profile, for the namespace `default` and pods of `app=web`.
+struct OneProfile;
+
+impl registry::FargateProfiles for OneProfile {
+    fn profile_for(&self, namespace: &str, labels: &std::collections::BTreeMap<String, String>) -> Option<String> {
+        let fits = namespace == "default" && labels.get("app").is_some_and(|app| app == "web");
+        fits.then(|| "fp".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn pods_that_a_fargate_profile_selects_are_left_to_fargate() {
+    let world = world_with_account().await;
+    world.registry.set_fargate_profiles(std::sync::Arc::new(OneProfile));
+    let mut web = pod("web", json!({}));
+    web["metadata"]["labels"] = json!({"app": "web"});
+    let made = make(&world, web.clone()).await.unwrap();
+    assert_eq!(made["metadata"]["labels"]["eks.amazonaws.com/fargate-profile"], "fp");
+    assert_eq!(made["spec"]["schedulerName"], "fargate-scheduler");
+    assert_eq!(made["spec"]["priorityClassName"], "system-node-critical");
+    assert_eq!(made["spec"]["priority"], 2_000_001_000);
+
+    let other = make(&world, pod("other", json!({}))).await.unwrap();
+    assert_eq!(other["spec"]["schedulerName"], "default-scheduler");
+    assert_eq!(other["metadata"]["labels"], Value::Null);
+
+    web["metadata"]["name"] = json!("of-a-daemon-set");
+    web["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "u"}]);
+    let owned = make(&world, web).await.unwrap();
+    assert_eq!(owned["spec"]["schedulerName"], "default-scheduler");
+}
