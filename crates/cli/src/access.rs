@@ -7,7 +7,8 @@ use clock::{Clock, SystemClock};
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::arguments::{GetToken, Kubeconfig, WriteKubeconfig};
+use crate::arguments::GetToken;
+use crate::eksctl::{self, Given};
 use crate::kubeconfig::{self, Entry};
 use crate::session::{CommandError, Done, Session};
 use crate::signing;
@@ -20,11 +21,7 @@ impl Session {
     ///
     /// # Errors
     /// When the cluster has no endpoint yet, or the file cannot be changed.
-    pub async fn write_kubeconfig(
-        &self,
-        cluster: &str,
-        options: &Kubeconfig,
-    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+    pub async fn write_kubeconfig(&self, cluster: &str, given: &Given) -> Result<String, Box<dyn Error + Send + Sync>> {
         let described = self.existing_cluster(cluster).await?;
         let authority = described.certificate_authority.and_then(|authority| authority.data);
         let (Some(server), Some(certificate_authority_data)) = (described.endpoint, authority) else {
@@ -51,8 +48,12 @@ impl Session {
                 std::path::absolute(&self.home)?.display().to_string(),
             )],
         };
-        let path = kubeconfig::path(options.kubeconfig.as_deref())?;
-        kubeconfig::write(&path, &entry, options.set_kubeconfig_context)?;
+        let path = if given.is_on("auto-kubeconfig") {
+            kubeconfig::own_path(cluster)?
+        } else {
+            kubeconfig::path(given.kubeconfig().as_deref())?
+        };
+        kubeconfig::write(&path, &entry, given.is_on("set-kubeconfig-context"))?;
         self.progress
             .done(format!("saved kubeconfig as {:?}", path.display().to_string()));
         Ok(context)
@@ -60,9 +61,10 @@ impl Session {
 }
 
 /// `utils write-kubeconfig`.
-pub async fn write_kubeconfig(home: &Path, options: &WriteKubeconfig) -> Done {
-    let session = Session::open(home, options.region.as_deref())?;
-    session.write_kubeconfig(&options.cluster, &options.kubeconfig).await?;
+pub async fn write_kubeconfig(home: &Path, given: &Given) -> Done {
+    let (config, _) = eksctl::existing(given, &[])?;
+    let session = Session::open(home, config.metadata.region.as_deref())?;
+    session.write_kubeconfig(&config.metadata.name, given).await?;
     Ok(())
 }
 

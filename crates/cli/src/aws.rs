@@ -1,5 +1,7 @@
 //! A small AWS client for the region on this machine: signed requests, EKS by its shape table, EC2's forms.
 
+mod xml;
+
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use xml::{Element, Xml};
 
 use crate::region;
 use crate::signing::{self, Unsigned};
@@ -184,14 +188,44 @@ impl Aws {
     /// # Errors
     /// What EC2 answers, or why it could not be asked.
     pub async fn ec2(&self, operation: &str, parameters: &[(&str, &str)]) -> Result<Xml, AwsError> {
-        let own = [("Action", operation), ("Version", "2016-11-15")];
+        let text = self.form("ec2", "2016-11-15", operation, parameters).await?;
+        Ok(Xml(text))
+    }
+
+    /// Calls an IAM operation.
+    ///
+    /// # Errors
+    /// What IAM answers, or why it could not be asked.
+    pub async fn iam(&self, operation: &str, parameters: &[(&str, &str)]) -> Result<Element, AwsError> {
+        let text = self.form("iam", "2010-05-08", operation, parameters).await?;
+        parsed(operation, &text)
+    }
+
+    /// Calls a CloudFormation operation.
+    ///
+    /// # Errors
+    /// What CloudFormation answers, or why it could not be asked.
+    pub async fn cloudformation(&self, operation: &str, parameters: &[(&str, &str)]) -> Result<Element, AwsError> {
+        let text = self.form("cloudformation", "2010-05-15", operation, parameters).await?;
+        parsed(operation, &text)
+    }
+
+    /// Calls an operation of a service that takes forms and answers XML.
+    async fn form(
+        &self,
+        service: &str,
+        version: &str,
+        operation: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, AwsError> {
+        let own = [("Action", operation), ("Version", version)];
         let form: Vec<(String, String)> = own
             .iter()
             .chain(parameters)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let request = Request {
-            service: "ec2",
+            service,
             operation,
             method: "POST",
             path: "/".to_owned(),
@@ -200,10 +234,11 @@ impl Aws {
             body: signing::canonical_query(&form).into_bytes(),
         };
         let answer = self.send(request).await?;
-        let xml = Xml(String::from_utf8_lossy(&answer.body).into_owned());
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
         if answer.ok {
-            return Ok(xml);
+            return Ok(text);
         }
+        let xml = Xml(text);
         let part = |name| xml.first(name).unwrap_or_default();
         Err(AwsError::Service {
             operation: operation.to_owned(),
@@ -369,31 +404,9 @@ async fn exchange(
     Ok(answer)
 }
 
-/// An answer of EC2, of which only texts of elements are read.
-pub struct Xml(String);
-
-impl Xml {
-    /// The text of the first element of that name.
-    pub fn first(&self, name: &str) -> Option<String> {
-        self.all(name).into_iter().next()
-    }
-
-    /// The texts of all elements of that name, in order.
-    pub fn all(&self, name: &str) -> Vec<String> {
-        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-        let texts = self
-            .0
-            .split(open.as_str())
-            .skip(1)
-            .filter_map(|rest| rest.split(close.as_str()).next());
-        texts
-            .map(|text| {
-                text.replace("&lt;", "<")
-                    .replace("&gt;", ">")
-                    .replace("&quot;", "\"")
-                    .replace("&apos;", "'")
-                    .replace("&amp;", "&")
-            })
-            .collect()
-    }
+fn parsed(operation: &str, text: &str) -> Result<Element, AwsError> {
+    Element::parse(text).ok_or_else(|| AwsError::Answer {
+        operation: operation.to_owned(),
+        source: "the answer is not XML".into(),
+    })
 }

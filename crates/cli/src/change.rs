@@ -1,6 +1,7 @@
 //! `scale nodegroup`, `delete nodegroup` and `delete cluster`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use aws_types::eks::{
     DeleteClusterRequest, DeleteClusterResponse, DeleteNodegroupRequest, DeleteNodegroupResponse,
@@ -8,69 +9,127 @@ use aws_types::eks::{
 };
 
 use clock::{Random, SystemRandom};
+use cluster_lifecycle::cluster_config::ManagedNodeGroup;
 
-use crate::arguments::{DeleteCluster, DeleteNodegroup, ScaleNodegroup};
 use crate::aws::AwsError;
-use crate::flags;
+use crate::create::{node_role, service_role};
+use crate::eksctl::{self, Given, included};
 use crate::kubeconfig::{self, Entry};
 use crate::session::{CommandError, Done, Session};
+use crate::stack::Stack;
 
-/// `scale nodegroup`.
-pub async fn scale(home: &Path, options: &ScaleNodegroup) -> Done {
-    let session = Session::open(home, options.region.as_deref())?;
-    if options.nodes.is_none() && options.nodes_min.is_none() && options.nodes_max.is_none() {
-        return Err(
-            CommandError::Usage("at least one of --nodes, --nodes-min and --nodes-max must be set".to_owned()).into(),
-        );
-    }
-    let scaling = NodegroupScalingConfig {
-        min_size: options.nodes_min,
-        max_size: options.nodes_max,
-        desired_size: options.nodes,
+/// `scale nodegroup`: one by flags, or those of a file.
+pub async fn scale(home: &Path, given: &Given) -> Done {
+    let own = ["name", "nodes", "nodes-min", "nodes-max"];
+    let is_file = given.config_file().is_some();
+    let (config, _) = eksctl::existing(given, if is_file { &own[1..] } else { &own })?;
+    let session = Session::open(home, config.metadata.region.as_deref())?;
+    let cluster = &config.metadata.name;
+    let wanted: Vec<(String, NodegroupScalingConfig)> = if is_file {
+        let name = given.name("name")?;
+        let groups = config.managed_node_groups.iter().flatten();
+        let chosen = groups.filter(|group| name.as_ref().is_none_or(|name| group.name == *name));
+        let sizes = |group: &ManagedNodeGroup| NodegroupScalingConfig {
+            min_size: group.min_size,
+            max_size: group.max_size,
+            desired_size: group.desired_capacity,
+        };
+        chosen.map(|group| (group.name.clone(), sizes(group))).collect()
+    } else {
+        let sizes = NodegroupScalingConfig {
+            min_size: given.number("nodes-min"),
+            max_size: given.number("nodes-max"),
+            desired_size: given.number("nodes"),
+        };
+        if sizes == NodegroupScalingConfig::default() {
+            return Err(CommandError::Usage(
+                "at least one of --nodes, --nodes-min and --nodes-max must be set".to_owned(),
+            )
+            .into());
+        }
+        let name = given.name("name")?;
+        vec![(
+            name.ok_or_else(|| CommandError::Usage("--name must be set".to_owned()))?,
+            sizes,
+        )]
     };
-    let request = UpdateNodegroupConfigRequest {
-        cluster_name: Some(options.cluster.clone()),
-        nodegroup_name: Some(options.name.clone()),
-        scaling_config: Some(scaling),
-        client_request_token: Some(SystemRandom.uuid()),
-        ..UpdateNodegroupConfigRequest::default()
-    };
-    session.progress.info(format!(
-        "scaling nodegroup {:?} in cluster {}",
-        options.name, options.cluster
-    ));
-    session
-        .aws
-        .eks::<UpdateNodegroupConfigResponse>("UpdateNodegroupConfig", &request)
-        .await?;
-    if options.wait {
-        session
-            .wait_for_nodegroup(&options.cluster, &options.name, options.waiting.timeout)
-            .await?;
+    for (name, sizes) in wanted {
+        session.scale(cluster, &name, sizes).await?;
+        if given.is_on("wait") {
+            session.wait_for_nodegroup(cluster, &name, given.timeout()).await?;
+        }
+        session.progress.finished(format!("nodegroup {name:?} scaled"));
     }
-    session
-        .progress
-        .finished(format!("nodegroup {:?} scaled", options.name));
     Ok(())
 }
 
-/// `delete nodegroup`.
-pub async fn delete_nodegroup(home: &Path, options: &DeleteNodegroup) -> Done {
-    let session = Session::open(home, options.region.as_deref())?;
-    session.start_deleting(&options.cluster, &options.name).await?;
-    if options.wait {
-        session
-            .wait_for_no_nodegroup(&options.cluster, &options.name, options.waiting.timeout)
-            .await?;
-        session.progress.finished(format!(
-            "deleted nodegroup {:?} from cluster {:?}",
-            options.name, options.cluster
+/// `delete nodegroup`: one by flags, or those of a file.
+pub async fn delete_nodegroup(home: &Path, given: &Given) -> Done {
+    let (config, _) = eksctl::existing(given, &["name"])?;
+    let session = Session::open(home, config.metadata.region.as_deref())?;
+    let cluster = &config.metadata.name;
+    let is_file = given.config_file().is_some();
+    let mut names: Vec<String> = if is_file {
+        let groups = config
+            .managed_node_groups
+            .iter()
+            .flatten()
+            .map(|group| group.name.clone());
+        groups.filter(|name| included(given, name)).collect()
+    } else {
+        let name = given.name("name")?;
+        vec![name.ok_or_else(|| CommandError::Usage("--name must be set".to_owned()))?]
+    };
+    let there = session.nodegroups(cluster).await?;
+    if given.is_on("only-missing") {
+        names = there.iter().filter(|name| !names.contains(name)).cloned().collect();
+    } else if is_file {
+        names.retain(|name| there.contains(name));
+    }
+    if given.is_plan(!is_file) {
+        let progress = &session.progress;
+        progress.info(format!(
+            "(plan) would delete {} nodegroups from cluster {cluster:?}",
+            names.len()
         ));
+        progress.warning("no changes were applied, run again with '--approve' to apply the changes");
+        return Ok(());
+    }
+    let stacks = session.stacks_of(cluster).await?;
+    for name in &names {
+        let own = format!("eksctl-{cluster}-nodegroup-{name}");
+        if let Some(stack) = stacks.iter().find(|stack| stack.name == own) {
+            session.delete_stack(stack, given.timeout()).await?;
+        } else {
+            session.start_deleting(cluster, name).await?;
+        }
+    }
+    for name in names.iter().filter(|_| given.is_on("wait")) {
+        session.wait_for_no_nodegroup(cluster, name, given.timeout()).await?;
+        session.delete_role(&node_role(cluster, name)).await?;
+        let progress = &session.progress;
+        progress.finished(format!("deleted nodegroup {name:?} from cluster {cluster:?}"));
     }
     Ok(())
 }
 
 impl Session {
+    async fn scale(&self, cluster: &str, name: &str, sizes: NodegroupScalingConfig) -> Result<(), AwsError> {
+        let request = UpdateNodegroupConfigRequest {
+            cluster_name: Some(cluster.to_owned()),
+            nodegroup_name: Some(name.to_owned()),
+            scaling_config: Some(sizes),
+            client_request_token: Some(SystemRandom.uuid()),
+            ..UpdateNodegroupConfigRequest::default()
+        };
+        self.progress
+            .info(format!("scaling nodegroup {name:?} in cluster {cluster}"));
+        self.aws
+            .eks::<UpdateNodegroupConfigResponse>("UpdateNodegroupConfig", &request)
+            .await
+            .map(drop)
+    }
+
     async fn start_deleting(&self, cluster: &str, name: &str) -> Result<(), AwsError> {
         self.progress.info(format!(
             "will drain and delete nodegroup {name:?} in cluster {cluster:?}"
@@ -86,65 +145,84 @@ impl Session {
     }
 }
 
-/// `delete cluster`: node groups, cluster, VPC and kubeconfig entry. Parts that are gone already are no error, so that an
-/// interrupted deletion can be repeated; a cluster of which nothing is left is one.
-pub async fn delete_cluster(home: &Path, options: &DeleteCluster) -> Done {
-    let (name, region) = match &options.config_file {
-        Some(path) => {
-            let (config, _) = flags::read(path)?;
-            (
-                config.metadata.name,
-                config.metadata.region.or_else(|| options.region.clone()),
-            )
-        }
-        None => {
-            let name = options.name.clone().or_else(|| options.positional_name.clone());
-            let missing = || {
-                CommandError::Usage("the cluster's name must be given, by --name, as argument or in a file".to_owned())
-            };
-            (name.ok_or_else(missing)?, options.region.clone())
-        }
-    };
-    let session = Session::open(home, region.as_deref())?;
-    let (progress, limit) = (&session.progress, options.waiting.timeout);
+/// `delete cluster`: everything that belongs to it, stacks of eksctl's included, and the kubeconfig entry. Parts that are
+/// gone already are no error, so that an interrupted deletion can be repeated; a cluster of which nothing is left is one.
+pub async fn delete_cluster(home: &Path, given: &Given) -> Done {
+    let (config, _) = eksctl::existing(given, &["name"])?;
+    let name = config.metadata.name;
+    let session = Session::open(home, config.metadata.region.or_else(|| given.text("region")).as_deref())?;
+    let (progress, limit) = (&session.progress, given.timeout());
     let existing = session.cluster(&name).await?;
+    let mut parts = 0;
     if let Some(cluster) = &existing {
         progress.info(format!("deleting EKS cluster {name:?}"));
         if cluster.status.as_deref() == Some("CREATING") {
             session.wait_for_cluster(&name, limit).await?;
         }
-        let groups = session.nodegroups(&name).await?;
-        for group in &groups {
-            or_gone(session.start_deleting(&name, group).await)?;
+        session.delete_profiles(&name, limit).await?;
+        session.delete_oidc_provider(cluster).await?;
+    }
+    let own = format!("eksctl-{name}-cluster");
+    let (whole, others): (Vec<Stack>, Vec<Stack>) = session
+        .stacks_of(&name)
+        .await?
+        .into_iter()
+        .partition(|stack| stack.name == own);
+    for stack in others.iter().chain(&whole) {
+        if stack.name == own {
+            session.delete_groups(&name, limit).await?;
         }
-        for group in &groups {
-            session.wait_for_no_nodegroup(&name, group, limit).await?;
-            progress.done(format!("deleted nodegroup {group:?}"));
-        }
+        session.delete_stack(stack, limit).await?;
+        progress.done(format!("deleted stack {:?}", stack.name));
+        parts += 1;
+    }
+    if existing.is_some() && whole.is_empty() {
+        session.delete_groups(&name, limit).await?;
         let request = DeleteClusterRequest {
             name: Some(name.clone()),
         };
-        or_gone(
-            session
-                .aws
-                .eks::<DeleteClusterResponse>("DeleteCluster", &request)
-                .await
-                .map(drop),
-        )?;
+        let asked = session.aws.eks::<DeleteClusterResponse>("DeleteCluster", &request);
+        or_gone(asked.await.map(drop))?;
         session.wait_for_no_cluster(&name, limit).await?;
         progress.done(format!("deleted control plane of {name:?}"));
     }
-    let networks = session.delete_network(&name).await?;
+    session.delete_role(&service_role(&name)).await?;
+    parts += session.delete_network(&name).await?;
     let (entry, _) = Entry::names(&name, session.aws.region(), &session.aws.keys().user_name);
-    let path = kubeconfig::path(options.kubeconfig.as_deref())?;
+    let path = kubeconfig::path(given.kubeconfig().as_deref())?;
     if kubeconfig::remove(&path, &entry)? {
         progress.info(format!("removed {entry:?} from {:?}", path.display().to_string()));
     }
-    if existing.is_none() && networks == 0 {
+    if existing.is_none() && parts == 0 {
         return Err(CommandError::Usage(format!("No cluster found for name: {name}.")).into());
     }
     progress.finished(format!("all cluster resources of {name:?} were deleted"));
     Ok(())
+}
+
+impl Session {
+    async fn delete_groups(&self, cluster: &str, limit: Duration) -> Done {
+        let groups = self.nodegroups(cluster).await?;
+        for group in &groups {
+            or_gone(self.start_deleting(cluster, group).await)?;
+        }
+        for group in &groups {
+            self.wait_for_no_nodegroup(cluster, group, limit).await?;
+            self.delete_role(&node_role(cluster, group)).await?;
+            self.progress.done(format!("deleted nodegroup {group:?}"));
+        }
+        Ok(())
+    }
+
+    /// Profiles go one after another, as EKS wants it.
+    async fn delete_profiles(&self, cluster: &str, limit: Duration) -> Done {
+        for profile in self.fargate_profiles(cluster).await? {
+            or_gone(self.start_deleting_fargate_profile(cluster, &profile).await)?;
+            self.wait_for_no_fargate_profile(cluster, &profile, limit).await?;
+            self.progress.done(format!("deleted Fargate profile {profile:?}"));
+        }
+        Ok(())
+    }
 }
 
 /// What is gone already needs no deletion: a call that was repeated finds it so.

@@ -105,6 +105,16 @@ pub fn path(given: Option<&Path>) -> Result<PathBuf, KubeconfigError> {
         .ok_or(KubeconfigError::NoPlace)
 }
 
+/// The file of a cluster's own, `~/.kube/eksctl/clusters/<name>` (`--auto-kubeconfig`).
+///
+/// # Errors
+/// When the user has no home.
+pub fn own_path(cluster: &str) -> Result<PathBuf, KubeconfigError> {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = home.ok_or(KubeconfigError::NoPlace)?;
+    Ok(PathBuf::from(home).join(".kube/eksctl/clusters").join(cluster))
+}
+
 /// Writes the entry, and makes its context the current one if asked to.
 ///
 /// # Errors

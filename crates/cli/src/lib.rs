@@ -8,40 +8,47 @@ pub mod arguments;
 mod aws;
 mod change;
 mod create;
+mod eksctl;
 mod explain;
-mod flags;
 pub mod hooks;
+mod iam;
 mod kubeconfig;
+mod kubernetes;
 mod local;
 mod network;
+mod output;
 mod progress;
 mod region;
+mod role;
 mod session;
 mod show;
 mod signing;
+mod stack;
 pub mod trust;
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use arguments::{Arguments, Command, Create, Delete, Get, Scale, Utils};
+use arguments::{Arguments, Command};
+use eksctl::Given;
 pub use hooks::Hooks;
 
 /// Runs one command line (program name first) and says how it ended: 0 done, 1 failed, 2 not understood.
 pub fn run(args: impl IntoIterator<Item = OsString>, hooks: &dyn Hooks) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(args) {
-        Ok(arguments) => arguments,
+    let line = eksctl::table::augment(Arguments::command());
+    let matches = match line.try_get_matches_from(args) {
+        Ok(matches) => matches,
         Err(error) => {
             let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
             // Help and version go to standard output, errors to standard error; a closed pipe is not worth a report.
             return if error.print().is_ok() { code } else { ExitCode::FAILURE };
         }
     };
-    match dispatch(&arguments, hooks) {
+    match dispatch(&matches, hooks) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {}", supervision::error_chain(error.as_ref()));
@@ -50,7 +57,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>, hooks: &dyn Hooks) -> ExitC
     }
 }
 
-fn dispatch(arguments: &Arguments, hooks: &dyn Hooks) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn dispatch(matches: &ArgMatches, hooks: &dyn Hooks) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let given_home = matches.get_one::<PathBuf>("home");
+    if let Some(given) = Given::find(matches) {
+        // The schema and what is not available need no home.
+        let home = region::home(given_home.map(PathBuf::as_path))?;
+        return runtime()?.block_on(eksctl::run(&home, &given));
+    }
+    let arguments = Arguments::from_arg_matches(matches)?;
     let home = region::home(arguments.home.as_deref())?;
     match &arguments.command {
         Command::Up(options) => local::up(hooks, home, options),
@@ -63,19 +77,11 @@ fn dispatch(arguments: &Arguments, hooks: &dyn Hooks) -> Result<(), Box<dyn Erro
     }
 }
 
-/// Commands that speak to the region.
+/// Ondol's own commands that speak to the region.
 async fn speak(home: &Path, command: &Command) -> Result<(), Box<dyn Error + Send + Sync>> {
     match command {
         Command::Status(options) => show::status(home, options).await,
         Command::Explain(options) => explain::explain(home, options).await,
-        Command::Create(Create::Cluster(options)) => create::cluster(home, options).await,
-        Command::Create(Create::Nodegroup(options)) => create::nodegroup(home, options).await,
-        Command::Get(Get::Cluster(options)) => show::clusters(home, options).await,
-        Command::Get(Get::Nodegroup(options)) => show::nodegroups(home, options).await,
-        Command::Scale(Scale::Nodegroup(options)) => change::scale(home, options).await,
-        Command::Delete(Delete::Cluster(options)) => change::delete_cluster(home, options).await,
-        Command::Delete(Delete::Nodegroup(options)) => change::delete_nodegroup(home, options).await,
-        Command::Utils(Utils::WriteKubeconfig(options)) => access::write_kubeconfig(home, options).await,
         Command::Up(_)
         | Command::Down(_)
         | Command::Image(_)

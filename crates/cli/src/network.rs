@@ -1,21 +1,19 @@
 //! A cluster's own VPC: made before it as eksctl's stack would, removed after it.
 
-use std::error::Error;
-
 use aws_types::RegionName;
 use cluster_lifecycle::cluster_config::ClusterConfig;
 use ipnet::Ipv4Net;
 use service_routing::subnets::plan_subnets;
 
 use crate::aws::AwsError;
-use crate::session::{CommandError, Session};
+use crate::session::{CommandError, Made, Session};
 
 /// eksctl's block.
 const DEFAULT_CIDR: &str = "192.168.0.0/16";
 /// How many zones eksctl takes.
 const ZONES: usize = 3;
 /// The tag by which a cluster's parts are found again.
-const CLUSTER_TAG: &str = "alpha.eksctl.io/cluster-name";
+const CLUSTER_TAG: &str = crate::stack::CLUSTER_TAG;
 
 /// A subnet of the cluster.
 #[derive(Debug, Clone)]
@@ -27,8 +25,6 @@ pub struct Subnet {
     /// Whether it is public.
     pub public: bool,
 }
-
-type Made<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 impl Session {
     /// Makes the VPC with a public and a private subnet in each zone.
@@ -152,6 +148,29 @@ impl Session {
             .await?
             .first("subnetId")
             .unwrap_or_default())
+    }
+
+    /// The subnets of a VPC that exists, as the configuration names them; `None` when it names none.
+    ///
+    /// # Errors
+    /// When one is named otherwise than by its id, or EC2 does not know it.
+    pub async fn given_network(&self, config: &ClusterConfig) -> Made<Option<Vec<Subnet>>> {
+        let Some(named) = config.vpc.as_ref().and_then(|vpc| vpc.subnets.as_ref()) else {
+            return Ok(None);
+        };
+        let mut subnets = Vec::new();
+        for (public, kind, named) in [(true, "public", &named.public), (false, "private", &named.private)] {
+            for (key, spec) in named.iter().flatten() {
+                let missing = || CommandError::Usage(format!("vpc.subnets.{kind}.{key}: the subnet's id must be set"));
+                let id = spec.id.clone().ok_or_else(missing)?;
+                let found = self.aws.ec2("DescribeSubnets", &[("SubnetId.1", id.as_str())]).await?;
+                let zone = found.first("availabilityZone").unwrap_or_default();
+                subnets.push(Subnet { id, zone, public });
+            }
+        }
+        self.progress
+            .info(format!("using existing VPC with {} subnet(s)", subnets.len()));
+        Ok(Some(subnets))
     }
 
     /// The subnets that were made for a cluster, found by their tag.

@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_millis(40);
 /// The result of a command.
 pub type Done = Result<(), Box<dyn Error + Send + Sync>>;
 
+/// What a step of a command makes.
+pub type Made<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
 /// A command at work.
 pub struct Session {
     /// The region.
@@ -243,14 +246,15 @@ impl Session {
 }
 
 /// A wait with an end.
-struct Timer {
+pub struct Timer {
     what: String,
     limit: Duration,
     began: jiff::Timestamp,
 }
 
 impl Timer {
-    fn new(what: String, limit: Duration) -> Self {
+    /// A wait for `what`, which begins now.
+    pub fn new(what: String, limit: Duration) -> Self {
         use clock::Clock;
         Self {
             what,
@@ -259,7 +263,11 @@ impl Timer {
         }
     }
 
-    async fn pause(&mut self, seen: &str) -> Result<(), CommandError> {
+    /// Pauses until the next look.
+    ///
+    /// # Errors
+    /// When the limit has passed.
+    pub async fn pause(&mut self, seen: &str) -> Result<(), CommandError> {
         use clock::Clock;
         if clock::SystemClock.now().duration_since(self.began).unsigned_abs() > self.limit {
             return Err(CommandError::TimedOut {

@@ -1,57 +1,102 @@
 //! `get cluster`, `get nodegroup` and `status`, as table, JSON or YAML.
 
-use std::error::Error;
 use std::path::Path;
 
 use aws_types::eks::{
-    Cluster, ListClustersRequest, ListClustersResponse, ListNodegroupsRequest, ListNodegroupsResponse, Nodegroup,
+    ListClustersRequest, ListClustersResponse, ListNodegroupsRequest, ListNodegroupsResponse, Nodegroup,
 };
 use aws_types::status::RegionStatus;
 use comfy_table::Table;
 use serde::Serialize;
 
-use crate::arguments::{GetCluster, GetNodegroup, Output, Status};
+use crate::arguments::{Output, Status};
 use crate::aws::AwsError;
-use crate::session::{Done, Session};
+use crate::eksctl::{self, Given};
+use crate::output;
+use crate::session::{CommandError, Done, Session};
+use crate::stack::CLUSTER_TAG;
 
-/// `get cluster`.
-pub async fn clusters(home: &Path, options: &GetCluster) -> Done {
-    let session = Session::open(home, options.region.as_deref())?;
-    let names = match options.name.clone().or_else(|| options.positional_name.clone()) {
-        Some(name) => vec![name],
-        None => session.clusters().await?,
+/// What eksctl shows in a list of clusters.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ClusterSummary {
+    name: String,
+    region: String,
+    owned: &'static str,
+}
+
+/// `get cluster`: one with what it is, or the names of all.
+pub async fn clusters(home: &Path, given: &Given) -> Done {
+    let name = match given.config_file() {
+        Some(_) => Some(eksctl::existing(given, &[])?.0.metadata.name),
+        None => given.name("name")?,
     };
-    let mut found: Vec<Cluster> = Vec::new();
-    for name in &names {
-        found.push(session.existing_cluster(name).await?);
+    let session = Session::open(home, given.text("region").as_deref())?;
+    let Some(name) = name else {
+        return list_clusters(&session, given.output()?).await;
+    };
+    let found = [session.existing_cluster(&name).await?];
+    let form = given.output()?;
+    if form != Output::Table {
+        return output::print_items(form, &output::sdk_names(&found)?);
     }
-    let row = |cluster: &Cluster| {
+    let header = [
+        "NAME",
+        "VERSION",
+        "STATUS",
+        "CREATED",
+        "VPC",
+        "SUBNETS",
+        "SECURITYGROUPS",
+        "PROVIDER",
+    ];
+    output::print(form, "clusters", &found, header, |cluster| {
         let network = cluster.resources_vpc_config.clone().unwrap_or_default();
+        let list = |ids: Option<Vec<String>>| {
+            let mut ids = ids.unwrap_or_default();
+            ids.sort();
+            if ids.is_empty() { "-".to_owned() } else { ids.join(",") }
+        };
         [
             cluster.name.clone().unwrap_or_default(),
-            session.aws.region().to_owned(),
             cluster.version.clone().unwrap_or_default(),
             cluster.status.clone().unwrap_or_default(),
-            cluster
-                .created_at
-                .map(|created| created.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-                .unwrap_or_default(),
-            network.vpc_id.unwrap_or_default(),
-            cluster.endpoint.clone().unwrap_or_default(),
+            cluster.created_at.map_or_else(|| "-".to_owned(), time),
+            network.vpc_id.unwrap_or_else(|| "-".to_owned()),
+            list(network.subnet_ids),
+            list(network.security_group_ids),
+            "EKS".to_owned(),
         ]
-    };
-    print(
-        options.output,
-        &found,
-        ["NAME", "REGION", "VERSION", "STATUS", "CREATED", "VPC", "ENDPOINT"],
-        row,
-    )
+    })
+}
+
+async fn list_clusters(session: &Session, form: Output) -> Done {
+    let mut found = Vec::new();
+    for name in session.clusters().await? {
+        // eksctl's own are known by the tag that its stacks, and the commands here, put on them.
+        let cluster = session.cluster(&name).await?.unwrap_or_default();
+        let is_owned = cluster.tags.is_some_and(|tags| tags.contains_key(CLUSTER_TAG));
+        found.push(ClusterSummary {
+            name,
+            region: session.aws.region().to_owned(),
+            owned: if is_owned { "True" } else { "False" },
+        });
+    }
+    let header = ["NAME", "REGION", "EKSCTL CREATED"];
+    output::print(form, "clusters", &found, header, |cluster| {
+        [cluster.name.clone(), cluster.region.clone(), cluster.owned.to_owned()]
+    })
+}
+
+fn time(time: aws_types::time::Time) -> String {
+    time.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// What eksctl shows of a node group.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct NodegroupSummary {
+    stack_name: String,
     cluster: String,
     name: String,
     status: String,
@@ -66,7 +111,7 @@ struct NodegroupSummary {
     node_instance_role_arn: String,
     auto_scaling_group_name: String,
     version: String,
-    #[serde(rename = "NodeGroupType")]
+    #[serde(rename = "Type")]
     node_group_type: &'static str,
 }
 
@@ -78,6 +123,7 @@ impl From<Nodegroup> for NodegroupSummary {
             .and_then(|resources| resources.auto_scaling_groups)
             .and_then(|groups| groups.into_iter().next());
         Self {
+            stack_name: String::new(),
             cluster: group.cluster_name.unwrap_or_default(),
             name: group.nodegroup_name.unwrap_or_default(),
             status: group.status.unwrap_or_default(),
@@ -86,10 +132,7 @@ impl From<Nodegroup> for NodegroupSummary {
             desired_capacity: scaling.desired_size.unwrap_or_default(),
             instance_type: group.instance_types.unwrap_or_default().join(","),
             image_id: group.ami_type.unwrap_or_default(),
-            creation_time: group
-                .created_at
-                .map(|created| created.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-                .unwrap_or_default(),
+            creation_time: group.created_at.map(time).unwrap_or_default(),
             node_instance_role_arn: group.node_role.unwrap_or_default(),
             auto_scaling_group_name: asg.and_then(|asg| asg.name).unwrap_or_default(),
             version: group.version.unwrap_or_default(),
@@ -99,17 +142,31 @@ impl From<Nodegroup> for NodegroupSummary {
 }
 
 /// `get nodegroup`.
-pub async fn nodegroups(home: &Path, options: &GetNodegroup) -> Done {
-    let session = Session::open(home, options.region.as_deref())?;
-    let names = match &options.name {
-        Some(name) => vec![name.clone()],
-        None => session.nodegroups(&options.cluster).await?,
+pub async fn nodegroups(home: &Path, given: &Given) -> Done {
+    let (config, _) = eksctl::existing(given, &["name"])?;
+    let session = Session::open(home, config.metadata.region.as_deref())?;
+    let cluster = &config.metadata.name;
+    let names = match given.name("name")? {
+        Some(name) => vec![name],
+        None => session.nodegroups(cluster).await?,
     };
+    let stacks = session.stacks_of(cluster).await?;
     let mut found: Vec<NodegroupSummary> = Vec::new();
     for name in &names {
-        let group = session.nodegroup(&options.cluster, name).await?;
-        let missing = || crate::session::CommandError::Usage(format!("No node group found for name: {name}."));
-        found.push(group.ok_or_else(missing)?.into());
+        let group = session.nodegroup(cluster, name).await?;
+        let missing = || CommandError::Usage(format!("No node group found for name: {name}."));
+        let mut summary = NodegroupSummary::from(group.ok_or_else(missing)?);
+        let own = format!("eksctl-{cluster}-nodegroup-{name}");
+        summary.stack_name = stacks
+            .iter()
+            .find(|stack| stack.name == own)
+            .map(|stack| stack.name.clone())
+            .unwrap_or_default();
+        found.push(summary);
+    }
+    let form = given.output()?;
+    if found.is_empty() && form == Output::Table {
+        return Err(CommandError::Usage("No nodegroups found".to_owned()).into());
     }
     let header = [
         "CLUSTER",
@@ -139,7 +196,7 @@ pub async fn nodegroups(home: &Path, options: &GetNodegroup) -> Done {
             group.node_group_type.to_owned(),
         ]
     };
-    print(options.output, &found, header, row)
+    output::print(form, "nodegroups", &found, header, row)
 }
 
 impl Session {
@@ -239,24 +296,4 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header);
     table
-}
-
-fn print<T: Serialize, const N: usize>(
-    output: Output,
-    items: &[T],
-    header: [&str; N],
-    row: impl Fn(&T) -> [String; N],
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(items)?),
-        Output::Yaml => print!("{}", serde_saphyr::to_string(&items)?),
-        Output::Table => {
-            let mut shown = table(header);
-            for item in items {
-                shown.add_row(row(item));
-            }
-            println!("{shown}");
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The ConfigMap `kube-system/aws-auth`: IAM principals as Kubernetes users, the older way.
 
+pub mod edit;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -5,6 +5,7 @@
 //! an error with its path and line.
 
 mod node;
+pub mod parts;
 mod schema;
 mod validate;
 
@@ -14,10 +15,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
+pub use parts::Addon;
+use parts::*;
+pub use schema::json_schema;
 pub use validate::default_nodegroup_sizes;
 
 /// A ClusterConfig, as far as it has an effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterConfig {
     /// `eksctl.io/v1alpha5`.
@@ -47,6 +51,21 @@ pub struct ClusterConfig {
     /// Add-ons.
     #[serde(default)]
     pub addons: Option<Vec<Addon>>,
+    /// Which add-ons come by themselves.
+    #[serde(default)]
+    pub addons_config: Option<AddonsConfig>,
+    /// Fargate profiles.
+    #[serde(default)]
+    pub fargate_profiles: Option<Vec<FargateProfile>>,
+    /// Entries of `aws-auth`.
+    #[serde(default)]
+    pub iam_identity_mappings: Option<Vec<IdentityMapping>>,
+    /// The control plane's logs.
+    #[serde(default)]
+    pub cloud_watch: Option<CloudWatch>,
+    /// Secrets encrypted by a key.
+    #[serde(default)]
+    pub secrets_encryption: Option<SecretsEncryption>,
     /// Managed node groups.
     #[serde(default)]
     pub managed_node_groups: Option<Vec<ManagedNodeGroup>>,
@@ -69,7 +88,7 @@ pub struct Metadata {
 }
 
 /// `iam`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Iam {
     /// Whether service accounts are to get roles through the cluster's issuer.
     #[serde(rename = "withOIDC", default)]
@@ -77,10 +96,19 @@ pub struct Iam {
     /// The cluster's own role.
     #[serde(rename = "serviceRoleARN", default)]
     pub service_role_arn: Option<String>,
+    /// The role of Fargate's pods.
+    #[serde(rename = "fargatePodExecutionRoleARN", default)]
+    pub fargate_pod_execution_role_arn: Option<String>,
+    /// Roles of service accounts.
+    #[serde(rename = "serviceAccounts", default)]
+    pub service_accounts: Option<Vec<ServiceAccount>>,
+    /// Roles of service accounts by EKS Pod Identity.
+    #[serde(rename = "podIdentityAssociations", default)]
+    pub pod_identity_associations: Option<Vec<PodIdentityAssociation>>,
 }
 
 /// `vpc`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Vpc {
     /// Its block.
@@ -92,6 +120,21 @@ pub struct Vpc {
     /// Who reaches the API server.
     #[serde(default)]
     pub cluster_endpoints: Option<ClusterEndpoints>,
+    /// Addresses from which its public endpoint is reached.
+    #[serde(rename = "publicAccessCIDRs", default)]
+    pub public_access_cidrs: Option<Vec<String>>,
+    /// A VPC that exists.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its subnets.
+    #[serde(default)]
+    pub subnets: Option<ClusterSubnets>,
+    /// Subnets of the control plane.
+    #[serde(rename = "controlPlaneSubnetIDs", default)]
+    pub control_plane_subnet_ids: Option<Vec<String>>,
+    /// Security groups of the control plane.
+    #[serde(rename = "controlPlaneSecurityGroupIDs", default)]
+    pub control_plane_security_group_ids: Option<Vec<String>>,
 }
 
 /// `vpc.nat`.
@@ -126,7 +169,7 @@ pub struct KubernetesNetworkConfig {
 }
 
 /// `accessConfig`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessConfig {
     /// `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`.
@@ -135,6 +178,9 @@ pub struct AccessConfig {
     /// Whether the creator is an administrator.
     #[serde(default)]
     pub bootstrap_cluster_creator_admin_permissions: Option<bool>,
+    /// Who else has access.
+    #[serde(default)]
+    pub access_entries: Option<Vec<AccessEntry>>,
 }
 
 /// `upgradePolicy`.
@@ -146,18 +192,8 @@ pub struct UpgradePolicy {
     pub support_type: Option<String>,
 }
 
-/// An entry of `addons`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Addon {
-    /// For example `vpc-cni`.
-    pub name: String,
-    /// A version, `latest` or `default`.
-    #[serde(default)]
-    pub version: Option<String>,
-}
-
 /// An entry of `managedNodeGroups`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedNodeGroup {
     /// Its name.
@@ -204,17 +240,71 @@ pub struct ManagedNodeGroup {
     /// Its role.
     #[serde(default)]
     pub iam: Option<NodeGroupIam>,
+    /// The subnets that it is limited to.
+    #[serde(default)]
+    pub subnets: Option<Vec<String>>,
+    /// The version of its nodes' software.
+    #[serde(default)]
+    pub release_version: Option<String>,
+    /// A launch template of the user's.
+    #[serde(default)]
+    pub launch_template: Option<NodeGroupLaunchTemplate>,
+    /// Instance types by what they have.
+    #[serde(default)]
+    pub instance_selector: Option<InstanceSelector>,
     /// How many nodes an update may take away.
     #[serde(default)]
     pub update_config: Option<UpdateConfig>,
 }
 
 /// `managedNodeGroups[].iam`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeGroupIam {
     /// The instances' role.
     #[serde(rename = "instanceRoleARN", default)]
     pub instance_role_arn: Option<String>,
+    /// The name of the role that is made.
+    #[serde(rename = "instanceRoleName", default)]
+    pub instance_role_name: Option<String>,
+    /// The boundary of the role that is made.
+    #[serde(rename = "instanceRolePermissionsBoundary", default)]
+    pub instance_role_permissions_boundary: Option<String>,
+    /// Policies of the role that is made, in place of the usual ones.
+    #[serde(rename = "attachPolicyARNs", default)]
+    pub attach_policy_arns: Option<Vec<String>>,
+    /// A policy of the role that is made.
+    #[serde(rename = "attachPolicy", default)]
+    pub attach_policy: Option<Document>,
+    /// Policies that eksctl knows by a word.
+    #[serde(rename = "withAddonPolicies", default)]
+    pub with_addon_policies: Option<AddonPolicies>,
+}
+
+/// `managedNodeGroups[].launchTemplate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeGroupLaunchTemplate {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: Option<String>,
+}
+
+/// `managedNodeGroups[].instanceSelector`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSelector {
+    /// How many processors.
+    #[serde(rename = "vCPUs", default)]
+    pub vcpus: Option<i64>,
+    /// How much memory, `4` or `4GiB`.
+    #[serde(default)]
+    pub memory: Option<String>,
+    /// `x86_64`, `amd64` or `arm64`.
+    #[serde(rename = "cpuArchitecture", default)]
+    pub cpu_architecture: Option<String>,
+    /// How many GPUs.
+    #[serde(default)]
+    pub gpus: Option<i64>,
 }
 
 /// `managedNodeGroups[].updateConfig`.

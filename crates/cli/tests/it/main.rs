@@ -1,6 +1,7 @@
 //! The commands, against a real region whose host is a fake: what they make, what they print, how they fail.
 #![allow(clippy::unwrap_used, reason = "a failed step is the test's failure")]
 
+mod eksctl;
 #[allow(dead_code, reason = "the tests of the region use all of it")]
 #[path = "../../../aws-api/tests/it/fake_host.rs"]
 mod fake_host;
@@ -182,7 +183,9 @@ async fn the_guide_s_file_becomes_a_cluster_and_goes() {
         .await;
 
     let listed = fixture.ok("ondol get cluster").await;
-    assert!(listed.contains(&name) && listed.contains("ACTIVE"), "{listed}");
+    assert!(listed.contains(&name) && listed.contains("EKSCTL CREATED"), "{listed}");
+    let one = fixture.ok(&format!("ondol get cluster {name}")).await;
+    assert!(one.contains(&name) && one.contains("ACTIVE"), "{one}");
     let shown = fixture
         .ok(&format!("ondol get nodegroup --cluster {name} -o json"))
         .await;
@@ -247,7 +250,7 @@ async fn flags_make_clusters_side_by_side_and_more_groups() {
             .contains("[]")
     );
     fixture.ok("ondol delete cluster one").await;
-    assert!(fixture.ok("ondol get cluster -o yaml").await.contains("name: two"));
+    assert!(fixture.ok("ondol get cluster -o yaml").await.contains("Name: two"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

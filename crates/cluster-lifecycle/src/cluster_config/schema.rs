@@ -205,6 +205,59 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
+/// The same as a JSON Schema (draft 7), for editors.
+pub fn json_schema() -> String {
+    let definitions: Vec<String> = types()
+        .iter()
+        .map(|(name, fields)| format!("    {name:?}: {}", definition(fields)))
+        .collect();
+    format!(
+        "{{\n  \"$schema\": \"http://json-schema.org/draft-07/schema#\",\n  \"$ref\": \"#/definitions/ClusterConfig\",\n  \"definitions\": {{\n{}\n  }}\n}}",
+        definitions.join(",\n")
+    )
+}
+
+fn definition(fields: &Fields) -> String {
+    let properties: Vec<String> = fields
+        .iter()
+        .map(|(name, field)| format!("{name:?}: {}", json_type(field.kind)))
+        .collect();
+    let required: Vec<String> = fields
+        .iter()
+        .filter(|(_, field)| field.required)
+        .map(|(name, _)| format!("{name:?}"))
+        .collect();
+    let required = if required.is_empty() {
+        String::new()
+    } else {
+        format!(", \"required\": [{}]", required.join(", "))
+    };
+    format!(
+        "{{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {{{}}}{required}}}",
+        properties.join(", ")
+    )
+}
+
+fn json_type(kind: &str) -> String {
+    if let Some(values) = kind.strip_prefix('=') {
+        let values: Vec<String> = values.split('|').map(|value| format!("{value:?}")).collect();
+        return format!("{{\"enum\": [{}]}}", values.join(", "));
+    }
+    if let Some(element) = kind.strip_prefix('[') {
+        let element = json_type(element.trim_end_matches(']'));
+        return format!("{{\"type\": \"array\", \"items\": {element}}}");
+    }
+    if let Some(element) = kind.strip_prefix("map<") {
+        let element = json_type(element.trim_end_matches('>'));
+        return format!("{{\"type\": \"object\", \"additionalProperties\": {element}}}");
+    }
+    match kind {
+        "string" | "integer" | "number" | "boolean" => format!("{{\"type\": {kind:?}}}"),
+        "document" => "{}".to_owned(),
+        named => format!("{{\"$ref\": \"#/definitions/{named}\"}}"),
+    }
+}
+
 #[cfg(test)]
 pub(super) fn undefined_types() -> Vec<&'static str> {
     let scalars = ["string", "integer", "number", "boolean", "document"];

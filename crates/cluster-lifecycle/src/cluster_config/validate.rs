@@ -3,7 +3,7 @@
 use aws_types::{ClusterName, NodegroupName, RegionName, ZoneName, arn::Arn, eks_version, instance_type, region};
 use ipnet::Ipv4Net;
 
-use super::{ClusterConfig, ManagedNodeGroup, Problem, Warning};
+use super::{ClusterConfig, InstanceSelector, ManagedNodeGroup, Problem, Warning};
 use crate::nodegroup::Scaling;
 use crate::request;
 
@@ -11,9 +11,6 @@ use crate::request;
 pub const DEFAULT_INSTANCE_TYPE: &str = "m5.large";
 /// eksctl's own number of nodes when none is named.
 pub const DEFAULT_NODES: i64 = 2;
-
-/// The add-ons that the built-in image provides.
-const BUILT_IN_ADDONS: &[&str] = &["vpc-cni", "kube-proxy", "coredns"];
 
 /// The sizes that follow from those that are given: what is missing follows desired, desired follows the minimum, and two
 /// nodes are made if nothing is said.
@@ -28,6 +25,9 @@ pub fn default_nodegroup_sizes(desired: Option<i64>, min: Option<i64>, max: Opti
 impl ManagedNodeGroup {
     /// The types that it allows, eksctl's default if it names none.
     pub fn types(&self) -> Vec<String> {
+        if let Some(selector) = &self.instance_selector {
+            return selector.types();
+        }
         match (&self.instance_types, &self.instance_type) {
             (Some(types), _) if !types.is_empty() => types.clone(),
             (_, Some(one)) => vec![one.clone()],
@@ -41,15 +41,44 @@ impl ManagedNodeGroup {
     }
 }
 
+impl InstanceSelector {
+    /// The types that have what is asked for, at most as many as a node group may name.
+    #[must_use]
+    pub fn types(&self) -> Vec<String> {
+        let architecture = match self.cpu_architecture.as_deref() {
+            Some("arm64") => "arm64",
+            _ => "x86_64",
+        };
+        let memory = self.memory.as_deref().and_then(mebibytes);
+        let fitting = instance_type::all().iter().filter(|known| {
+            known.architecture == architecture
+                && self.vcpus.is_none_or(|wanted| wanted == i64::from(known.vcpus))
+                && (self.memory.is_none() || memory == Some(known.memory_mib))
+                && self.gpus.is_none_or(|wanted| wanted == 0)
+        });
+        let names = fitting.map(|known| known.name.to_owned());
+        names.take(MOST_SELECTED_TYPES).collect()
+    }
+}
+
+/// How many types of a selector are used.
+const MOST_SELECTED_TYPES: usize = 20;
+
+/// `4`, `4GiB` or `512MiB` in MiB.
+fn mebibytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    match text.strip_suffix("MiB") {
+        Some(mebibytes) => number(mebibytes),
+        None => number(text.strip_suffix("GiB").unwrap_or(text)).map(|gibibytes| gibibytes * 1024),
+    }
+}
+
 pub(super) fn problems(config: &ClusterConfig) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     found.metadata(config);
     found.network(config);
-    for (index, addon) in config.addons.iter().flatten().enumerate() {
-        if addon.name.is_empty() {
-            found.add(format!("addons[{index}].name"), "must not be empty");
-        }
-    }
+    found.parts(config);
     let groups: Vec<&ManagedNodeGroup> = config.managed_node_groups.iter().flatten().collect();
     for (index, group) in groups.iter().enumerate() {
         let path = format!("managedNodeGroups[{index}]");
@@ -101,6 +130,48 @@ impl Found {
             "iam.serviceRoleARN",
             config.iam.as_ref().and_then(|iam| iam.service_role_arn.as_deref()),
         );
+    }
+
+    /// The parts beside cluster and node groups: what must be there, and what excludes each other.
+    fn parts(&mut self, config: &ClusterConfig) {
+        for (index, addon) in config.addons.iter().flatten().enumerate() {
+            if addon.name.as_deref().unwrap_or_default().is_empty() {
+                self.add(format!("addons[{index}].name"), "must not be empty");
+            }
+        }
+        for (index, profile) in config.fargate_profiles.iter().flatten().enumerate() {
+            let path = format!("fargateProfiles[{index}]");
+            if profile.name.as_deref().unwrap_or_default().is_empty() {
+                self.add(format!("{path}.name"), "must not be empty");
+            } else if profile.name.as_deref().is_some_and(|name| name.starts_with("eks-")) {
+                self.add(format!("{path}.name"), "must not begin with \"eks-\"");
+            }
+            if profile.selectors.as_ref().is_none_or(Vec::is_empty) {
+                self.add(format!("{path}.selectors"), "must have at least one selector");
+            }
+        }
+        let iam = config.iam.as_ref();
+        let accounts = iam.and_then(|iam| iam.service_accounts.as_deref()).unwrap_or_default();
+        for (index, account) in accounts.iter().enumerate() {
+            let path = format!("iam.serviceAccounts[{index}]");
+            if account.name().is_empty() {
+                self.add(format!("{path}.metadata.name"), "must be set");
+            }
+            if iam.and_then(|iam| iam.with_oidc) != Some(true) {
+                self.add(path, "needs iam.withOIDC: true");
+            }
+        }
+        let entries = config
+            .access_config
+            .as_ref()
+            .and_then(|access| access.access_entries.as_deref());
+        for (index, entry) in entries.unwrap_or_default().iter().enumerate() {
+            let path = format!("accessConfig.accessEntries[{index}].principalARN");
+            match entry.principal_arn.as_deref() {
+                None => self.add(path, "must be set"),
+                arn => self.arn(&path, arn),
+            }
+        }
     }
 
     fn arn(&mut self, path: &str, text: Option<&str>) {
@@ -221,6 +292,13 @@ impl Found {
                 "cannot be set together with instanceTypes",
             );
         }
+        if group.instance_selector.is_some() && group.types().is_empty() {
+            self.add(
+                format!("{path}.instanceSelector"),
+                "no instance type that is known here has what it asks for",
+            );
+            return;
+        }
         let known = group.types().into_iter().all(|name| {
             let found = instance_type::find(&name).is_some();
             if !found {
@@ -274,12 +352,6 @@ pub(super) fn warnings(config: &ClusterConfig) -> Vec<Warning> {
             message: message.to_owned(),
         })
     };
-    if config.iam.as_ref().is_some_and(|iam| iam.with_oidc == Some(true)) {
-        warn(
-            "iam.withOIDC".to_owned(),
-            "gives the cluster its issuer, but no IAM OIDC provider yet",
-        );
-    }
     let vpc = config.vpc.as_ref();
     if vpc
         .and_then(|vpc| vpc.nat.as_ref())
@@ -301,19 +373,11 @@ pub(super) fn warnings(config: &ClusterConfig) -> Vec<Warning> {
         );
     }
     for (index, addon) in config.addons.iter().flatten().enumerate() {
-        if !BUILT_IN_ADDONS.contains(&addon.name.as_str()) {
+        let name = addon.name.as_deref().unwrap_or_default();
+        if crate::addon::offered(name).is_none() {
             warn(
                 format!("addons[{index}]"),
-                &format!("({}) is not honoured yet", addon.name),
-            );
-        } else if addon
-            .version
-            .as_deref()
-            .is_some_and(|version| version != "latest" && version != "default")
-        {
-            warn(
-                format!("addons[{index}].version"),
-                "is not honoured yet: the built-in version is installed",
+                &format!("({name}) is not offered here: it is left out"),
             );
         }
     }

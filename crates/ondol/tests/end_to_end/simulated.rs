@@ -1,6 +1,8 @@
 //! A region whose nodes are simulated: no privileges, no namespaces, no containers; everything else as with real ones.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod eksctl;
+
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;

@@ -1,16 +1,18 @@
 //! Flags and file say the same.
 
-use clap::Parser;
+use clap::CommandFactory;
 
 use super::*;
-use crate::arguments::{Arguments, Command, Create};
+use crate::arguments::Arguments;
 
 fn config(line: &str) -> Result<ClusterConfig, String> {
-    let parsed = Arguments::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
-    match parsed.command {
-        Command::Create(Create::Cluster(options)) => cluster(&options),
-        Command::Create(Create::Nodegroup(options)) => nodegroups(&options),
-        _ => panic!("{line} creates nothing"),
+    let command = crate::eksctl::table::augment(Arguments::command());
+    let parsed = command.try_get_matches_from(line.split(' '));
+    let given = Given::find(&parsed.map_err(|error| error.to_string())?).ok_or("is no command of eksctl")?;
+    match given.words() {
+        ("create", "cluster") => cluster(&given),
+        ("create", "nodegroup") => nodegroups(&given),
+        _ => existing(&given, &[]),
     }
     .map(|(config, _)| config)
     .map_err(|error| error.to_string())
