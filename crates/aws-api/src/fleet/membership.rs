@@ -94,6 +94,7 @@ pub fn spec(state: &State, region: &Region, cluster: &Cluster, instance: &Ec2Ins
         taints: bootstrap.taints.iter().map(taint).collect(),
         tags: instance.tags.clone(),
         kubernetes_version: version_of(cluster, instance),
+        size: None,
     })
 }
 
