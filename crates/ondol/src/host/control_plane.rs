@@ -1,6 +1,5 @@
 //! Control planes: one cluster's store, API server, scheduler and controllers, all in this process.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,56 +7,29 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use access_rules::{Attributes, User};
+use access_rules::User;
 use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec, LoadBalancer};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Pod;
 use kube_api::{
-    Anonymous, AuthenticationError, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens,
-    TokenAuthenticator, VersionInfo,
+    Anonymous, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens, VersionInfo,
 };
 use kube_client::Cache;
 use reconcile_loop::Observer;
-use registry::{Authorizer, FargateProfiles, PodIdentities, Registry};
+use registry::Registry;
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
 
+use super::cluster_tokens::{ClusterTokens, introduce};
 use super::network::{MetricsOptions, Network};
 use super::{LocalHost, api_port, failed, locked};
-use crate::vpc_services::PLAIN_URL;
 
 /// How long a cluster's tasks may take to end by themselves.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
 /// Ports of `type: NodePort` services, upstream's default.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
-
-/// What checks the bearer tokens of `aws eks get-token`: the region, which owns the keys.
-pub trait EksTokens: Send + Sync {
-    /// The user behind a token; `None` for a token of another form.
-    fn authenticate<'a>(
-        &'a self,
-        cluster: &'a ClusterRef,
-        token: &'a str,
-    ) -> BoxFuture<'a, Result<Option<User>, AuthenticationError>>;
-
-    /// Whether pods of a service account get a role by EKS Pod Identity.
-    fn is_associated(&self, cluster: &ClusterRef, namespace: &str, service_account: &str) -> bool;
-
-    /// The Fargate profile that takes a pod of these labels, if one does.
-    fn fargate_profile(
-        &self,
-        cluster: &ClusterRef,
-        namespace: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Option<String>;
-
-    /// The access policy by which an AWS identity may do what the cluster's own roles do not allow.
-    fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String>;
-}
 
 /// A control plane that runs.
 pub(crate) struct Cluster {
@@ -153,61 +125,6 @@ impl Cluster {
 
 pub(super) fn nth(block: Ipv4Net, index: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(block.network()).saturating_add(index))
-}
-
-/// EKS tokens of one cluster.
-struct ClusterTokens {
-    tokens: Arc<dyn EksTokens>,
-    cluster: ClusterRef,
-}
-
-impl ClusterTokens {
-    fn of(host: &LocalHost, spec: &ControlPlaneSpec) -> Self {
-        Self {
-            tokens: host.tokens.clone(),
-            cluster: spec.cluster.clone(),
-        }
-    }
-}
-
-impl TokenAuthenticator for ClusterTokens {
-    fn authenticate(&self, token: &str) -> BoxFuture<'_, Result<Option<User>, AuthenticationError>> {
-        let (tokens, cluster, token) = (self.tokens.clone(), self.cluster.clone(), token.to_owned());
-        async move { tokens.authenticate(&cluster, &token).await }.boxed()
-    }
-}
-
-impl Authorizer for ClusterTokens {
-    fn allows(&self, attributes: &Attributes<'_>) -> Option<String> {
-        self.tokens.allows(&self.cluster, attributes)
-    }
-}
-
-impl PodIdentities for ClusterTokens {
-    fn region(&self) -> &str {
-        self.cluster.region.as_str()
-    }
-
-    fn endpoint(&self) -> Option<&str> {
-        Some(PLAIN_URL)
-    }
-
-    fn is_associated(&self, namespace: &str, service_account: &str) -> bool {
-        self.tokens.is_associated(&self.cluster, namespace, service_account)
-    }
-}
-
-/// Tells a cluster's registry what the region knows.
-fn introduce(registry: &Registry, region: &Arc<ClusterTokens>) {
-    registry.set_authorizer(region.clone());
-    registry.set_fargate_profiles(region.clone());
-    registry.set_pod_identities(region.clone());
-}
-
-impl FargateProfiles for ClusterTokens {
-    fn profile_for(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
-        self.tokens.fargate_profile(&self.cluster, namespace, labels)
-    }
 }
 
 impl LocalHost {

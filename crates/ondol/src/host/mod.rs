@@ -2,6 +2,7 @@
 
 mod addons;
 mod api_port;
+mod cluster_tokens;
 mod control_plane;
 mod explain;
 mod fargate;
@@ -32,7 +33,8 @@ use supervision::Supervisor;
 use tokio::sync::broadcast;
 use vpc_driver::Fabric;
 
-pub(crate) use control_plane::{Cluster, EksTokens};
+pub(crate) use cluster_tokens::EksTokens;
+pub(crate) use control_plane::Cluster;
 pub(crate) use instances::{read_json, write_json};
 
 use crate::home::Home;
@@ -56,7 +58,7 @@ pub struct Settings {
     /// The load balancers of all clusters.
     pub load_balancers: LoadBalancers,
     /// Checks EKS bearer tokens.
-    pub tokens: Arc<dyn control_plane::EksTokens>,
+    pub tokens: Arc<dyn EksTokens>,
     /// What VPCs have of the region.
     pub services: Arc<VpcServices>,
     /// Names the control groups of this Ondol among those of others on the machine.
@@ -75,7 +77,7 @@ pub struct LocalHost {
     random: Arc<dyn Random>,
     supervisor: Supervisor,
     load_balancers: LoadBalancers,
-    tokens: Arc<dyn control_plane::EksTokens>,
+    tokens: Arc<dyn EksTokens>,
     services: Arc<VpcServices>,
     tag: String,
     simulated: bool,
