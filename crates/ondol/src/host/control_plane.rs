@@ -11,9 +11,7 @@ use access_rules::User;
 use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec, LoadBalancer};
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Pod;
-use kube_api::{
-    Anonymous, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens, VersionInfo,
-};
+use kube_api::{Anonymous, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens, VersionInfo};
 use kube_client::Cache;
 use reconcile_loop::Observer;
 use registry::Registry;
