@@ -167,12 +167,13 @@ impl Session {
             .aws
             .cloudformation("DescribeStackEvents", &[("StackName", name)])
             .await?;
-        let failed = events.list("StackEvents").iter().filter(|event| {
+        // Newest first; what failed first is why the others were cancelled.
+        let mut oldest_first = events.list("StackEvents").iter().rev();
+        let failed = oldest_first.find(|event| {
             let status = event.member("ResourceStatus").unwrap_or_default();
             status.ends_with("_FAILED")
         });
-        // Newest first; what failed first is why the others were cancelled.
-        Ok(failed.last().map(|event| {
+        Ok(failed.map(|event| {
             let part = |name: &str| event.member(name).unwrap_or_default();
             format!("{}: {}", part("LogicalResourceId"), part("ResourceStatusReason"))
         }))
