@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kube_types::selector::FieldRequirement;
 use serde::{Deserialize, Serialize};
 
 /// The group of everybody who proved an identity.
@@ -134,6 +135,8 @@ pub struct ResourceAttributes<'a> {
     pub namespace: &'a str,
     /// The object's name; empty for collections.
     pub name: &'a str,
+    /// The conditions of the field selector of a list, watch or deletion of many.
+    pub fields: &'a [FieldRequirement],
 }
 
 /// What an authorizer answers.

@@ -1,43 +1,43 @@
 //! The Node authorizer: a node may read what the pods bound to it refer to, and change what is its own.
 //!
-//! Source: `plugin/pkg/auth/authorizer/node`. Persistent volumes are granted by the claims that name them, which this
-//! cut does not follow: a node may read every PersistentVolume.
+//! Source: `plugin/pkg/auth/authorizer/node`, with the feature `AuthorizeNodeWithSelectors`.
 
+mod graph;
+mod references;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::api::resource::v1::ResourceSlice;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 
+pub use self::graph::Referred;
+use self::graph::Ways;
+pub use self::references::referred;
 use crate::identity::{Attributes, Decision, ResourceAttributes};
 use crate::rbac::{bootstrap_objects, rule_allows};
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// The verbs of objects that a node has one of.
+const OWN_VERBS: &[&str] = &["get", "create", "update", "patch", "delete"];
 
-/// What each pod refers to and where it runs, kept current by whoever watches pods.
+/// What runs where and refers to what, kept current by whoever watches; and the rules that all nodes have alike.
 #[derive(Debug, Default)]
 pub struct Graph {
-    pods: BTreeMap<(String, String), BoundPod>,
-    by_node: BTreeMap<String, BTreeSet<(String, String)>>,
+    ways: Ways,
     rules: Vec<PolicyRule>,
 }
 
-#[derive(Debug, Default)]
-struct BoundPod {
-    node: String,
-    references: BTreeSet<(Referred, String)>,
-}
+/// Yes, or why there is no opinion.
+type Answer = Result<(), String>;
 
-/// Kinds of objects that a pod may refer to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Referred {
-    Secret,
-    ConfigMap,
-    Claim,
-    ServiceAccount,
-    ResourceClaim,
+fn only(verb: &str, allowed: &[&str], problem: &str) -> Answer {
+    if allowed.contains(&verb) {
+        Ok(())
+    } else {
+        Err(problem.to_owned())
+    }
 }
 
 impl Graph {
@@ -56,38 +56,42 @@ impl Graph {
 
     /// Adds or replaces a pod; one that is not bound to a node grants nothing.
     pub fn set_pod(&mut self, pod: &Pod) {
-        let key = (
-            pod.metadata.namespace.clone().unwrap_or_default(),
-            pod.metadata.name.clone().unwrap_or_default(),
-        );
-        self.remove_pod(&key.0, &key.1);
-        let Some(spec) = &pod.spec else { return };
-        let Some(node) = spec.node_name.clone().filter(|node| !node.is_empty()) else {
-            return;
-        };
-        let mut references = BTreeSet::new();
-        // A mirror pod is the node's own word, so what it names grants nothing.
-        let mirror = pod
-            .metadata
-            .annotations
-            .iter()
-            .flatten()
-            .any(|(key, _)| key == "kubernetes.io/config.mirror");
-        if !mirror {
-            collect(spec, &key.1, &mut references);
-        }
-        self.by_node.entry(node.clone()).or_default().insert(key.clone());
-        self.pods.insert(key, BoundPod { node, references });
+        self.ways.set_pod(pod);
     }
 
     /// Forgets a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) {
-        let key = (namespace.to_owned(), name.to_owned());
-        if let Some(pod) = self.pods.remove(&key)
-            && let Some(pods) = self.by_node.get_mut(&pod.node)
-        {
-            pods.remove(&key);
-        }
+        self.ways.remove_pod(namespace, name);
+    }
+
+    /// Adds or replaces a persistent volume, which its claim makes known to nodes.
+    pub fn set_volume(&mut self, volume: &PersistentVolume) {
+        self.ways.set_volume(volume);
+    }
+
+    /// Forgets a persistent volume.
+    pub fn remove_volume(&mut self, name: &str) {
+        self.ways.remove_volume(name);
+    }
+
+    /// Adds or replaces the attachment of a volume.
+    pub fn set_attachment(&mut self, attachment: &VolumeAttachment) {
+        self.ways.set_attachment(attachment);
+    }
+
+    /// Forgets the attachment of a volume.
+    pub fn remove_attachment(&mut self, name: &str) {
+        self.ways.remove_attachment(name);
+    }
+
+    /// Adds or replaces a slice of devices.
+    pub fn set_slice(&mut self, slice: &ResourceSlice) {
+        self.ways.set_slice(slice);
+    }
+
+    /// Forgets a slice of devices.
+    pub fn remove_slice(&mut self, name: &str) {
+        self.ways.remove_slice(name);
     }
 
     /// May a node do this? `NoOpinion` for whoever is no node.
@@ -96,87 +100,147 @@ impl Graph {
         let Some(node) = attributes.user.node_name() else {
             return Decision::NoOpinion { reason: String::new() };
         };
-        let refused = |reason: String| Decision::NoOpinion { reason };
-        if let Some(resource) = &attributes.resource
-            && let Some(answer) = self.own(node, attributes.verb, resource)
-        {
-            return match answer {
-                Ok(()) => Decision::Allow { reason: String::new() },
-                Err(reason) => refused(reason),
-            };
+        let answer = attributes
+            .resource
+            .as_ref()
+            .and_then(|resource| self.one_by_one(node, attributes.verb, resource));
+        match answer {
+            Some(Ok(())) => Decision::Allow { reason: String::new() },
+            Some(Err(reason)) => Decision::NoOpinion { reason },
+            None if self.rules.iter().any(|rule| rule_allows(rule, attributes)) => {
+                Decision::Allow { reason: String::new() }
+            }
+            None => Decision::NoOpinion { reason: String::new() },
         }
-        if self.rules.iter().any(|rule| rule_allows(rule, attributes)) {
-            return Decision::Allow { reason: String::new() };
-        }
-        refused(String::new())
     }
 
     /// The answer for resources that are looked at one by one; `None` when the role `system:node` decides.
-    fn own(&self, node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Option<Result<(), String>> {
-        match (resource.group, resource.resource) {
-            ("", "secrets") => Some(self.read(node, verb, resource, Referred::Secret)),
-            ("", "configmaps") => Some(self.read(node, verb, resource, Referred::ConfigMap)),
-            ("", "persistentvolumeclaims") if resource.subresource != "status" => {
-                Some(self.read(node, verb, resource, Referred::Claim))
+    fn one_by_one(&self, node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Option<Answer> {
+        let (namespace, name) = (resource.namespace, resource.name);
+        let refers = |kind| self.ways.refers(node, kind, namespace, name);
+        Some(match (resource.group, resource.resource) {
+            ("", "secrets") => read(node, verb, resource, |node| {
+                self.ways.uses_secret(node, namespace, name)
+            }),
+            ("", "configmaps") => read(node, verb, resource, |_| refers(Referred::ConfigMap)),
+            ("", "persistentvolumeclaims") if resource.subresource == "status" => {
+                only(verb, &["update", "patch"], "can only get/update/patch this type")
+                    .and_then(|()| related(node, resource, refers(Referred::Claim)))
             }
-            ("resource.k8s.io", "resourceclaims") => Some(self.read(node, verb, resource, Referred::ResourceClaim)),
-            ("", "serviceaccounts") if resource.subresource == "token" => {
-                Some(self.refers(node, resource, Referred::ServiceAccount, verb == "create"))
+            ("", "persistentvolumeclaims") => get(node, verb, resource, |_| refers(Referred::Claim)),
+            ("", "persistentvolumes") => get(node, verb, resource, |node| self.ways.uses_volume(node, name)),
+            ("resource.k8s.io", "resourceclaims") => get(node, verb, resource, |_| refers(Referred::ResourceClaim)),
+            ("resource.k8s.io", "resourceslices") => self.slice(node, verb, resource),
+            ("storage.k8s.io", "volumeattachments") => {
+                get(node, verb, resource, |node| self.ways.is_attached(node, name))
             }
-            ("", "nodes") if !resource.name.is_empty() && resource.name != node => Some(Err(format!(
-                "node '{node}' cannot {verb} node '{}', only its own Node object",
-                resource.name
-            ))),
-            ("", "pods") if verb == "get" && resource.subresource.is_empty() => Some(self.own_pod(node, resource)),
-            ("coordination.k8s.io", "leases") => Some(own_lease(node, verb, resource)),
-            ("storage.k8s.io", "csinodes") => Some(own_csi_node(node, verb, resource)),
-            _ => None,
+            ("", "serviceaccounts") if verb == "get" && resource.subresource.is_empty() => {
+                read(node, verb, resource, |_| refers(Referred::ServiceAccount))
+            }
+            ("", "serviceaccounts") => token(node, verb, resource, refers(Referred::ServiceAccount)),
+            ("", "nodes") => own_node(node, verb, resource),
+            ("", "pods") => self.pod(node, verb, resource),
+            ("coordination.k8s.io", "leases") => own_lease(node, verb, resource),
+            ("storage.k8s.io", "csinodes") => own_csi_node(node, verb, resource),
+            _ => return None,
+        })
+    }
+
+    /// Pods are listed by node; what a node writes of them is looked at by NodeRestriction, which sees the object.
+    fn pod(&self, node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Answer {
+        let runs = || self.ways.runs(node, resource.namespace, resource.name);
+        match (resource.subresource, verb) {
+            ("", "get") => related(node, resource, runs()),
+            ("", "list" | "watch") if selects(resource, "spec.nodeName", node) => Ok(()),
+            ("", "list" | "watch") if !resource.name.is_empty() => related(node, resource, runs()),
+            ("", "list" | "watch") => Err("can only list/watch pods with spec.nodeName field selector".to_owned()),
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
+            _ => Err(String::new()),
         }
     }
 
-    /// Objects that pods refer to may be read one at a time: a list or watch must select one by name.
-    fn read(&self, node: &str, verb: &str, resource: &ResourceAttributes<'_>, kind: Referred) -> Result<(), String> {
-        if !matches!(verb, "get" | "list" | "watch") || !resource.subresource.is_empty() {
-            return Err("can only read resources of this type".to_owned());
+    fn slice(&self, node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Answer {
+        if !resource.subresource.is_empty() {
+            return Err("cannot authorize ResourceSlice subresources".to_owned());
         }
-        if resource.name.is_empty() {
-            return Err("No Object name found".to_owned());
-        }
-        self.refers(node, resource, kind, true)
-    }
-
-    fn refers(&self, node: &str, resource: &ResourceAttributes<'_>, kind: Referred, fits: bool) -> Result<(), String> {
-        let wanted = (kind, resource.name.to_owned());
-        let pods = self
-            .by_node
-            .get(node)
-            .into_iter()
-            .flatten()
-            .filter(|(namespace, _)| namespace == resource.namespace);
-        let found = pods
-            .filter_map(|key| self.pods.get(key))
-            .any(|pod| pod.references.contains(&wanted));
-        if fits && found {
-            return Ok(());
-        }
-        Err(format!("no relationship found between node '{node}' and this object"))
-    }
-
-    fn own_pod(&self, node: &str, resource: &ResourceAttributes<'_>) -> Result<(), String> {
-        let key = (resource.namespace.to_owned(), resource.name.to_owned());
-        match self.pods.get(&key) {
-            Some(pod) if pod.node != node => {
-                Err(format!("no relationship found between node '{node}' and this object"))
+        match verb {
+            "create" => Ok(()),
+            "get" | "update" | "patch" | "delete" => related(node, resource, self.ways.owns_slice(node, resource.name)),
+            "list" | "watch" | "deletecollection" if selects(resource, "nodeName", node) => Ok(()),
+            "list" | "watch" | "deletecollection" => {
+                Err("can only list/watch/deletecollection resourceslices with nodeName field selector".to_owned())
             }
-            _ => Ok(()),
+            _ => Err(
+                "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, \
+                      patch, delete, deletecollection"
+                    .to_owned(),
+            ),
         }
     }
 }
 
-fn own_lease(node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Result<(), String> {
-    if !matches!(verb, "get" | "create" | "update" | "patch" | "delete") {
-        return Err("can only get, create, update, patch, or delete a node lease".to_owned());
+/// Does the field selector ask for this very value?
+fn selects(resource: &ResourceAttributes<'_>, field: &str, value: &str) -> bool {
+    let mut conditions = resource.fields.iter();
+    conditions.any(|one| one.equal && one.field == field && one.value == value)
+}
+
+fn related(node: &str, resource: &ResourceAttributes<'_>, found: bool) -> Answer {
+    if resource.name.is_empty() {
+        return Err("No Object name found".to_owned());
     }
+    if found {
+        return Ok(());
+    }
+    Err(format!("no relationship found between node '{node}' and this object"))
+}
+
+/// Objects that pods refer to may be read one at a time: a list or watch must select one by name.
+fn read(node: &str, verb: &str, resource: &ResourceAttributes<'_>, found: impl Fn(&str) -> bool) -> Answer {
+    only(verb, &["get", "list", "watch"], "can only read resources of this type")?;
+    if !resource.subresource.is_empty() {
+        return Err("cannot read subresource".to_owned());
+    }
+    if resource.namespace.is_empty() {
+        return Err("can only read namespaced object of this type".to_owned());
+    }
+    related(node, resource, found(node))
+}
+
+fn get(node: &str, verb: &str, resource: &ResourceAttributes<'_>, found: impl Fn(&str) -> bool) -> Answer {
+    only(verb, &["get"], "can only get individual resources of this type")?;
+    if !resource.subresource.is_empty() {
+        return Err("cannot get subresource".to_owned());
+    }
+    related(node, resource, found(node))
+}
+
+fn token(node: &str, verb: &str, resource: &ResourceAttributes<'_>, found: bool) -> Answer {
+    if verb != "create" || resource.name.is_empty() {
+        return Err("can only create tokens for individual service accounts".to_owned());
+    }
+    if resource.subresource != "token" {
+        return Err("can only create token subresource of serviceaccount".to_owned());
+    }
+    related(node, resource, found)
+}
+
+/// A node reads itself, before it exists too; what it writes of nodes is looked at by NodeRestriction.
+fn own_node(node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Answer {
+    match (resource.subresource, verb) {
+        ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
+        ("", "get" | "list" | "watch") => match resource.name {
+            name if name == node => Ok(()),
+            "" => Err(format!("node '{node}' cannot read all nodes, only its own Node object")),
+            name => Err(format!("node '{node}' cannot read '{name}', only its own Node object")),
+        },
+        _ => Err(String::new()),
+    }
+}
+
+fn own_lease(node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Answer {
+    let problem = "can only get, create, update, patch, or delete a node lease";
+    only(verb, OWN_VERBS, problem)?;
     if resource.namespace != LEASE_NAMESPACE {
         return Err(format!(
             "can only access leases in the {LEASE_NAMESPACE:?} system namespace"
@@ -188,99 +252,14 @@ fn own_lease(node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Resul
     Ok(())
 }
 
-fn own_csi_node(node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Result<(), String> {
-    if !matches!(verb, "get" | "create" | "update" | "patch" | "delete") {
-        return Err("can only get, create, update, patch, or delete a CSINode".to_owned());
+fn own_csi_node(node: &str, verb: &str, resource: &ResourceAttributes<'_>) -> Answer {
+    let problem = "can only get, create, update, patch, or delete a CSINode";
+    only(verb, OWN_VERBS, problem)?;
+    if !resource.subresource.is_empty() {
+        return Err("cannot authorize CSINode subresources".to_owned());
     }
     if verb != "create" && resource.name != node {
         return Err("can only access CSINode with the same name as the requesting node".to_owned());
     }
     Ok(())
-}
-
-fn collect(spec: &PodSpec, pod: &str, found: &mut BTreeSet<(Referred, String)>) {
-    let mut add = |kind, name: &str| {
-        if !name.is_empty() {
-            found.insert((kind, name.to_owned()));
-        }
-    };
-    add(
-        Referred::ServiceAccount,
-        spec.service_account_name.as_deref().unwrap_or("default"),
-    );
-    for secret in spec.image_pull_secrets.iter().flatten() {
-        add(Referred::Secret, &secret.name);
-    }
-    for claim in spec.resource_claims.iter().flatten() {
-        add(
-            Referred::ResourceClaim,
-            claim.resource_claim_name.as_deref().unwrap_or_default(),
-        );
-    }
-    let ordinary = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let sources = ordinary.map(|one| (&one.env, &one.env_from));
-    let ephemeral = spec
-        .ephemeral_containers
-        .iter()
-        .flatten()
-        .map(|one| (&one.env, &one.env_from));
-    for (env, env_from) in sources.chain(ephemeral) {
-        for from in env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
-            add(
-                Referred::Secret,
-                from.secret_key_ref.as_ref().map_or("", |key| &key.name),
-            );
-            add(
-                Referred::ConfigMap,
-                from.config_map_key_ref.as_ref().map_or("", |key| &key.name),
-            );
-        }
-        for from in env_from.iter().flatten() {
-            add(
-                Referred::Secret,
-                from.secret_ref.as_ref().map_or("", |secret| &secret.name),
-            );
-            add(
-                Referred::ConfigMap,
-                from.config_map_ref.as_ref().map_or("", |map| &map.name),
-            );
-        }
-    }
-    for volume in spec.volumes.iter().flatten() {
-        collect_volume(volume, pod, &mut add);
-    }
-}
-
-fn collect_volume(volume: &Volume, pod: &str, add: &mut impl FnMut(Referred, &str)) {
-    add(
-        Referred::Secret,
-        volume
-            .secret
-            .as_ref()
-            .and_then(|one| one.secret_name.as_deref())
-            .unwrap_or_default(),
-    );
-    add(
-        Referred::ConfigMap,
-        volume.config_map.as_ref().map_or("", |one| &one.name),
-    );
-    add(
-        Referred::Claim,
-        volume
-            .persistent_volume_claim
-            .as_ref()
-            .map_or("", |one| &one.claim_name),
-    );
-    if volume.ephemeral.is_some() {
-        add(Referred::Claim, &format!("{pod}-{}", volume.name));
-    }
-    let driver_secret = volume.csi.as_ref().and_then(|one| one.node_publish_secret_ref.as_ref());
-    add(Referred::Secret, driver_secret.map_or("", |one| &one.name));
-    for source in volume.projected.iter().flat_map(|one| one.sources.iter().flatten()) {
-        add(Referred::Secret, source.secret.as_ref().map_or("", |one| &one.name));
-        add(
-            Referred::ConfigMap,
-            source.config_map.as_ref().map_or("", |one| &one.name),
-        );
-    }
 }

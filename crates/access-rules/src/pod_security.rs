@@ -73,6 +73,17 @@ impl Policy {
     }
 }
 
+impl std::fmt::Display for Standard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let level = match self.level {
+            Level::Privileged => "privileged",
+            Level::Baseline => "baseline",
+            Level::Restricted => "restricted",
+        };
+        write!(f, "{level}:{}", self.version)
+    }
+}
+
 impl Standard {
     /// Upstream's sentence about a pod that violates the standard, after `violates PodSecurity `; `None` if it does not.
     #[must_use]

@@ -3,6 +3,7 @@
 //! **Invariant:** no logic of a controller.
 #![forbid(unsafe_code)]
 
+mod certificate_approval;
 mod garbage_collection;
 mod inventory;
 mod namespace_deletion;
@@ -11,12 +12,13 @@ mod quota_status;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use certificates::Authority;
 use clock::{Clock, Random};
 use controllers::quota::Resource;
 use controllers::{
-    ClaimProtection, CronJobs, DaemonSets, Deployments, DisruptionBudgets, EndpointSliceMirroring, EndpointSlices,
-    EndpointsObjects, Jobs, LoadBalancers, NodeLifecycle, PodGarbage, ReplicaSets, RootCertificates, ServiceAccounts,
-    StatefulSets, TaintEviction, VolumeProtection,
+    CertificateCleaning, CertificateSigning, ClaimProtection, CronJobs, DaemonSets, Deployments, DisruptionBudgets,
+    EndpointSliceMirroring, EndpointSlices, EndpointsObjects, Jobs, LoadBalancers, NodeLifecycle, PodGarbage,
+    ReplicaSets, RootCertificates, ServiceAccounts, StatefulSets, TaintEviction, VolumeProtection,
 };
 use kube::Client;
 use kube_types::ObjectKey;
@@ -24,6 +26,7 @@ use plan::{AnyController, Kind};
 use reconcile_loop::{Applier, Explained, Metrics, Observer, ReconcileLoop, Recorder};
 use supervision::Supervisor;
 
+use certificate_approval::CertificateApproval;
 use garbage_collection::GarbageCollection;
 use namespace_deletion::NamespaceDeletion;
 use quota_status::QuotaStatus;
@@ -42,6 +45,8 @@ pub struct Options {
     pub supervisor: Supervisor,
     /// The certificate authority of the API server, published to every namespace.
     pub cluster_ca_pem: String,
+    /// Signs the certificates that are asked for through the API.
+    pub authority: Arc<dyn Authority>,
     /// The region, which is part of load balancers' names.
     pub region: String,
 }
@@ -56,7 +61,8 @@ pub struct ControllerManager {
 }
 
 /// Every controller, in no particular order: none knows of another. Three more look at objects of every kind and have loops of
-/// their own: namespace deletion, garbage collection and the status of quotas.
+/// their own: namespace deletion, garbage collection and the status of quotas; and the approval of certificate requests, which asks
+/// for a review.
 fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
     vec![
         Box::new(Deployments),
@@ -83,6 +89,10 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
         Box::new(CronJobs),
         Box::new(ClaimProtection),
         Box::new(VolumeProtection),
+        Box::new(CertificateSigning {
+            authority: options.authority.clone(),
+        }),
+        Box::new(CertificateCleaning),
     ]
 }
 
@@ -95,6 +105,13 @@ pub fn start(options: Options) -> ControllerManager {
     let recorder = Recorder::start(options.client.clone(), options.clock.clone(), &scope);
     let applier = Applier::new(options.client.clone(), recorder.clone());
     NamespaceDeletion::start(
+        options.client.clone(),
+        observer.clone(),
+        applier.clone(),
+        options.clock.clone(),
+        &scope,
+    );
+    CertificateApproval::start(
         options.client.clone(),
         observer.clone(),
         applier.clone(),
@@ -133,6 +150,7 @@ impl ControllerManager {
     pub fn kinds(&self) -> BTreeSet<Kind> {
         let mut kinds = self.reconcile_loop.kinds();
         kinds.extend(QuotaStatus::KINDS);
+        kinds.extend(CertificateApproval::KINDS);
         kinds
     }
 

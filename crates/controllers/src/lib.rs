@@ -3,6 +3,9 @@
 //! **Invariant:** nothing here is async, reads a clock or touches a store.
 #![forbid(unsafe_code)]
 
+pub mod certificate_approval;
+mod certificate_cleaning;
+mod certificate_signing;
 mod claim;
 mod cron_job;
 mod daemon_set;
@@ -29,6 +32,8 @@ mod storage_protection;
 mod taint_eviction;
 mod template;
 
+pub use certificate_cleaning::CertificateCleaning;
+pub use certificate_signing::CertificateSigning;
 pub use cron_job::CronJobs;
 pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;

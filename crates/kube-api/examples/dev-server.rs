@@ -75,6 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokens,
         token_authenticators: Vec::new(),
         anonymous: Anonymous::HealthOnly,
+        access: kube_api::AccessOptions::default(),
         dialer: Arc::new(Direct),
         version: VersionInfo::eks("1.36", 0, "eks-dev"),
         external_address: address.to_string(),

@@ -1,30 +1,32 @@
 //! One cluster's API: what it is made of, and the way of a request through it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use access_rules::User;
 use axum::body::Body;
 use clock::{Clock, Random};
 use http::header::{HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request};
-use registry::{Context, Registry, StatusError, Subject, Warnings};
+use http::{HeaderMap, Request, Uri};
+use registry::{Annotations, Context, Registry, StatusError, Subject, Warnings};
 use supervision::Supervisor;
 
-use crate::authentication::{Anonymous, Authentication, TokenAuthenticator, impersonated};
+use crate::audit::{self, AuditLog};
+use crate::authentication::{
+    Anonymous, Authentication, Authorities, IdentityProviders, PeerCertificate, RequestHeader, TokenAuthenticator,
+    impersonated, take_token,
+};
 use crate::connect::{NodeDialer, NodeTls};
 use crate::health::VersionInfo;
-use crate::metrics::Metrics;
+use crate::metrics::{Components, Metrics};
 use crate::negotiate::{ANYTHING, Negotiated, negotiate};
 use crate::pki::{ClusterPki, PkiError};
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
 use crate::tokens::ServiceAccountTokens;
 use crate::webhook_caller::WebhookCaller;
-use crate::{aggregation, discovery, health, openapi, resources};
-
-/// How long a request may take that is no watch, log, exec, attach, port-forward or proxy.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::{aggregation, discovery, health, limits, openapi, resources};
 
 /// What a cluster's API is made of.
 pub struct Options {
@@ -38,6 +40,8 @@ pub struct Options {
     pub token_authenticators: Vec<Arc<dyn TokenAuthenticator>>,
     /// Where requests without credentials are let through.
     pub anonymous: Anonymous,
+    /// What few servers have.
+    pub access: AccessOptions,
     /// Reaches the nodes.
     pub dialer: Arc<dyn NodeDialer>,
     /// What `/version` says.
@@ -50,6 +54,15 @@ pub struct Options {
     pub random: Arc<dyn Random>,
     /// Parent of the connections' tasks.
     pub supervisor: Supervisor,
+}
+
+/// Further ways in; none by default.
+#[derive(Default)]
+pub struct AccessOptions {
+    /// Proxies that name the users whose requests they bring.
+    pub request_header: Option<RequestHeader>,
+    /// Where requests are written down.
+    pub audit: Option<Arc<AuditLog>>,
 }
 
 /// Why the API cannot be served.
@@ -75,6 +88,9 @@ pub(crate) struct Shared {
     pub(crate) pki: Arc<ClusterPki>,
     pub(crate) tokens: Arc<ServiceAccountTokens>,
     pub(crate) authentication: Authentication,
+    pub(crate) audit: Option<Arc<AuditLog>>,
+    pub(crate) authorities: Authorities,
+    pub(crate) identity_providers: Arc<IdentityProviders>,
     pub(crate) dialer: Arc<dyn NodeDialer>,
     pub(crate) node_tls: NodeTls,
     pub(crate) version: std::sync::RwLock<VersionInfo>,
@@ -82,6 +98,7 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) supervisor: Supervisor,
     pub(crate) metrics: Metrics,
+    pub(crate) components: Components,
     pub(crate) discovery: discovery::Cache,
     pub(crate) aggregation: aggregation::Aggregation,
     pub(crate) clock: Arc<dyn Clock>,
@@ -92,8 +109,22 @@ pub(crate) struct Shared {
 pub enum Caller {
     /// A component in this process, whose identity is known.
     Component(User),
-    /// A TLS client, with the user of its certificate if it sent one.
-    Remote(Option<User>),
+    /// A TLS client.
+    Remote {
+        /// Its certificate, if it sent one.
+        certificate: Option<Arc<PeerCertificate>>,
+        /// Its address, when the connection has one.
+        address: Option<IpAddr>,
+    },
+}
+
+impl Caller {
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Component(_) => None,
+            Self::Remote { address, .. } => *address,
+        }
+    }
 }
 
 /// One request on its way, without its body.
@@ -112,12 +143,23 @@ impl KubeApi {
     pub fn new(options: Options) -> Result<Self, ServeError> {
         options.tokens.attach(&options.registry);
         let node_tls = NodeTls::new(&options.pki)?;
+        let identity_providers = Arc::new(IdentityProviders::new(options.clock.clone()));
+        let mut others = options.token_authenticators;
+        others.push(identity_providers.clone());
+        options.tokens.attach_others(others.clone());
+        let AccessOptions { request_header, audit } = options.access;
+        let proxies = request_header.as_ref().map(|header| header.authority_pem.as_str());
         let shared = Arc::new(Shared {
+            audit,
+            authorities: Authorities::new(options.pki.ca_pem(), proxies)?,
             authentication: Authentication {
                 service_accounts: options.tokens.clone(),
-                others: options.token_authenticators,
+                others,
+                request_header,
                 anonymous: options.anonymous,
+                clock: options.clock.clone(),
             },
+            identity_providers,
             registry: options.registry,
             pki: options.pki,
             tokens: options.tokens,
@@ -128,10 +170,12 @@ impl KubeApi {
             random: options.random,
             supervisor: options.supervisor,
             metrics: Metrics::new(),
+            components: Components::default(),
             discovery: discovery::Cache::default(),
             aggregation: aggregation::Aggregation::default(),
             clock: options.clock,
         });
+        shared.registry.observe_store(shared.metrics.store_observer());
         shared.registry.attach_caller(Arc::new(WebhookCaller::new(&shared)));
         let api = Self(shared);
         aggregation::start(&api);
@@ -142,6 +186,17 @@ impl KubeApi {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    /// The providers of ID tokens, which may be changed.
+    #[must_use]
+    pub fn identity_providers(&self) -> &Arc<IdentityProviders> {
+        &self.0.identity_providers
+    }
+
+    /// Shows the metrics of a component where EKS shows them: `kcm` for the controllers, `ksh` for the scheduler.
+    pub fn show_metrics(&self, component: &str, registry: prometheus_client::registry::Registry) {
+        self.0.components.add(component, registry);
     }
 
     /// What `/version` says from now on: a cluster that was upgraded.
@@ -159,7 +214,6 @@ impl KubeApi {
         let query = query_pairs(request.uri().query().unwrap_or_default());
         let info = RequestInfo::read(request.method(), request.uri().path(), &query);
         let labels = self.0.metrics.begin(&info, &query);
-        let long_running = info.is_long_running();
         let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| {
             (
                 request.method().clone(),
@@ -167,15 +221,8 @@ impl KubeApi {
                 agent(request.headers()),
             )
         });
-        let answer = if long_running {
-            self.answer(request, info, query, caller).await
-        } else {
-            match tokio::time::timeout(REQUEST_TIMEOUT, self.answer(request, info, query, caller)).await {
-                Ok(answer) => answer,
-                Err(elapsed) => respond::status(&timed_out(elapsed), respond::Wire::default()),
-            }
-        };
-        self.0.metrics.end(labels, answer.status(), started.elapsed());
+        let answer = self.answer(request, info, query, caller).await;
+        let answer = self.0.metrics.end(labels, answer, started.elapsed());
         if let Some((method, uri, agent)) = logged {
             let (code, took) = (answer.status().as_u16(), started.elapsed());
             tracing::debug!(%method, %uri, code, ?took, agent, "request");
@@ -185,84 +232,170 @@ impl KubeApi {
 
     async fn answer(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         info: RequestInfo,
         query: Vec<(String, String)>,
         caller: Caller,
     ) -> Answer {
+        let token = take_token(request.headers_mut());
         let negotiated = negotiate(request.headers(), &query, ANYTHING);
         let wire = negotiated
             .as_ref()
             .map_or_else(|_refused| respond::Wire::default(), |found| found.wire);
-        let request_id = self.0.random.uuid();
-        let context = match self.admit(request.headers(), &info, caller).await {
-            Ok(user) => Context {
-                user,
-                user_agent: agent(request.headers()),
-                request_id: request_id.clone(),
-                warnings: Warnings::default(),
-                form: negotiated
-                    .as_ref()
-                    .map_or_else(|_refused| registry::Form::Object, |found| found.form),
-                encoding: wire.written.encoding(),
-            },
-            Err(error) => return respond::status(&error, wire),
-        };
-        let warnings = context.warnings.clone();
-        let route = self.0.aggregation.route_of(&info.path);
-        let mut answer = match negotiated {
-            // Whoever answers it knows what it can write.
-            _ if let Some(route) = &route => aggregation::answer(self, request, &context, route).await,
-            Ok(negotiated) => {
-                self.dispatch(
-                    request,
-                    Call {
-                        info,
-                        query,
-                        context,
-                        negotiated,
-                    },
-                )
-                .await
+        let request_id = audit::identifier(request.headers(), || self.0.random.uuid());
+        let annotations = self.0.audit.as_ref().map(|_| Annotations::kept()).unwrap_or_default();
+        let (record, admitted) = self
+            .admit(
+                (request.headers(), request.uri()),
+                token,
+                &info,
+                caller,
+                (&request_id, &annotations),
+            )
+            .await;
+        let warnings = Warnings::default();
+        let mut answer = match admitted {
+            Ok(user) => {
+                if let Some(record) = &record {
+                    record.attach(&mut request);
+                }
+                let context = Context {
+                    user,
+                    user_agent: agent(request.headers()),
+                    request_id: request_id.clone(),
+                    warnings: warnings.clone(),
+                    annotations,
+                    form: negotiated
+                        .as_ref()
+                        .map_or_else(|_refused| registry::Form::Object, |found| found.form),
+                    encoding: wire.written.encoding(),
+                };
+                let answered = self.negotiated(request, info, query, context, negotiated);
+                limits::guarded(answered, record.as_ref()).await
             }
-            // Streams and files of the nodes, and one document, have forms of their own.
-            Err(error) if !info.is_long_running() && info.path != openapi::VERSION_2 => respond::status(&error, wire),
-            Err(_refused) => {
-                let negotiated = Negotiated::default();
-                self.dispatch(
-                    request,
-                    Call {
-                        info,
-                        query,
-                        context,
-                        negotiated,
-                    },
-                )
-                .await
-            }
+            Err(error) => respond::status(&error, wire),
         };
         let headers = answer.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&request_id) {
-            headers.insert("audit-id", id);
+            headers.insert(audit::ID_HEADER, id);
         }
         respond::add_warnings(headers, &warnings.take());
-        answer
+        match record {
+            Some(record) => record.answered(answer).await,
+            None => answer,
+        }
     }
 
-    /// Who asks, and may they?
-    async fn admit(&self, headers: &HeaderMap, info: &RequestInfo, caller: Caller) -> Result<User, StatusError> {
-        let user = match caller {
-            Caller::Component(user) => user,
-            Caller::Remote(certificate) => {
-                self.0
-                    .authentication
-                    .user(certificate.as_ref(), headers, &info.path)
-                    .await?
+    /// Answers in the form that was agreed on, within the time that the request has.
+    async fn negotiated(
+        &self,
+        request: Request<Body>,
+        info: RequestInfo,
+        query: Vec<(String, String)>,
+        context: Context,
+        negotiated: Result<Negotiated, StatusError>,
+    ) -> Answer {
+        let limit = limits::Limit::of(&info, &query);
+        // Whoever answers a path of an aggregated server knows what it can write.
+        if let Some(route) = self.0.aggregation.route_of(&info.path) {
+            let answer = aggregation::answer(self, request, &context, &route);
+            return match limit {
+                Ok(Some(limit)) => limit.keep(answer, respond::Wire::default()).await,
+                Ok(None) => answer.await,
+                Err(error) => respond::status(&error, respond::Wire::default()),
+            };
+        }
+        let negotiated = match negotiated {
+            Ok(negotiated) => negotiated,
+            // Streams and files of the nodes, and one document, have forms of their own.
+            Err(_refused) if info.is_long_running() || info.path == openapi::VERSION_2 => Negotiated::default(),
+            Err(error) => return respond::status(&error, respond::Wire::default()),
+        };
+        let limit = match limit {
+            Ok(limit) => limit,
+            Err(error) => return respond::status(&error, negotiated.wire),
+        };
+        let wire = negotiated.wire;
+        let call = Call {
+            info,
+            query,
+            context,
+            negotiated,
+        };
+        match limit {
+            Some(limit) => limit.keep(self.dispatch(request, call), wire).await,
+            None => self.dispatch(request, call).await,
+        }
+    }
+
+    /// Who asks, and may they? And what is written of it.
+    async fn admit(
+        &self,
+        (headers, uri): (&HeaderMap, &Uri),
+        websocket_token: Result<Option<String>, StatusError>,
+        info: &RequestInfo,
+        caller: Caller,
+        (id, annotations): (&str, &Annotations),
+    ) -> (Option<audit::Record>, Result<User, StatusError>) {
+        let address = caller.address();
+        let authenticated = self.authenticate(headers, websocket_token, info, caller).await;
+        let record = self.0.audit.as_ref().and_then(|log| {
+            let arrival = audit::Arrival {
+                id,
+                info,
+                uri: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+                headers,
+                address,
+            };
+            let nobody = User::default();
+            audit::Record::begin(log, &arrival, authenticated.as_ref().unwrap_or(&nobody), annotations)
+        });
+        let user = match authenticated {
+            Ok(user) => user,
+            Err(error) => {
+                record.iter().for_each(audit::Record::unauthenticated);
+                return (None, Err(error));
             }
         };
+        let admitted = self.authorize(headers, info, user, record.as_ref(), annotations);
+        let admitted = admitted.await;
+        (record, admitted)
+    }
+
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        websocket_token: Result<Option<String>, StatusError>,
+        info: &RequestInfo,
+        caller: Caller,
+    ) -> Result<User, StatusError> {
+        match caller {
+            Caller::Component(user) => Ok(user),
+            Caller::Remote { certificate, .. } => {
+                let (authentication, token) = (&self.0.authentication, websocket_token?);
+                authentication
+                    .user(certificate.as_deref(), token.as_deref(), headers, &info.path)
+                    .await
+            }
+        }
+    }
+
+    async fn authorize(
+        &self,
+        headers: &HeaderMap,
+        info: &RequestInfo,
+        user: User,
+        record: Option<&audit::Record>,
+        annotations: &Annotations,
+    ) -> Result<User, StatusError> {
+        let authenticated = user.name.clone();
         let user = impersonated(&self.0.registry, &user, headers).await?;
+        if let Some(record) = record.filter(|_| user.name != authenticated) {
+            record.impersonated(&user);
+        }
         let attributes = info.attributes(&user);
         let decision = self.0.registry.authorize(&attributes).await;
+        audit::note_decision(annotations, decision.is_allowed(), decision.reason());
         if decision.is_allowed() {
             return Ok(user);
         }
@@ -275,6 +408,9 @@ impl KubeApi {
     }
 
     async fn dispatch(&self, request: Request<Body>, call: Call) -> Answer {
+        if let Some(answer) = self.0.components.answer(&call.info, request.headers()) {
+            return answer;
+        }
         if call.info.is_resource {
             return resources::answer(self, request, call).await;
         }
@@ -284,11 +420,6 @@ impl KubeApi {
         }
         health::answer(self, &parts, &call).await
     }
-}
-
-fn timed_out(_elapsed: tokio::time::error::Elapsed) -> StatusError {
-    let text = "request did not complete within the allotted timeout";
-    StatusError::timeout(text, 0)
 }
 
 fn agent(headers: &HeaderMap) -> String {

@@ -7,6 +7,7 @@ use registry::{Context, GetOptions, Target};
 use serde::Serialize;
 
 use crate::api::{Call, KubeApi};
+use crate::metrics::Format;
 use crate::openapi;
 use crate::respond::{self, Answer};
 
@@ -59,7 +60,8 @@ impl VersionInfo {
 }
 
 /// The checks behind each health path, in upstream's order as far as they mean something here.
-const CHECKS: &[&str] = &["ping", "log", "etcd"];
+const LIVE: &[&str] = &["ping", "log", "etcd"];
+const READY: &[&str] = &["ping", "log", "etcd", "etcd-readiness", "informer-sync", "shutdown"];
 
 /// Answers a path that is neither a resource nor discovery.
 pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answer {
@@ -71,7 +73,7 @@ pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answe
     }
     match path {
         "/version" => json(serde_json::to_vec_pretty(&api.version()).expect("texts always serialize")),
-        "/metrics" => metrics(api),
+        "/metrics" => metrics(api, request),
         "/.well-known/openid-configuration" => json(api.0.tokens.provider_configuration()),
         "/openid/v1/jwks" => respond::with_type(
             StatusCode::OK,
@@ -90,43 +92,54 @@ pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answe
     }
 }
 
-fn metrics(api: &KubeApi) -> Answer {
-    match api.0.metrics.encode() {
-        Ok(text) => {
-            let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            respond::with_type(StatusCode::OK, media_type, Body::from(text))
-        }
+fn metrics(api: &KubeApi, request: &Parts) -> Answer {
+    let format = Format::of(&request.headers);
+    match api.0.metrics.encode(api, format) {
+        Ok(text) => respond::with_type(StatusCode::OK, format.media_type(), Body::from(text)),
         Err(error) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 
 async fn health(api: &KubeApi, call: &Call, kind: &str, only: &str) -> Answer {
-    let checks: Vec<&str> = match only {
-        "" => CHECKS.to_vec(),
-        one if CHECKS.contains(&one) => vec![one],
-        _ => return respond::page_not_found(),
-    };
-    let excluded = |check: &str| call.query.iter().any(|(key, value)| key == "exclude" && value == check);
+    let all = if kind == "readyz" { READY } else { LIVE };
+    if !only.is_empty() {
+        return match all.iter().find(|check| **check == only) {
+            Some(check) if run(api, check).await => respond::text(StatusCode::OK, "ok"),
+            Some(_) => respond::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal server error: reason withheld\n",
+            ),
+            None => respond::page_not_found(),
+        };
+    }
+    let excluded = call.query.iter().filter(|(key, _)| key == "exclude");
+    let mut excluded: Vec<&str> = excluded.flat_map(|(_, value)| value.split(',')).collect();
     let mut lines = String::new();
-    let mut failed = Vec::new();
-    for check in checks {
-        if excluded(check) {
+    let mut failed = false;
+    for check in all {
+        if let Some(place) = excluded.iter().position(|name| name == check) {
+            excluded.remove(place);
             lines.push_str(&format!("[+]{check} excluded: ok\n"));
         } else if run(api, check).await {
             lines.push_str(&format!("[+]{check} ok\n"));
         } else {
             lines.push_str(&format!("[-]{check} failed: reason withheld\n"));
-            failed.push(check);
+            failed = true;
         }
     }
-    if !failed.is_empty() {
-        return respond::text(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("{lines}{kind} check failed\n"),
-        );
+    if !excluded.is_empty() {
+        let names: Vec<String> = excluded.iter().map(|name| format!("{name:?}")).collect();
+        lines.push_str(&format!(
+            "warn: some health checks cannot be excluded: no matches for {}\n",
+            names.join(",")
+        ));
+    }
+    if failed {
+        let text = format!("{lines}{kind} check failed\n");
+        return respond::text(StatusCode::INTERNAL_SERVER_ERROR, text);
     }
     let verbose = call.query.iter().any(|(key, _)| key == "verbose");
-    let text = if verbose && only.is_empty() {
+    let text = if verbose {
         format!("{lines}{kind} check passed\n")
     } else {
         "ok".to_owned()
@@ -136,8 +149,12 @@ async fn health(api: &KubeApi, call: &Call, kind: &str, only: &str) -> Answer {
 
 /// The store is asked for an object that every cluster has; not finding it is an answer too.
 async fn run(api: &KubeApi, check: &str) -> bool {
-    if check != "etcd" {
-        return true;
+    match check {
+        "etcd" | "etcd-readiness" => {}
+        // Whoever asks before connections are closed learns to go elsewhere.
+        "shutdown" => return !api.0.supervisor.is_cancelled(),
+        // The caches are full before the first request is served.
+        _ => return true,
     }
     let namespaces = kube_types::GroupVersionResource::new("", "v1", "namespaces");
     let context = Context::for_user(access_rules::User::master("system:apiserver"));

@@ -5,10 +5,13 @@
 
 mod aggregation;
 mod api;
+mod audit;
 mod authentication;
 mod connect;
 mod discovery;
+mod fetch;
 mod health;
+mod limits;
 mod metrics;
 mod negotiate;
 mod openapi;
@@ -22,8 +25,12 @@ mod trust;
 mod watch;
 mod webhook_caller;
 
-pub use api::{Caller, KubeApi, Options, ServeError};
-pub use authentication::{Anonymous, AuthenticationError, TokenAuthenticator};
+pub use access_rules::oidc::Provider as IdentityProvider;
+pub use api::{AccessOptions, Caller, KubeApi, Options, ServeError};
+pub use audit::{AuditError, AuditLog, LogOptions, read_policy};
+pub use authentication::{
+    Anonymous, AuthenticationError, IdentityProviders, PeerCertificate, RequestHeader, TokenAuthenticator,
+};
 pub use connect::{AsyncReadWrite, NodeDialer};
 pub use health::VersionInfo;
 pub use pki::{Authority, CertificatePair, ClusterPki, PkiError, ServerNames};

@@ -1,7 +1,13 @@
-//! Counts and durations of requests under upstream's metric names.
+//! Counts and durations of requests under upstream's metric names, and what else there is to count of an API server.
+
+mod components;
+mod process;
+mod running;
+mod text;
 
 use std::time::Duration;
 
+use axum::body::Body;
 use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,7 +16,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::components::Components;
+use self::running::{LongRunning, Running};
+pub(crate) use self::text::Format;
+use crate::api::KubeApi;
 use crate::request_info::RequestInfo;
+use crate::respond::Answer;
 
 /// Upper bounds in seconds: a part of upstream's, which has 18, since each costs memory for every resource and verb.
 const BUCKETS: [f64; 9] = [0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -45,9 +56,35 @@ struct KindLabels {
     request_kind: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LongLabels {
+    verb: String,
+    group: String,
+    version: String,
+    resource: String,
+    subresource: String,
+    scope: String,
+    component: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    operation: String,
+    r#type: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResourceLabels {
+    resource: String,
+}
+
 /// The metrics of one API server.
 pub(crate) struct Metrics {
     registry: Registry,
+    audit_events: Counter,
+    objects: Family<ResourceLabels, Gauge>,
+    store: Family<StoreLabels, Histogram>,
+    long_running: Family<LongLabels, Gauge>,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram>,
     running: Family<KindLabels, Gauge>,
@@ -75,8 +112,26 @@ impl Metrics {
             "Requests being answered now",
             running.clone(),
         );
+        let long_running = Family::<LongLabels, Gauge>::default();
+        let help = "Requests that last: watches, logs, connections";
+        registry.register("apiserver_longrunning_requests", help, long_running.clone());
+        let audit_events = Counter::default();
+        registry.register("apiserver_audit_event", "Events in the audit log", audit_events.clone());
+        let objects = Family::<ResourceLabels, Gauge>::default();
+        registry.register(
+            "apiserver_storage_objects",
+            "Stored objects by resource",
+            objects.clone(),
+        );
+        let store = Family::<StoreLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let help = "Time that the store took for a write, whatever store it is";
+        registry.register("etcd_request_duration_seconds", help, store.clone());
         Self {
             registry,
+            audit_events,
+            objects,
+            store,
+            long_running,
             requests,
             durations,
             running,
@@ -118,7 +173,9 @@ impl Metrics {
         let kind = KindLabels {
             request_kind: if reads { "readOnly" } else { "mutating" }.to_owned(),
         };
-        self.running.get_or_create(&kind).inc();
+        if !info.is_long_running() {
+            self.running.get_or_create(&kind).inc();
+        }
         Labels {
             of,
             kind,
@@ -126,8 +183,21 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn end(&self, labels: Labels, code: StatusCode, took: Duration) {
-        self.running.get_or_create(&labels.kind).dec();
+    /// Counts a request whose answer is there. One that lasts is counted as running until its body is over.
+    pub(crate) fn end(&self, labels: Labels, answer: Answer, took: Duration) -> Answer {
+        let code = answer.status();
+        if !labels.long_running {
+            self.running.get_or_create(&labels.kind).dec();
+            self.count(labels, code, took);
+            return answer;
+        }
+        let lasting = self.long_running.get_or_create_owned(&labels.lasting());
+        self.count(labels, code, took);
+        let (parts, body) = answer.into_parts();
+        Answer::from_parts(parts, Body::new(LongRunning::new(body, Running::new(lasting))))
+    }
+
+    fn count(&self, labels: Labels, code: StatusCode, took: Duration) {
         // Names that clients make up would grow the table without end.
         if code == StatusCode::NOT_FOUND && labels.of.scope != "resource" {
             return;
@@ -150,11 +220,52 @@ impl Metrics {
         self.requests.get_or_create(&counted).inc();
     }
 
-    /// All metrics as OpenMetrics text.
-    pub(crate) fn encode(&self) -> Result<String, std::fmt::Error> {
+    /// Observes the writes to a store.
+    pub(crate) fn store_observer(&self) -> registry::StoreObserver {
+        let store = self.store.clone();
+        Box::new(move |operation, plural, took| {
+            let labels = StoreLabels {
+                operation: operation.to_owned(),
+                r#type: plural.to_owned(),
+            };
+            store.get_or_create(&labels).observe(took.as_secs_f64());
+        })
+    }
+
+    /// All metrics as text.
+    pub(crate) fn encode(&self, api: &KubeApi, format: Format) -> Result<String, std::fmt::Error> {
+        for (group, plural, count) in api.registry().object_counts() {
+            let resource = if group.is_empty() {
+                plural
+            } else {
+                format!("{plural}.{group}")
+            };
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.objects.get_or_create(&ResourceLabels { resource }).set(count);
+        }
+        if let Some(log) = &api.0.audit {
+            let known = self.audit_events.get();
+            self.audit_events.inc_by(log.written().saturating_sub(known));
+        }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
+        let process = process::text();
+        Ok(text::finish(&text, &process, format))
+    }
+}
+
+impl Labels {
+    fn lasting(&self) -> LongLabels {
+        let of = &self.of;
+        LongLabels {
+            verb: of.verb.clone(),
+            group: of.group.clone(),
+            version: of.version.clone(),
+            resource: of.resource.clone(),
+            subresource: of.subresource.clone(),
+            scope: of.scope.clone(),
+            component: of.component.clone(),
+        }
     }
 }
 

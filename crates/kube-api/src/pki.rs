@@ -3,6 +3,7 @@
 
 mod authority;
 mod files;
+mod signing;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ mod tests;
 
 use access_rules::{Attributes, ResourceAttributes, User};
 use http::Method;
+use kube_types::selector::{FieldRequirement, FieldSelector};
 
 /// The parts of the URL that decide who may do it and who answers it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct RequestInfo {
     pub name: String,
     /// Does the name come from a field selector, and not from the path?
     pub selected: bool,
+    /// The conditions of the field selector of a list, watch or deletion of many.
+    pub fields: Vec<FieldRequirement>,
     /// What follows the subresource, for proxies, with its leading slash.
     pub rest: String,
 }
@@ -97,9 +100,12 @@ impl RequestInfo {
         } else if self.name.is_empty() && self.verb == "delete" {
             "deletecollection".clone_into(&mut self.verb);
         }
-        if self.name.is_empty() && matches!(self.verb.as_str(), "list" | "watch" | "deletecollection") {
-            self.name = selected_name(query);
-            self.selected = !self.name.is_empty();
+        if matches!(self.verb.as_str(), "list" | "watch" | "deletecollection") {
+            if self.name.is_empty() {
+                self.name = selected_name(query);
+                self.selected = !self.name.is_empty();
+            }
+            self.fields = selected_fields(query);
         }
     }
 
@@ -113,6 +119,7 @@ impl RequestInfo {
             subresource: &self.subresource,
             namespace: &self.namespace,
             name: &self.name,
+            fields: &self.fields,
         });
         Attributes {
             user,
@@ -182,6 +189,15 @@ fn selected_name(query: &[(String, String)]) -> String {
         .find_map(|part| part.strip_prefix("metadata.name="))
         .map(|name| name.trim_start_matches('=').to_owned())
         .filter(|name| !name.is_empty() && !name.contains('/') && name != "." && name != "..")
+        .unwrap_or_default()
+}
+
+/// A selector that cannot be read limits nothing; the request is refused for it later.
+fn selected_fields(query: &[(String, String)]) -> Vec<FieldRequirement> {
+    let selector = query.iter().find(|(key, _)| key == "fieldSelector");
+    let selector = selector.and_then(|(_, value)| FieldSelector::parse(value).ok());
+    selector
+        .map(|selector| selector.requirements().to_vec())
         .unwrap_or_default()
 }
 

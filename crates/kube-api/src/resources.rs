@@ -11,6 +11,7 @@ use registry::{
 };
 
 use crate::api::{Call, KubeApi};
+use crate::audit::Record;
 use crate::connect;
 use crate::negotiate::{Offer, negotiate};
 use crate::request_info::RequestInfo;
@@ -192,14 +193,22 @@ pub(crate) async fn read_body(request: Request<Body>) -> Result<RequestBody, Sta
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let media_type = MediaType::parse(header);
+    let (method, record) = (request.method().clone(), request.extensions().get::<Record>().cloned());
     let collected = Limited::new(request.into_body(), MAXIMUM_BODY).collect().await;
     let bytes = collected.map_err(|error| unreadable(error.as_ref()))?.to_bytes();
     if media_type == MediaType::Other(protobuf::MEDIA_TYPE.to_owned()) && !bytes.is_empty() {
         let object = protobuf::decode(&bytes).map_err(|error| StatusError::bad_request(error.to_string()))?;
         let json = serde_json::to_vec(&object).map_err(StatusError::internal)?;
-        return Ok(RequestBody::json(json));
+        return Ok(recorded(RequestBody::json(json), &method, record));
     }
-    Ok(RequestBody::new(media_type, bytes))
+    Ok(recorded(RequestBody::new(media_type, bytes), &method, record))
+}
+
+fn recorded(body: RequestBody, method: &Method, record: Option<Record>) -> RequestBody {
+    if let Some(record) = record {
+        record.sent(method, &body);
+    }
+    body
 }
 
 fn unreadable(error: &(dyn std::error::Error + 'static)) -> StatusError {

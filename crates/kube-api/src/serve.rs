@@ -17,16 +17,15 @@ use http::header::HOST;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use supervision::Supervisor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::api::{Caller, KubeApi, ServeError};
-use crate::authentication::certificate_user;
+use crate::authentication::any_certificate;
 use crate::pki::{ClusterPki, PkiError};
 use crate::respond::Answer;
 
@@ -43,7 +42,7 @@ impl KubeApi {
     /// # Errors
     /// When TLS cannot be set up. Failures of single connections are logged.
     pub async fn serve_tls(&self, listener: TcpListener, supervisor: &Supervisor) -> Result<(), ServeError> {
-        let acceptor = TlsAcceptor::from(Arc::new(server_config(&self.0.pki)?));
+        let acceptor = TlsAcceptor::from(Arc::new(self.server_config()?));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -74,9 +73,14 @@ impl KubeApi {
         tasks: &Supervisor,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
+        let address = Some(stream.peer_addr()?.ip());
         let stream = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
-        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let caller = Caller::Remote(certificate.and_then(|der| certificate_user(der)));
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificate = self.0.authorities.look(chain, self.0.authentication.clock.now());
+        let caller = Caller::Remote {
+            certificate: certificate.map(Arc::new),
+            address,
+        };
         let service = service_fn(|request: Request<hyper::body::Incoming>| {
             let (api, caller) = (self.clone(), caller.clone());
             async move { Ok::<Answer, Infallible>(api.handle(request.map(Body::new), caller).await) }
@@ -95,6 +99,22 @@ impl KubeApi {
         connection.await
     }
 
+    fn server_config(&self) -> Result<ServerConfig, ServeError> {
+        let pki = &self.0.pki;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let proxies = self.0.authentication.request_header.as_ref();
+        let proxies = proxies.map(|header| header.authority_pem.as_str());
+        let known: Vec<&str> = [pki.ca_pem()].into_iter().chain(proxies).collect();
+        let verifier = any_certificate(&known, &provider)?;
+        let (chain, key) = ClusterPki::rustls_pair(pki.serving())?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
     /// The API as a component in this process sees it: as `user`, without a socket.
     #[must_use]
     pub fn in_process(&self, user: User) -> InProcess {
@@ -111,22 +131,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
-}
-
-fn server_config(pki: &ClusterPki) -> Result<ServerConfig, ServeError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate(pki.ca_pem())?)?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .allow_unauthenticated()
-        .build()?;
-    let (chain, key) = ClusterPki::rustls_pair(pki.serving())?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 /// One certificate from PEM.

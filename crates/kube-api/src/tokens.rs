@@ -17,6 +17,7 @@ use registry::{Context, GetOptions, IssuedToken, Registry, Target, TokenClaims, 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::authentication::{TokenAuthenticator, with_authenticated};
 use crate::pki::ClusterPki;
 
 /// The audience of tokens that name none, besides the issuer itself.
@@ -34,6 +35,8 @@ pub struct ServiceAccountTokens {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     registry: OnceLock<Weak<Registry>>,
+    /// Who knows tokens of other forms, for reviews.
+    others: OnceLock<Vec<Arc<dyn TokenAuthenticator>>>,
 }
 
 /// The numbers of an RSA key, big-endian.
@@ -107,12 +110,18 @@ impl ServiceAccountTokens {
             clock,
             random,
             registry: OnceLock::new(),
+            others: OnceLock::new(),
         })
     }
 
     /// Gives the registry in which bound objects are looked up. The first call counts.
     pub fn attach(&self, registry: &Arc<Registry>) {
         self.registry.get_or_init(|| Arc::downgrade(registry));
+    }
+
+    /// Gives those who are asked when a token to be reviewed is none of this issuer's. The first call counts.
+    pub(crate) fn attach_others(&self, others: Vec<Arc<dyn TokenAuthenticator>>) {
+        self.others.get_or_init(|| others);
     }
 
     /// The OIDC issuer URL.
@@ -307,7 +316,29 @@ impl TokenIssuer for ServiceAccountTokens {
         } else {
             audiences
         };
-        self.check(token, audiences).boxed()
+        async move {
+            if let Some(known) = self.check(token, audiences).await? {
+                return Ok(Some(known));
+            }
+            // Tokens of other forms are for the API server itself, whatever they say.
+            let common: Vec<String> = audiences
+                .iter()
+                .filter(|one| self.audiences.contains(one))
+                .cloned()
+                .collect();
+            if common.is_empty() {
+                return Ok(None);
+            }
+            for other in self.others.get().into_iter().flatten() {
+                match other.authenticate(token).await {
+                    Ok(Some(user)) => return Ok(Some((with_authenticated(user), common))),
+                    Ok(None) => {}
+                    Err(error) => return Err(TokenError(supervision::error_chain(&error))),
+                }
+            }
+            Ok(None)
+        }
+        .boxed()
     }
 }
 

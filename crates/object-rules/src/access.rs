@@ -1,4 +1,4 @@
-//! Roles, bindings and certificate signing requests.
+//! Roles and bindings.
 
 use kube_types::dynamic::{Object, Value};
 
@@ -122,29 +122,3 @@ fn same_role(new: &Object, old: &Object, errors: &mut Errors) {
         );
     }
 }
-
-pub(crate) static CERTIFICATE_SIGNING_REQUEST: Rules = Rules {
-    validate: |request, errors| {
-        let empty = Node::new();
-        let spec = child(&request.0, "spec").unwrap_or(&empty);
-        if text(spec, "request").is_empty() {
-            errors.invalid("spec.request", "", "PEM block type must be CERTIFICATE REQUEST");
-        }
-        if count(spec, "usages") == 0 {
-            errors.required("spec.usages", "usages must be provided");
-        }
-        let signer = text(spec, "signerName");
-        if !signer.contains('/') {
-            let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
-            errors.invalid("spec.signerName", signer, detail);
-        }
-    },
-    // What was asked for and by whom never changes.
-    prepare_update: |new, old| {
-        if let Some(spec) = old.0.get("spec") {
-            new.0.insert("spec".to_owned(), spec.clone());
-        }
-    },
-    status: true,
-    ..Rules::NAMED
-};

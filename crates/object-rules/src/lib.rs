@@ -11,6 +11,7 @@ mod access;
 mod api_service;
 mod autoscaler;
 mod batch;
+pub mod certificate;
 mod config;
 mod extensions;
 pub mod field;

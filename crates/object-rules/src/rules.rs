@@ -5,8 +5,8 @@ use kube_types::dynamic::Object;
 use crate::field::Errors;
 use crate::names;
 use crate::{
-    access, api_service, autoscaler, batch, config, extensions, limits, namespace, network, platform, pod, service,
-    volume, workload,
+    access, api_service, autoscaler, batch, certificate, config, extensions, limits, namespace, network, platform, pod,
+    service, volume, workload,
 };
 
 /// What a deletion does at first.
@@ -150,7 +150,7 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
     (
         "certificates.k8s.io",
         "CertificateSigningRequest",
-        &access::CERTIFICATE_SIGNING_REQUEST,
+        &certificate::CERTIFICATE_SIGNING_REQUEST,
         Full,
     ),
     ("node.k8s.io", "RuntimeClass", &platform::RUNTIME_CLASS, Full),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::{Metadata, Resource};
@@ -71,6 +72,9 @@ pub enum Change {
         /// The namespace.
         namespace: String,
     },
+    /// Replace the decision about a certificate request, through its `approval` subresource; its resource version is the
+    /// precondition.
+    UpdateApproval(Box<CertificateSigningRequest>),
     /// Replace a namespace's `spec.finalizers` through its `finalize` subresource.
     Finalize(Box<Namespace>),
 }

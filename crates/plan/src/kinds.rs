@@ -5,6 +5,7 @@ use std::fmt;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
@@ -38,7 +39,10 @@ macro_rules! observed_kinds {
 
             /// Does the kind have namespaces?
             pub fn is_namespaced(self) -> bool {
-                !matches!(self, Kind::Node | Kind::Namespace | Kind::PersistentVolume)
+                !matches!(
+                    self,
+                    Kind::Node | Kind::Namespace | Kind::PersistentVolume | Kind::CertificateSigningRequest
+                )
             }
         }
 
@@ -147,6 +151,7 @@ observed_kinds! {
     cron_jobs: CronJob, related by |_| None;
     leases: Lease, related by |_| None;
     pod_disruption_budgets: PodDisruptionBudget, related by |_| None;
+    certificate_signing_requests: CertificateSigningRequest, related by |_| None;
 }
 
 /// Why the last plan for an object could not be carried out.
@@ -201,6 +206,7 @@ impl Kind {
             ("sts", Kind::StatefulSet),
             ("cj", Kind::CronJob),
             ("pdb", Kind::PodDisruptionBudget),
+            ("csr", Kind::CertificateSigningRequest),
         ];
         let wanted = text.to_ascii_lowercase();
         let named =

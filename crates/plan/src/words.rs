@@ -36,6 +36,11 @@ impl fmt::Display for Change {
             Self::Create(object) => write!(f, "create {object}"),
             Self::Update(object) => write!(f, "update {object}"),
             Self::UpdateStatus(object) => write!(f, "update the status of {object}"),
+            Self::UpdateApproval(request) => write!(
+                f,
+                "decide about CertificateSigningRequest {}",
+                request.metadata.name.as_deref().unwrap_or_default()
+            ),
             Self::PatchMetadata { target, .. } => write!(f, "change the metadata of {target}"),
             Self::Delete {
                 target,

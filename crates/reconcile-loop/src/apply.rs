@@ -212,6 +212,14 @@ impl Applier {
                     .await?;
                 Ok(marked(object.kind(), &written))
             }
+            Change::UpdateApproval(request) => {
+                let name = request.metadata.name.clone().unwrap_or_default();
+                let kind = Kind::CertificateSigningRequest;
+                let path = Request::new(path_of(&kind.resource(), None));
+                let sent = path.replace_subresource("approval", &name, &writing(), to_json(request));
+                let written = self.send("approve", name, FailedChange::Update, sent).await?;
+                Ok(marked(kind, &written))
+            }
             Change::PatchMetadata { target, patch } => self.patch(target, patch).await,
             Change::Delete {
                 target,

@@ -135,7 +135,9 @@ impl Observer {
     }
 
     fn start_kind(self: &Arc<Self>, kind: Kind, supervisor: &Supervisor) {
-        use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core, discovery, policy};
+        use k8s_openapi::api::{
+            apps::v1 as apps, batch::v1 as batch, certificates, core::v1 as core, discovery, policy,
+        };
         let everything = watcher::Config::default;
         match kind {
             Kind::Pod => self.watch_all::<core::Pod>(everything(), supervisor),
@@ -166,6 +168,9 @@ impl Observer {
                     everything(),
                     supervisor,
                 );
+            }
+            Kind::CertificateSigningRequest => {
+                self.watch_all::<certificates::v1::CertificateSigningRequest>(everything(), supervisor);
             }
             Kind::PodDisruptionBudget => self.watch_all::<policy::v1::PodDisruptionBudget>(everything(), supervisor),
         }

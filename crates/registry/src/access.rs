@@ -8,7 +8,8 @@ use access_rules::{Attributes, Decision};
 use kube_types::dynamic::{Object, ObjectError};
 use store::Revision;
 
-use crate::cache::{Change, ChangeKind, Item, ResourceCache, Since};
+use crate::cache::{Change, ChangeKind, Item, Since};
+use crate::pipeline::Resource;
 use crate::registry::Registry;
 use crate::status::StatusError;
 
@@ -22,11 +23,22 @@ pub(crate) struct Compiled {
     policy: Arc<Policy>,
 }
 
-/// Which pods are bound to which nodes, up to a revision.
+/// What the Node authorizer follows, by group and plural name.
+const GRAPHED: [(&str, &str); 4] = [
+    ("", "pods"),
+    ("", "persistentvolumes"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("resource.k8s.io", "resourceslices"),
+];
+
+/// Up to which revision each of them was taken in.
+type Seen = [Revision; GRAPHED.len()];
+
+/// What runs on which nodes and refers to what, up to a revision.
 #[derive(Default)]
-pub(crate) struct BoundPods {
+pub(crate) struct NodeGraph {
     /// Made when the first node asks.
-    known: Mutex<Option<(Revision, Graph)>>,
+    known: Mutex<Option<(Seen, Graph)>>,
 }
 
 /// Somebody else who may allow requests that the cluster's own roles do not: EKS's access policies.
@@ -82,15 +94,26 @@ impl Registry {
     }
 
     fn authorize_node(&self, attributes: &Attributes<'_>) -> Decision {
-        match self.built_in("", "pods") {
-            Ok(pods) => {
-                let mut known = self.bound_pods.known.lock().unwrap_or_else(PoisonError::into_inner);
-                bring_up_to_date(&mut known, &pods.cache, self.caches.reached()).authorize(attributes)
+        match self.graphed() {
+            Ok(caches) => {
+                let mut known = self.node_graph.known.lock().unwrap_or_else(PoisonError::into_inner);
+                bring_up_to_date(&mut known, &caches, self.caches.reached()).authorize(attributes)
             }
             Err(error) => Decision::NoOpinion {
                 reason: error.message().to_owned(),
             },
         }
+    }
+
+    fn graphed(&self) -> Result<[Resource; GRAPHED.len()], StatusError> {
+        let [pods, volumes, attachments, slices] = GRAPHED;
+        let resource = |(group, plural): (&str, &str)| self.built_in(group, plural);
+        Ok([
+            resource(pods)?,
+            resource(volumes)?,
+            resource(attachments)?,
+            resource(slices)?,
+        ])
     }
 
     /// The policy of the present roles and bindings; compiled again only when one of them has changed.
@@ -134,44 +157,64 @@ fn add(policy: &mut Policy, plural: &str, object: &Object) -> Result<(), ObjectE
     Ok(())
 }
 
-/// Takes in the pods that changed since the last question.
+/// Takes in what has changed since the last question. What changes in between is taken in by the next one.
 fn bring_up_to_date<'a>(
-    known: &'a mut Option<(Revision, Graph)>,
-    pods: &ResourceCache,
+    known: &'a mut Option<(Seen, Graph)>,
+    caches: &[Resource; GRAPHED.len()],
     reached: Revision,
 ) -> &'a Graph {
-    let changes = known.as_ref().map(|(revision, _)| pods.since(*revision, usize::MAX));
-    let (revision, graph) = known.get_or_insert_with(|| (0, Graph::new()));
-    match changes {
-        Some(Since::Changes(changes)) => {
-            for change in &changes {
-                take_change(graph, change);
-                *revision = change.item.revision;
-            }
+    let changes = known.as_ref().map(|(seen, _)| {
+        let pairs = caches.iter().zip(seen);
+        pairs
+            .map(|(resource, seen)| resource.cache.since(*seen, usize::MAX))
+            .collect::<Vec<_>>()
+    });
+    let old = changes
+        .as_ref()
+        .is_none_or(|all| all.iter().any(|one| matches!(one, Since::TooOld { .. })));
+    let (seen, graph) = known.get_or_insert_with(|| ([0; GRAPHED.len()], Graph::new()));
+    if old {
+        *graph = Graph::new();
+        for (resource, (_, plural)) in caches.iter().zip(GRAPHED) {
+            let (items, _) = resource.cache.select("", None, |_| true, usize::MAX);
+            items.iter().for_each(|item| set(graph, plural, item));
         }
-        Some(Since::TooOld { .. }) | None => {
-            *graph = Graph::new();
-            let (items, _) = pods.select("", None, |_| true, usize::MAX);
-            items.iter().for_each(|item| set(graph, item));
-            *revision = reached;
+        *seen = [reached; GRAPHED.len()];
+        return graph;
+    }
+    for ((changes, seen), (_, plural)) in changes.into_iter().flatten().zip(seen).zip(GRAPHED) {
+        if let Since::Changes(changes) = changes {
+            for change in &changes {
+                take_change(graph, plural, change);
+                *seen = change.item.revision;
+            }
         }
     }
     graph
 }
 
-fn take_change(graph: &mut Graph, change: &Change) {
-    match change.kind {
-        ChangeKind::Put => set(graph, &change.item),
-        ChangeKind::Delete => {
-            let extract = &change.item.extract;
+fn take_change(graph: &mut Graph, plural: &str, change: &Change) {
+    let extract = &change.item.extract;
+    match (change.kind, plural) {
+        (ChangeKind::Put, _) => set(graph, plural, &change.item),
+        (ChangeKind::Delete, "pods") => {
             graph.remove_pod(extract.namespace.as_deref().unwrap_or_default(), &extract.name);
         }
+        (ChangeKind::Delete, "persistentvolumes") => graph.remove_volume(&extract.name),
+        (ChangeKind::Delete, "volumeattachments") => graph.remove_attachment(&extract.name),
+        (ChangeKind::Delete, _) => graph.remove_slice(&extract.name),
     }
 }
 
-fn set(graph: &mut Graph, item: &Item) {
-    match item.object().to_typed() {
-        Ok(pod) => graph.set_pod(&pod),
-        Err(error) => tracing::error!(name = &*item.extract.name, %error, "pod left out of the node authorizer"),
+fn set(graph: &mut Graph, plural: &str, item: &Item) {
+    let object = item.object();
+    let taken = match plural {
+        "pods" => object.to_typed().map(|pod| graph.set_pod(&pod)),
+        "persistentvolumes" => object.to_typed().map(|volume| graph.set_volume(&volume)),
+        "volumeattachments" => object.to_typed().map(|attachment| graph.set_attachment(&attachment)),
+        _ => object.to_typed().map(|slice| graph.set_slice(&slice)),
+    };
+    if let Err(error) = taken {
+        tracing::error!(plural, name = &*item.extract.name, %error, "left out of the node authorizer");
     }
 }

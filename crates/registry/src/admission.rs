@@ -108,8 +108,8 @@ const MUTATING: &[(&str, Mutating)] = &[
     ("RuntimeClass", runtime_class::apply),
     // An ingress without a class gets the default class.
     ("DefaultIngressClass", ingress_class::default_class),
-    // A certificate request carries the name of who really asks.
-    ("CertificateRequester", certificates::record_requester),
+    // A certificate request carries the name of who really asks, and its conditions a time.
+    ("CertificateRequester", certificates::settle),
     // A pod of an account with an AWS role gets its token; last, for at EKS a webhook does this.
     ("PodIdentityWebhook", pod_identity::inject),
 ];
@@ -128,8 +128,10 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("NodeRestriction", node_restriction::restrict),
     // A claim grows only where its class lets it.
     ("PersistentVolumeClaimResize", storage::resize),
-    // Who approves or signs must be allowed to for this signer.
-    ("CertificateApproval", certificates::may_decide),
+    // Who approves must be allowed to for this signer.
+    ("CertificateApproval", certificates::may_approve),
+    // Who signs must be allowed to for this signer.
+    ("CertificateSigning", certificates::may_sign),
     // No certificate makes its holder an administrator.
     ("CertificateSubjectRestriction", certificates::no_masters),
 ];
@@ -168,7 +170,7 @@ impl Request<'_> {
             return Ok(());
         };
         let policies = self.apply_policies(&hooks, object, |_| true)?;
-        let called = self.call_mutating(&hooks, object, |_| true).await?;
+        let called = self.call_mutating(&hooks, object, 0, |_| true).await?;
         if !policies.iter().chain(&called).any(|(_, changed)| *changed) {
             return Ok(());
         }
@@ -187,7 +189,7 @@ impl Request<'_> {
         })?;
         let also = also || applied.iter().any(|(_, changed)| *changed);
         let called_again = again(&called, also);
-        self.call_mutating(&hooks, object, |index| {
+        self.call_mutating(&hooks, object, 1, |index| {
             hooks.mutating[index].reinvoked && called_again.contains(&index)
         })
         .await?;
@@ -217,7 +219,7 @@ impl Request<'_> {
     /// Lets mutating webhooks know of a deletion, which they may refuse.
     pub async fn announce_deletion(&self, object: &Object) -> Result<(), StatusError> {
         if let Some(hooks) = self.hooks() {
-            self.call_mutating(&hooks, &mut object.clone(), |_| true).await?;
+            self.call_mutating(&hooks, &mut object.clone(), 0, |_| true).await?;
         }
         Ok(())
     }

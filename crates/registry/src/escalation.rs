@@ -104,6 +104,7 @@ impl Registry {
                 subresource: "",
                 namespace,
                 name,
+                ..ResourceAttributes::default()
             }),
             path: "",
         };

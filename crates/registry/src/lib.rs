@@ -32,8 +32,10 @@ pub use admission::pod_identity::PodIdentities;
 pub use kinds::{KindTable, ResourceKind};
 pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};
 pub use registry::{
-    IssuedToken, Options, Registry, RegistryError, ReviewedToken, TokenClaims, TokenError, TokenIssuer,
+    IssuedToken, Options, Registry, RegistryError, ReviewedToken, StoreObserver, TokenClaims, TokenError, TokenIssuer,
 };
-pub use request::{Body, Context, Encoding, Form, IncludeObject, MediaType, Reply, RequestBody, Target, Warnings};
+pub use request::{
+    Annotations, Body, Context, Encoding, Form, IncludeObject, MediaType, Reply, RequestBody, Target, Warnings,
+};
 pub use request::{WatchEvent, WatchEventKind, WatchReply};
 pub use status::{StatusError, Subject};

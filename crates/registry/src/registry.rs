@@ -12,7 +12,7 @@ use kube_types::GroupVersionResource;
 use store::{LeaseId, Store};
 use supervision::{Restart, Supervisor};
 
-use crate::access::{Authorizer, BoundPods, Compiled};
+use crate::access::{Authorizer, Compiled, NodeGraph};
 use crate::admission::pod_identity::PodIdentities;
 use crate::cache::Caches;
 use crate::custom::Converter;
@@ -78,6 +78,9 @@ pub struct IssuedToken {
 /// Whose token it is, and which of the audiences asked for it is for.
 pub type ReviewedToken = (access_rules::User, Vec<String>);
 
+/// Is told how long each write to the store took: what was done (`create`, `update`, `delete`), the plural name, the time.
+pub type StoreObserver = Box<dyn Fn(&str, &str, Duration) + Send + Sync>;
+
 /// Why a token could not be signed or checked.
 #[derive(Debug, thiserror::Error)]
 #[error("service account token: {0}")]
@@ -129,13 +132,14 @@ pub struct Registry {
     pub(crate) caches: Arc<Caches>,
     pub(crate) converter: Arc<Converter>,
     pub(crate) policy: ArcSwap<Compiled>,
-    pub(crate) bound_pods: BoundPods,
+    pub(crate) node_graph: NodeGraph,
     pub(crate) authorizer: std::sync::OnceLock<Arc<dyn Authorizer>>,
     pub(crate) pod_identities: OnceLock<Arc<dyn PodIdentities>>,
     pub(crate) fargate_profiles: OnceLock<Arc<dyn crate::FargateProfiles>>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) configured: crate::admission::hooks::Configured,
     pub(crate) caller: Arc<OnceLock<Arc<dyn crate::webhook::Caller>>>,
+    pub(crate) store_observer: OnceLock<StoreObserver>,
     pub(crate) service_cidr: Ipv4Net,
     pub(crate) node_ports: (u16, u16),
     pub(crate) api_endpoints: (Vec<IpAddr>, u16),
@@ -165,13 +169,14 @@ impl Registry {
             random: options.random,
             caches,
             policy: ArcSwap::default(),
-            bound_pods: BoundPods::default(),
+            node_graph: NodeGraph::default(),
             authorizer: std::sync::OnceLock::new(),
             pod_identities: OnceLock::new(),
             fargate_profiles: OnceLock::new(),
             tokens: options.token_issuer,
             configured: crate::admission::hooks::Configured::default(),
             caller,
+            store_observer: OnceLock::new(),
             service_cidr: options.service_cidr,
             node_ports: options.node_ports,
             api_endpoints: options.api_endpoints,
@@ -220,6 +225,28 @@ impl Registry {
             Ok(Err(error)) => tracing::debug!(%error, "definitions of other servers may be missing"),
             Err(elapsed) => tracing::debug!(%elapsed, "definitions of other servers may be missing"),
         }
+    }
+
+    /// Lets somebody know how long writes to the store take. The first call counts.
+    pub fn observe_store(&self, observer: StoreObserver) {
+        self.store_observer.get_or_init(|| observer);
+    }
+
+    /// How many objects of each stored resource there are: group, plural name, number.
+    pub fn object_counts(&self) -> Vec<(String, String, usize)> {
+        let kinds = self.kinds();
+        let mut counts = std::collections::BTreeMap::new();
+        for kind in kinds.iter().filter(|kind| kind.storage.is_some()) {
+            if let Ok(resource) = self.resource_of(kind.clone()) {
+                let stored = resource.stored();
+                let name = (stored.group.to_string(), stored.plural.to_string());
+                counts.insert(name, resource.cache.len());
+            }
+        }
+        counts
+            .into_iter()
+            .map(|((group, plural), count)| (group, plural, count))
+            .collect()
     }
 
     /// Every kind that is served now; definitions of custom resources change it.

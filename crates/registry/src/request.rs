@@ -1,5 +1,6 @@
 //! What a request is, apart from HTTP: who asks, for what, with which body, and what goes back.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +20,8 @@ pub struct Context {
     pub request_id: String,
     /// Collects the texts of `Warning` headers.
     pub warnings: Warnings,
+    /// Collects what is noted for the audit log.
+    pub annotations: Annotations,
     /// Form of the objects in the answer, as negotiated by `Accept`.
     pub form: Form,
     /// How the answer to a request for stored objects is written.
@@ -33,6 +36,7 @@ impl Context {
             user_agent: String::new(),
             request_id: String::new(),
             warnings: Warnings::default(),
+            annotations: Annotations::default(),
             form: Form::Object,
             encoding: Encoding::Json,
         }
@@ -95,6 +99,37 @@ impl Warnings {
     /// Takes what was collected, in order.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Collects what is noted of a request for the audit log; clones share one map. Without a log nothing is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Annotations(Option<Arc<Mutex<BTreeMap<String, String>>>>);
+
+impl Annotations {
+    /// Keeps what is noted.
+    pub fn kept() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Does anybody want to know?
+    pub fn are_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Notes a value; what was noted first under a key stays.
+    pub fn add(&self, key: &str, value: impl FnOnce() -> String) {
+        if let Some(map) = &self.0 {
+            let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+            map.entry(key.to_owned()).or_insert_with(value);
+        }
+    }
+
+    /// What was noted so far.
+    pub fn all(&self) -> BTreeMap<String, String> {
+        let map = self.0.as_ref();
+        map.map(|map| map.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .unwrap_or_default()
     }
 }
 

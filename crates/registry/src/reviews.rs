@@ -1,7 +1,9 @@
 //! Kinds that are answered and forgotten: who am I, whose token is this, may I.
 
-use access_rules::{Attributes, Decision, ResourceAttributes, User};
-use kube_types::dynamic::{Map, Object, Value, json};
+mod access;
+
+use access_rules::User;
+use kube_types::dynamic::{Object, Value, json};
 
 use crate::columns::{list, string};
 use crate::kinds::ResourceKind;
@@ -9,7 +11,7 @@ use crate::options::WriteOptions;
 use crate::pipeline::check_namespace;
 use crate::registry::Registry;
 use crate::request::{Context, Reply, RequestBody, Target};
-use crate::status::{StatusError, Subject};
+use crate::status::StatusError;
 use crate::subresources::reply;
 
 impl Registry {
@@ -34,11 +36,8 @@ impl Registry {
             "SelfSubjectReview" => json!({"userInfo": user_info(&context.user)}),
             "TokenReview" => self.review_token(&review).await?,
             "SelfSubjectRulesReview" => self.rules(context, &review)?,
-            "SelfSubjectAccessReview" => self.access(&context.user, kind, &review).await?,
-            "SubjectAccessReview" | "LocalSubjectAccessReview" => {
-                let user = reviewed_user(kind, &review)?;
-                self.access(&user, kind, &review).await?
-            }
+            "SelfSubjectAccessReview" => self.review_access(kind, &review, Some(&context.user)).await?,
+            "SubjectAccessReview" | "LocalSubjectAccessReview" => self.review_access(kind, &review, None).await?,
             other => return Err(StatusError::internal(format!("{other} is not answered here"))),
         };
         review.0.insert("status".to_owned(), status);
@@ -63,60 +62,15 @@ impl Registry {
         })
     }
 
-    async fn access(&self, user: &User, kind: &ResourceKind, review: &Object) -> Result<Value, StatusError> {
-        let resource = review
-            .0
-            .get("spec")
-            .and_then(|spec| spec.get("resourceAttributes"))
-            .and_then(Value::as_object);
-        let path = review
-            .0
-            .get("spec")
-            .and_then(|spec| spec.get("nonResourceAttributes"))
-            .and_then(Value::as_object);
-        let empty = Map::new();
-        let decision = match (resource, path) {
-            (Some(resource), None) => {
-                let of = |field: &str| string(resource, &[field]);
-                let resource = ResourceAttributes {
-                    group: of("group"),
-                    version: of("version"),
-                    resource: of("resource"),
-                    subresource: of("subresource"),
-                    namespace: of("namespace"),
-                    name: of("name"),
-                };
-                self.authorize(&Attributes {
-                    user,
-                    verb: of("verb"),
-                    resource: Some(resource),
-                    path: "",
-                })
-                .await
-            }
-            (None, path) if path.is_some() => {
-                let path = path.unwrap_or(&empty);
-                let (verb, path) = (string(path, &["verb"]), string(path, &["path"]));
-                self.authorize(&Attributes {
-                    user,
-                    verb,
-                    resource: None,
-                    path,
-                })
-                .await
-            }
-            _ => {
-                let mut errors = object_rules::field::Errors::new();
-                let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-                errors.invalid("spec.resourceAttributes", Value::Null, detail);
-                return Err(StatusError::invalid(&Subject::kind(kind), "", &errors));
-            }
-        };
-        Ok(match decision {
-            Decision::Allow { reason } => status(true, false, &reason),
-            Decision::Deny { reason } => status(false, true, &reason),
-            Decision::NoOpinion { reason } => status(false, false, &reason),
-        })
+    /// Which authorizers decide without being able to say all that they allow.
+    fn untold(&self, user: &User) -> impl Iterator<Item = &'static str> {
+        let node = user
+            .node_name()
+            .map(|_| "node authorizer does not support user rule resolution");
+        // At EKS access policies are behind a webhook.
+        let other = self.authorizer.get();
+        let other = other.map(|_| "webhook authorizer does not support user rule resolution");
+        node.into_iter().chain(other)
     }
 
     fn rules(&self, context: &Context, review: &Object) -> Result<Value, StatusError> {
@@ -140,24 +94,17 @@ impl Registry {
             }
             resource_rules.push(entry);
         }
-        let mut status =
-            json!({"resourceRules": resource_rules, "nonResourceRules": path_rules, "incomplete": !errors.is_empty()});
-        if !errors.is_empty() {
-            status["evaluationError"] = errors.join(", ").into();
+        let problems = self.untold(&context.user).map(str::to_owned).chain(errors);
+        let problems: Vec<String> = problems.collect();
+        let mut status = json!({"resourceRules": resource_rules, "nonResourceRules": path_rules,
+            "incomplete": !problems.is_empty()});
+        match problems.as_slice() {
+            [] => {}
+            [one] => status["evaluationError"] = one.as_str().into(),
+            several => status["evaluationError"] = format!("[{}]", several.join(", ")).into(),
         }
         Ok(status)
     }
-}
-
-fn status(allowed: bool, denied: bool, reason: &str) -> Value {
-    let mut status = json!({"allowed": allowed});
-    if denied {
-        status["denied"] = true.into();
-    }
-    if !reason.is_empty() {
-        status["reason"] = reason.into();
-    }
-    status
 }
 
 pub(crate) fn user_info(user: &User) -> Value {
@@ -169,45 +116,4 @@ pub(crate) fn user_info(user: &User) -> Value {
         info["extra"] = json!(user.extra);
     }
     info
-}
-
-fn reviewed_user(kind: &ResourceKind, review: &Object) -> Result<User, StatusError> {
-    let name = string(&review.0, &["spec", "user"]);
-    let texts = |value: &Value| -> Vec<String> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
-    };
-    let groups = review
-        .0
-        .get("spec")
-        .and_then(|spec| spec.get("groups"))
-        .map(texts)
-        .unwrap_or_default();
-    if name.is_empty() && groups.is_empty() {
-        let mut errors = object_rules::field::Errors::new();
-        errors.invalid("spec.user", "", "at least one of user or group must be specified");
-        return Err(StatusError::invalid(&Subject::kind(kind), "", &errors));
-    }
-    let extra = review
-        .0
-        .get("spec")
-        .and_then(|spec| spec.get("extra"))
-        .and_then(Value::as_object);
-    let extra = extra
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), texts(value)))
-        .collect();
-    let uid = string(&review.0, &["spec", "uid"]);
-    Ok(User {
-        name: name.to_owned(),
-        uid: (!uid.is_empty()).then(|| uid.to_owned()),
-        groups,
-        extra,
-    })
 }

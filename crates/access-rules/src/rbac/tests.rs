@@ -25,6 +25,7 @@ fn decide(policy: &Policy, line: &str) -> Decision {
             subresource: parts.get(2).copied().unwrap_or(""),
             namespace: if words[3] == "-" { "" } else { words[3] },
             name: words.get(4).copied().unwrap_or(""),
+            ..ResourceAttributes::default()
         }
     });
     policy.authorize(&Attributes {

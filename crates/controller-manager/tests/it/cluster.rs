@@ -41,7 +41,9 @@ impl NodeDialer for Nowhere {
 pub struct Cluster {
     pub client: Client,
     pub manager: ControllerManager,
-    supervisor: Supervisor,
+    pub served: KubeApi,
+    pub pki: Arc<ClusterPki>,
+    pub supervisor: Supervisor,
     _dir: TempDir,
 }
 
@@ -70,6 +72,7 @@ impl Cluster {
             tokens,
             token_authenticators: Vec::new(),
             anonymous: Anonymous::HealthOnly,
+            access: kube_api::AccessOptions::default(),
             dialer: Arc::new(Nowhere),
             version: VersionInfo::eks("1.36", 0, "eks-test"),
             external_address: "127.0.0.1:443".to_owned(),
@@ -83,6 +86,8 @@ impl Cluster {
         let cluster = Self {
             client,
             manager,
+            served: api,
+            pki,
             supervisor,
             _dir: dir,
         };
@@ -150,7 +155,7 @@ where
 }
 
 /// The controllers and the scheduler, on one view of the cluster as in the region process.
-fn start_loops(api: &KubeApi, pki: &ClusterPki, supervisor: &Supervisor) -> ControllerManager {
+fn start_loops(api: &KubeApi, pki: &Arc<ClusterPki>, supervisor: &Supervisor) -> ControllerManager {
     let observer = Observer::new(client(api, "system:kube-controller-manager"));
     let manager = controller_manager::start(controller_manager::Options {
         client: client(api, "system:kube-controller-manager"),
@@ -159,6 +164,7 @@ fn start_loops(api: &KubeApi, pki: &ClusterPki, supervisor: &Supervisor) -> Cont
         random: Arc::new(SystemRandom),
         supervisor: supervisor.clone(),
         cluster_ca_pem: pki.ca_pem().to_owned(),
+        authority: pki.clone(),
         region: "ap-northeast-2".to_owned(),
     });
     scheduler::start(scheduler::Options {

@@ -1,5 +1,6 @@
 //! The controllers against the real API server and store, in one process.
 
+mod certificates;
 mod cluster;
 mod custom_resources;
 mod quotas;

@@ -54,6 +54,11 @@ impl Authority {
         &self.pem
     }
 
+    /// The key that signs.
+    pub(super) fn key(&self) -> &KeyPair {
+        self.issuer.key()
+    }
+
     /// The server certificate stored under `name` in `dir` if it was made for these names and lasts; a new one otherwise.
     ///
     /// # Errors

@@ -208,3 +208,43 @@ async fn impersonation_needs_leave_and_changes_the_user() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_token_dies_with_the_object_that_it_is_bound_to() {
+    let world = World::start().await;
+    let account = r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}"#;
+    world
+        .json("POST", "/api/v1/namespaces/default/serviceaccounts", account)
+        .await;
+    let pod = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"one"},"spec":{"containers":[{"name":"c","image":"i"}]}}"#;
+    let secret = r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"one"}}"#;
+    let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"one"}}"#;
+    for (kind, collection, body) in [
+        ("Pod", "/api/v1/namespaces/default/pods", pod),
+        ("Secret", "/api/v1/namespaces/default/secrets", secret),
+        ("Node", "/api/v1/nodes", node),
+    ] {
+        let (code, made) = world.json("POST", collection, body).await;
+        assert_eq!(code, StatusCode::CREATED, "{made}");
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"boundObjectRef": {"apiVersion": "v1", "kind": kind, "name": "one", "uid": made["metadata"]["uid"]}}});
+        let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+        let (code, issued) = world.json("POST", path, &request.to_string()).await;
+        assert_eq!(code, StatusCode::CREATED, "{issued}");
+        let token = issued["status"]["token"].as_str().unwrap();
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+        let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
+        let (_, reviewed) = world.json("POST", reviews, &review.to_string()).await;
+        assert_eq!(reviewed["status"]["authenticated"], true, "{kind}: {reviewed}");
+        let (code, gone) = world
+            .json("DELETE", &format!("{collection}/one?gracePeriodSeconds=0"), "")
+            .await;
+        assert_eq!(code, StatusCode::OK, "{gone}");
+        let (_, reviewed) = world.json("POST", reviews, &review.to_string()).await;
+        assert_ne!(reviewed["status"]["authenticated"], true, "{kind}: {reviewed}");
+        let client = world.client(&Credentials::Token(token.to_owned()));
+        let refused = Api::<ConfigMap>::default_namespaced(client).get("x").await.unwrap_err();
+        assert_eq!(code_of(refused), 401, "{kind}");
+    }
+    world.stop().await;
+}

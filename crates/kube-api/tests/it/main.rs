@@ -7,11 +7,14 @@
 
 mod access;
 mod aggregation;
+mod audit;
+mod certificates;
 mod connect;
 mod custom_resources;
 mod every_kind;
 mod filled;
 mod forms;
+mod identity_providers;
 mod kubectl;
 #[path = "../../../registry/tests/it/minimal.rs"]
 mod minimal;

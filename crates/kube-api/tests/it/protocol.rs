@@ -231,6 +231,8 @@ async fn draining_ends_watches_and_connections() {
 #[tokio::test]
 async fn metrics_count_requests_under_upstreams_names() {
     let world = World::start().await;
+    let map = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"counted"}}"#;
+    world.json("POST", "/api/v1/namespaces/default/configmaps", map).await;
     world.send(get("/api/v1/namespaces/default/configmaps")).await;
     let (_, _, body) = world.send(get("/metrics")).await;
     let text = String::from_utf8(body.to_vec()).unwrap();
@@ -240,6 +242,21 @@ async fn metrics_count_requests_under_upstreams_names() {
         text.contains("apiserver_request_duration_seconds_bucket{le=\"0.005\",verb=\"LIST\""),
         "{text}"
     );
+    for name in [
+        "# TYPE apiserver_request_total counter\n",
+        "apiserver_storage_objects{resource=\"namespaces\"} ",
+        "etcd_request_duration_seconds_count{operation=\"create\",type=\"configmaps\"} ",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(text.contains(name), "{name}\n{text}");
+    }
+    let request = Request::get("/metrics").header("accept", "application/openmetrics-text; version=1.0.0");
+    let (_, headers, body) = world.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        headers["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(body.ends_with(b"# EOF\n"));
     world.stop().await;
 }
 
@@ -284,5 +301,51 @@ async fn openapi_version_2_comes_as_json_and_as_protobuf_with_a_tag() {
     assert_eq!(code, StatusCode::MOVED_PERMANENTLY);
     let newest = headers["location"].to_str().unwrap().to_owned();
     assert_eq!(world.send(get(&newest)).await.0, StatusCode::OK);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_of_components_are_where_eks_shows_them() {
+    let world = World::start().await;
+    let path = "/apis/metrics.eks.amazonaws.com/v1/kcm/container/metrics";
+    assert_eq!(world.send(get(path)).await.0, StatusCode::NOT_FOUND);
+    let mut registry = prometheus_client::registry::Registry::default();
+    let adds = prometheus_client::metrics::counter::Counter::<u64>::default();
+    adds.inc();
+    registry.register("workqueue_adds", "Keys added", adds);
+    world.api.show_metrics("kcm", registry);
+    let (code, headers, body) = world.send(get(path)).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert!(
+        text.contains("# TYPE workqueue_adds_total counter\nworkqueue_adds_total 1\n"),
+        "{text}"
+    );
+    let user = access_rules::User::authenticated("jane", Vec::<String>::new());
+    assert_eq!(world.send_as(user, get(path)).await.0, StatusCode::FORBIDDEN);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn health_says_each_check_and_what_cannot_be_left_out() {
+    let world = World::start().await;
+    let text = async |path: &str| {
+        let (code, _, body) = world.send(get(path)).await;
+        (code.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(text("/livez/ping").await, (200, "ok".to_owned()));
+    assert_eq!(text("/livez/shutdown").await.0, 404);
+    assert_eq!(
+        text("/livez?verbose&exclude=etcd&exclude=other").await,
+        (
+            200,
+            "[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for \
+             \"other\"\nlivez check passed\n"
+                .to_owned()
+        )
+    );
+    let (_, ready) = text("/readyz?verbose").await;
+    assert!(ready.contains("[+]shutdown ok\nreadyz check passed\n"), "{ready}");
     world.stop().await;
 }

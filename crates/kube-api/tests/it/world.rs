@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use kube_api::{
-    Anonymous, AsyncReadWrite, ClusterPki, KubeApi, NodeDialer, Options, ServerNames, ServiceAccountTokens,
-    TokenAuthenticator, VersionInfo,
+    AccessOptions, Anonymous, AsyncReadWrite, ClusterPki, KubeApi, NodeDialer, Options, ServerNames,
+    ServiceAccountTokens, TokenAuthenticator, VersionInfo,
 };
 use kube_client::Credentials;
 use registry::Registry;
@@ -62,10 +62,22 @@ impl World {
     }
 
     pub async fn start_with(anonymous: Anonymous, token_authenticators: Vec<Arc<dyn TokenAuthenticator>>) -> Self {
+        Self::start_all(anonymous, token_authenticators, AccessOptions::default()).await
+    }
+
+    pub async fn start_access(access: AccessOptions) -> Self {
+        Self::start_all(Anonymous::HealthOnly, Vec::new(), access).await
+    }
+
+    async fn start_all(
+        anonymous: Anonymous,
+        token_authenticators: Vec<Arc<dyn TokenAuthenticator>>,
+        access: AccessOptions,
+    ) -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let supervisor = Supervisor::new("test");
         let store = open_store(&directory, &supervisor).await;
-        Self::on(directory, supervisor, store, anonymous, token_authenticators).await
+        Self::on(directory, supervisor, store, anonymous, token_authenticators, access).await
     }
 
     /// One more API server of the same cluster, with a connection of its own where the store is etcd.
@@ -76,7 +88,7 @@ impl World {
             None => self.store.clone(),
         };
         let directory = self.directory.clone();
-        Self::on(directory, supervisor, store, Anonymous::HealthOnly, Vec::new()).await
+        Self::on_again(directory, supervisor, store).await
     }
 
     /// The same cluster after its process went and came again.
@@ -93,7 +105,12 @@ impl World {
         drop((api, store));
         let supervisor = Supervisor::new("test");
         let store = open_store(&directory, &supervisor).await;
-        Self::on(directory, supervisor, store, Anonymous::HealthOnly, Vec::new()).await
+        Self::on_again(directory, supervisor, store).await
+    }
+
+    async fn on_again(directory: Arc<tempfile::TempDir>, supervisor: Supervisor, store: Arc<dyn store::Store>) -> Self {
+        let access = AccessOptions::default();
+        Self::on(directory, supervisor, store, Anonymous::HealthOnly, Vec::new(), access).await
     }
 
     async fn on(
@@ -102,6 +119,7 @@ impl World {
         store: Arc<dyn store::Store>,
         anonymous: Anonymous,
         token_authenticators: Vec<Arc<dyn TokenAuthenticator>>,
+        access: AccessOptions,
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random = Arc::new(SystemRandom);
@@ -130,6 +148,7 @@ impl World {
             tokens,
             token_authenticators,
             anonymous,
+            access,
             dialer: Arc::new(Direct),
             version: VersionInfo::eks("1.33", 5, "eks-113cf36"),
             external_address: address.to_string(),

@@ -72,6 +72,7 @@ impl Cluster {
             tokens,
             token_authenticators: Vec::new(),
             anonymous: Anonymous::HealthOnly,
+            access: kube_api::AccessOptions::default(),
             dialer: Arc::new(NoNodes),
             version: VersionInfo::eks("1.36", 0, "eks-test"),
             external_address: "10.0.0.1:443".to_owned(),

@@ -174,10 +174,8 @@ impl LocalHost {
         supervisor: &Supervisor,
     ) -> Result<Cluster, HostError> {
         let name = spec.cluster.name.as_str();
-        let service_cidr: Ipv4Net = spec
-            .service_cidr
-            .parse()
-            .map_err(failed("read the service block", name))?;
+        let service_cidr = spec.service_cidr.parse::<Ipv4Net>();
+        let service_cidr = service_cidr.map_err(failed("read the service block", name))?;
         let pki = self.pki(spec, directory, service_cidr)?;
         let tokens = ServiceAccountTokens::new(&pki, spec.oidc_issuer.clone(), self.clock.clone(), self.random.clone());
         let tokens = Arc::new(tokens.map_err(failed("read the service-account key", name))?);
@@ -204,6 +202,7 @@ impl LocalHost {
             tokens: tokens.clone(),
             token_authenticators: vec![eks_tokens],
             anonymous: Anonymous::HealthOnly,
+            access: self.access(&pki, directory, name)?,
             dialer: Arc::new(network.clone()),
             version: version(&spec.git_version),
             external_address: format!("127.0.0.1:{port}"),
@@ -322,7 +321,7 @@ impl LocalHost {
         &self,
         spec: &ControlPlaneSpec,
         api: &KubeApi,
-        pki: &ClusterPki,
+        pki: &Arc<ClusterPki>,
         network: &Network,
         supervisor: &Supervisor,
     ) -> (scheduler::Scheduler, controller_manager::ControllerManager) {
@@ -345,8 +344,10 @@ impl LocalHost {
             random: self.random.clone(),
             supervisor: supervisor.clone(),
             cluster_ca_pem: pki.ca_pem().to_owned(),
+            authority: pki.clone(),
             region: region.clone(),
         });
+        show_metrics(api, &scheduler, &controllers);
         let mut kinds = controllers.kinds();
         kinds.extend(scheduler::KINDS);
         observer.start(&kinds, &supervisor.child("observer"));
@@ -408,6 +409,16 @@ impl LocalHost {
         });
         described.collect()
     }
+}
+
+/// Shows what the loops count where EKS shows it.
+fn show_metrics(api: &KubeApi, scheduler: &scheduler::Scheduler, controllers: &controller_manager::ControllerManager) {
+    let mut of_controllers = prometheus_client::registry::Registry::default();
+    let mut of_scheduler = prometheus_client::registry::Registry::default();
+    controllers.metrics.register(&mut of_controllers);
+    scheduler.metrics.register(&mut of_scheduler);
+    api.show_metrics("kcm", of_controllers);
+    api.show_metrics("ksh", of_scheduler);
 }
 
 /// Serves the API on a listener until the supervisor is cancelled.

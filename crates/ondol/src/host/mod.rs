@@ -1,5 +1,6 @@
 //! This machine as the place where clusters and instances are: the drivers and components behind EKS's operations.
 
+mod access;
 mod addons;
 mod api_port;
 mod cluster_tokens;

@@ -105,6 +105,7 @@ impl Authorizer for Access<'_> {
             subresource: &check.subresource,
             namespace: &check.namespace,
             name: &check.name,
+            ..ResourceAttributes::default()
         });
         let decision = self.registry.decide(&Attributes {
             user,

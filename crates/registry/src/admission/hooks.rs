@@ -45,6 +45,8 @@ pub(crate) struct Hooks {
 
 /// One webhook.
 pub(crate) struct Hook {
+    /// Name of the configuration that it is in.
+    pub configuration: String,
     pub name: String,
     pub matcher: Matcher,
     pub conditions: Vec<Condition>,
@@ -106,7 +108,7 @@ fn webhooks(configurations: &[Object]) -> Vec<Hook> {
     for configuration in configurations {
         for webhook in crate::columns::list(&configuration.0, &["webhooks"]) {
             match Matcher::read(webhook, "rules") {
-                Ok(matcher) => hooks.push(hook(webhook, matcher)),
+                Ok(matcher) => hooks.push(hook(configuration.name().unwrap_or_default(), webhook, matcher)),
                 Err(error) => tracing::error!(error, "a webhook is left out"),
             }
         }
@@ -114,9 +116,10 @@ fn webhooks(configurations: &[Object]) -> Vec<Hook> {
     hooks
 }
 
-fn hook(webhook: &Value, matcher: Matcher) -> Hook {
+fn hook(configuration: &str, webhook: &Value, matcher: Matcher) -> Hook {
     let environment = conditions::environment();
     Hook {
+        configuration: configuration.to_owned(),
         name: webhook["name"].as_str().unwrap_or_default().to_owned(),
         matcher,
         conditions: conditions::compile(&environment, &webhook["matchConditions"]),

@@ -41,6 +41,12 @@ pub(super) fn keep_to_standard(request: &Request<'_>, object: &Object) -> Result
         return Ok(());
     };
     let policy = Policy::of_labels(&namespace.labels());
+    let noted_for_audit = &request.context.annotations;
+    if pod {
+        noted_for_audit.add("pod-security.kubernetes.io/enforce-policy", || {
+            policy.enforce.to_string()
+        });
+    }
     if policy.is_privileged() || request.old.is_some_and(|old| spec(old, path) == spec(object, path)) {
         return Ok(());
     }
@@ -55,6 +61,10 @@ pub(super) fn keep_to_standard(request: &Request<'_>, object: &Object) -> Result
     let violates = |standard: &Standard| standard.violation(&annotations, &spec);
     if pod && let Some(violation) = violates(&policy.enforce) {
         return Err(request.forbidden(object, &format!("violates PodSecurity {violation}")));
+    }
+    if let Some(violation) = violates(&policy.audit) {
+        let key = "pod-security.kubernetes.io/audit-violations";
+        noted_for_audit.add(key, || format!("would violate PodSecurity {violation}"));
     }
     if let Some(violation) = violates(&policy.warn) {
         request

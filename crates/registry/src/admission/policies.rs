@@ -29,6 +29,8 @@ pub(crate) struct Policy {
     conditions: Vec<Condition>,
     variables: Vec<(String, Program)>,
     validations: Vec<Validation>,
+    /// What is noted for the audit log, by key.
+    annotations: Vec<(String, Expression)>,
     mutations: Vec<Mutation>,
     bindings: Vec<Binding>,
     pub(super) reinvoked: bool,
@@ -59,6 +61,7 @@ struct Binding {
     params: Value,
     deny: bool,
     warn: bool,
+    audit: bool,
 }
 
 /// Policies by name, each with its bindings by name; those without bindings do nothing.
@@ -138,6 +141,13 @@ fn compile(policy: &Object, bindings: Vec<Binding>, mutating: bool) -> Policy {
                 reason: validation["reason"].as_str().unwrap_or("Invalid").to_owned(),
             })
             .collect(),
+        annotations: list("auditAnnotations")
+            .iter()
+            .map(|annotation| {
+                let key = annotation["key"].as_str().unwrap_or_default().to_owned();
+                (key, expression(&annotation["valueExpression"]))
+            })
+            .collect(),
         mutations: list("mutations")
             .iter()
             .map(|mutation| {
@@ -197,6 +207,7 @@ fn binding(object: &Object, mutating: bool) -> Binding {
         params: spec["paramRef"].clone(),
         deny: mutating || actions.contains(&"Deny"),
         warn: actions.contains(&"Warn"),
+        audit: actions.contains(&"Audit"),
     }
 }
 

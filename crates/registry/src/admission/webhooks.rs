@@ -22,6 +22,7 @@ impl Request<'_> {
         &self,
         hooks: &Hooks,
         object: &mut Object,
+        round: u8,
         wanted: impl Fn(usize) -> bool,
     ) -> Result<Vec<(usize, bool)>, StatusError> {
         let mut called = Vec::new();
@@ -38,17 +39,35 @@ impl Request<'_> {
                     continue;
                 }
             };
-            let changed = match answer.patch {
+            let changed = match &answer.patch {
                 Some(patch) if self.operation != Operation::Delete => {
                     let before = object.clone();
-                    self.patch(version, object, &patch)?;
+                    self.patch(version, object, patch)?;
                     before != *object
                 }
                 _ => false,
             };
+            self.note_mutation(hook, round, index, changed.then_some(answer.patch.as_ref()).flatten());
             called.push((index, changed));
         }
         Ok(called)
+    }
+
+    /// What a mutating webhook did, for the audit log.
+    fn note_mutation(&self, hook: &Hook, round: u8, index: usize, patch: Option<&Bytes>) {
+        let annotations = &self.context.annotations;
+        if !annotations.are_kept() {
+            return;
+        }
+        let names = json!({"configuration": hook.configuration, "webhook": hook.name, "mutated": patch.is_some()});
+        let key = format!("webhook.admission.k8s.io/round_{round}_index_{index}");
+        annotations.add(&format!("mutation.{key}"), || names.to_string());
+        let patch = patch.and_then(|patch| serde_json::from_slice::<Value>(patch).ok());
+        if let Some(patch) = patch {
+            let noted = json!({"configuration": hook.configuration, "webhook": hook.name, "patch": patch,
+                "patchType": "JSONPatch"});
+            annotations.add(&format!("patch.{key}"), || noted.to_string());
+        }
     }
 
     /// Calls the validating webhooks side by side.
@@ -173,6 +192,10 @@ impl Request<'_> {
         for warning in &answer.warnings {
             self.context.warnings.add(warning.as_str());
         }
+        for (key, value) in &answer.annotations {
+            let key = format!("{}/{key}", hook.name);
+            self.context.annotations.add(&key, || value.clone());
+        }
         if answer.allowed {
             return Ok(answer);
         }
@@ -205,6 +228,8 @@ struct Answer {
     allowed: bool,
     status: Value,
     warnings: Vec<String>,
+    /// For the audit log, by key.
+    annotations: Vec<(String, String)>,
     patch: Option<Bytes>,
 }
 
@@ -244,10 +269,13 @@ fn read(body: &[u8], uid: &str) -> Result<Answer, String> {
         }
     };
     let warnings = response["warnings"].as_array().into_iter().flatten();
+    let annotations = response["auditAnnotations"].as_object().into_iter().flatten();
+    let annotations = annotations.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
     Ok(Answer {
         allowed: response["allowed"] == true,
         status: response["status"].clone(),
         warnings: warnings.filter_map(Value::as_str).map(str::to_owned).collect(),
+        annotations: annotations.collect(),
         patch,
     })
 }

@@ -90,6 +90,7 @@ impl Registry {
                 subresource: "",
                 namespace: target.namespace.as_deref().unwrap_or_default(),
                 name,
+                ..access_rules::ResourceAttributes::default()
             }),
             path: "",
         };

@@ -317,15 +317,7 @@ impl Attempt<'_> {
         }
         let mut errors = Errors::new();
         object_rules::metadata::validate_update(new, old, &mut errors);
-        match self.part {
-            Part::Status => resource.ruling().check_status(new, old, &mut errors),
-            Part::Whole | Part::Scale => {
-                resource.ruling().check_change(new, old, &mut errors);
-                crate::admission::expressions::check(&resource.kind, new, Some(old), &mut errors);
-            }
-            Part::EphemeralContainers | Part::Resize | Part::Approval => (rules.validate)(new, &mut errors),
-            Part::Finalize | Part::Binding => {}
-        }
+        self.check_part(new, &mut errors);
         resource.check(old.name().unwrap_or_default(), &errors)?;
         if self.part == Part::Whole {
             for warning in resource.ruling().warnings(new, Some(old)) {
@@ -335,6 +327,22 @@ impl Attempt<'_> {
         request.validate(new).await?;
         request.take_quota(new, &mut allocation)?;
         Ok((object, allocation))
+    }
+
+    /// What is wrong with this part of the object.
+    fn check_part(&self, new: &Object, errors: &mut Errors) {
+        let (resource, old) = (self.resource, &self.old);
+        let rules = resource.ruling().rules;
+        match self.part {
+            Part::Status => resource.ruling().check_status(new, old, errors),
+            Part::Whole | Part::Scale => {
+                resource.ruling().check_change(new, old, errors);
+                crate::admission::expressions::check(&resource.kind, new, Some(old), errors);
+            }
+            Part::EphemeralContainers | Part::Resize => (rules.validate)(new, errors),
+            Part::Approval => object_rules::certificate::check_approval(new, old, errors),
+            Part::Finalize | Part::Binding => {}
+        }
     }
 
     /// Takes from the old object what this part must not change.

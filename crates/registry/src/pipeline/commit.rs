@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kube_types::dynamic::Object;
@@ -56,7 +56,9 @@ impl Registry {
             value: value.clone(),
             lease,
         };
-        let committed = self.commit(key.clone(), expected, write, allocation).await;
+        let committed = self
+            .commit(&resource.kind.plural, key.clone(), expected, write, allocation)
+            .await;
         match committed {
             Ok(Ok(revision)) => {
                 self.reach(revision).await?;
@@ -87,7 +89,8 @@ impl Registry {
     ) -> Result<Commit, StatusError> {
         let key = Bytes::from(resource.store_key(item.extract.namespace.as_deref(), &item.extract.name));
         let write = Write::Delete { key: key.clone() };
-        match self.commit(key, item.revision, write, allocation).await? {
+        let plural = &resource.kind.plural;
+        match self.commit(plural, key, item.revision, write, allocation).await? {
             Ok(revision) => {
                 self.reach(revision).await?;
                 Ok(Commit::Done(Arc::new(item.at_revision(revision))))
@@ -98,6 +101,7 @@ impl Registry {
 
     async fn commit(
         &self,
+        plural: &str,
         key: Bytes,
         expected: Revision,
         write: Write,
@@ -108,9 +112,19 @@ impl Registry {
             mod_revision: expected,
         }];
         expect.extend(allocation.expect);
+        let operation = match &write {
+            Write::Delete { .. } => "delete",
+            Write::Put { .. } if expected == 0 => "create",
+            Write::Put { .. } => "update",
+        };
         let mut writes = vec![write];
         writes.extend(allocation.writes);
-        match self.store.commit(Transaction { expect, writes }).await {
+        let started = Instant::now();
+        let outcome = self.store.commit(Transaction { expect, writes }).await;
+        if let Some(observer) = self.store_observer.get() {
+            observer(operation, plural, started.elapsed());
+        }
+        match outcome {
             Ok(Outcome::Committed { revision }) => Ok(Ok(revision)),
             Ok(Outcome::Refused { current, .. }) => {
                 let found = current

@@ -227,7 +227,7 @@ async fn kinds_that_are_not_stored_are_answered() {
         ),
         (
             "authorization.k8s.io/v1/localsubjectaccessreviews/default",
-            json!({"spec": {"user": "nobody", "nonResourceAttributes": {"verb": "get", "path": "/secret"}}}),
+            json!({"spec": {"user": "nobody", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}}),
             "allowed",
             json!(false),
         ),

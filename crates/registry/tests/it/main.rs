@@ -6,6 +6,7 @@
 )]
 
 mod apply;
+mod certificates;
 mod conversion;
 mod custom_resources;
 mod deletion;
@@ -14,9 +15,11 @@ mod every_kind;
 mod lifecycle;
 mod lists;
 mod minimal;
+mod node_restriction;
 mod plugins;
 mod pods;
 mod policies;
+mod reviews;
 mod servers;
 mod services;
 mod tables;

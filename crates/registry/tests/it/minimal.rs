@@ -3,6 +3,14 @@
 use kube_types::dynamic::{Value, json};
 use registry::ResourceKind;
 
+/// A certificate signing request of somebody who is nobody, as the API takes it.
+const REQUEST: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIV01INENBUUF3SERFTU1Bb0dBMVVFQXd3RGIyNWxNUXd3\
+    Q2dZRFZRUUtEQU5rWlhZd1dUQVRCZ2NxaGtqTwpQUUlCQmdncWhrak9QUU1CQndOQ0FBUnZKcVh3SFBHL05tY0hLMkM3dDF4\
+    UFlUQmdyekc2bDlVd1VldGhKTUFaCmlyOTJzNHZFcGN0b20xT2Zka0trbFFjNWNBMGRaemp6SXVvQjhqNzk3NW1pb0FBd0Nn\
+    WUlLb1pJemowRUF3SUQKU0FBd1JRSWhBTVptY2N0MlBONTU0QlVWdmJOL2VJNnh0Sm5oRHJYTzNqV1NxVkVlV2lZb0FpQXpJ\
+    dVA3MytCZQpuVy94OHdYNXE1MEZQNDd1S09Vc1AxNDJlVWgvc0hyVU9BPT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVT\
+    VC0tLS0tCg==";
+
 /// The least that makes an object of a kind.
 pub fn minimal(kind: &ResourceKind) -> Value {
     let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
@@ -42,7 +50,7 @@ pub fn minimal(kind: &ResourceKind) -> Value {
             json!({"roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "User", "name": "u"}]})
         }
         "CertificateSigningRequest" => {
-            json!({"spec": {"request": "eA==", "signerName": "example.com/s", "usages": ["client auth"]}})
+            json!({"spec": {"request": REQUEST, "signerName": "example.com/s", "usages": ["client auth"]}})
         }
         "RuntimeClass" => json!({"handler": "h"}),
         "PriorityClass" => json!({"value": 5}),

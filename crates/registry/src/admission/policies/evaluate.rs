@@ -2,7 +2,7 @@
 
 use cel_rules::{Session, Value as Cel};
 use kube_types::ObjectKey;
-use kube_types::dynamic::{Object, Value};
+use kube_types::dynamic::{Object, Value, json};
 
 use super::super::Request;
 use super::super::conditions::{Access, Bound, evaluate, hold};
@@ -15,6 +15,30 @@ use crate::status::StatusError;
 struct Denial {
     message: String,
     reason: String,
+    /// Which of the policy's expressions does not hold.
+    index: usize,
+}
+
+/// What a policy found for one parameter.
+#[derive(Default)]
+struct Judgement {
+    denials: Vec<Denial>,
+    /// What is noted for the audit log, by key.
+    annotations: Vec<(String, String)>,
+}
+
+/// Where failures of policies stand whose bindings say `Audit`.
+const FAILURES: &str = "validation.policy.admission.k8s.io/validation_failure";
+
+impl Binding {
+    fn actions(&self) -> Vec<&'static str> {
+        let actions = [("Deny", self.deny), ("Warn", self.warn), ("Audit", self.audit)];
+        actions
+            .into_iter()
+            .filter(|(_, wanted)| *wanted)
+            .map(|(name, _)| name)
+            .collect()
+    }
 }
 
 /// What the expressions of a policy see, whatever the parameters.
@@ -29,6 +53,16 @@ pub(super) struct Sight<'a> {
 impl Request<'_> {
     /// Asks the validating policies.
     pub(in super::super) fn ask_policies(&self, hooks: &Hooks, object: Option<&Object>) -> Result<(), StatusError> {
+        let mut noted = Vec::new();
+        let asked = self.ask_each(hooks, object, &mut noted);
+        if !noted.is_empty() {
+            let annotations = &self.context.annotations;
+            annotations.add(FAILURES, || Value::Array(noted).to_string());
+        }
+        asked
+    }
+
+    fn ask_each(&self, hooks: &Hooks, object: Option<&Object>, noted: &mut Vec<Value>) -> Result<(), StatusError> {
         for policy in &hooks.validating_policies {
             let Some(version) = self.concerned(policy, object)? else {
                 continue;
@@ -36,7 +70,7 @@ impl Request<'_> {
             let sight = self.sight(object, version);
             for binding in &policy.bindings {
                 if self.bound(binding, object)? {
-                    self.ask_binding(policy, binding, &sight)?;
+                    self.ask_binding(policy, binding, &sight, noted)?;
                 }
             }
         }
@@ -82,19 +116,31 @@ impl Request<'_> {
         }
     }
 
-    fn ask_binding(&self, policy: &Policy, binding: &Binding, sight: &Sight<'_>) -> Result<(), StatusError> {
+    fn ask_binding(
+        &self,
+        policy: &Policy,
+        binding: &Binding,
+        sight: &Sight<'_>,
+        noted: &mut Vec<Value>,
+    ) -> Result<(), StatusError> {
         let namespace = sight.request["namespace"].as_str().unwrap_or_default();
-        let denials = match &policy.broken {
-            Some(problem) => failed(policy, problem.clone()),
-            None => match self.params(policy, binding, namespace) {
-                Err(problem) => failed(policy, problem),
-                Ok(all) => all
-                    .iter()
-                    .flat_map(|params| judge(policy, sight, params.as_ref()))
-                    .collect(),
-            },
-        };
+        let mut judgement = Judgement::default();
+        match (&policy.broken, self.params(policy, binding, namespace)) {
+            (Some(problem), _) => judgement.denials = failed(policy, problem.clone(), 0),
+            (None, Err(problem)) => judgement.denials = failed(policy, problem, 0),
+            (None, Ok(all)) => all
+                .iter()
+                .for_each(|params| judge(policy, sight, params.as_ref(), &mut judgement)),
+        }
+        self.note(policy, judgement.annotations);
+        let denials = judgement.denials;
         for denial in &denials {
+            if binding.audit {
+                noted.push(
+                    json!({"message": denial.message, "policy": policy.name, "binding": binding.name,
+                    "expressionIndex": denial.index, "validationActions": binding.actions()}),
+                );
+            }
             if binding.warn {
                 self.context.warnings.add(format!(
                     "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {}",
@@ -108,6 +154,18 @@ impl Request<'_> {
                 Err(self.denied(policy, binding, denial, name))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Values of several parameters stand beside each other.
+    fn note(&self, policy: &Policy, annotations: Vec<(String, String)>) {
+        for (key, _) in &policy.annotations {
+            let values = annotations.iter().filter(|(of, _)| of == key);
+            let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
+            if !values.is_empty() {
+                let key = format!("{}/{key}", policy.name);
+                self.context.annotations.add(&key, || values.join(", "));
+            }
         }
     }
 
@@ -154,42 +212,57 @@ impl Sight<'_> {
 }
 
 /// A failure counts only when the policy says so.
-fn failed(policy: &Policy, problem: String) -> Vec<Denial> {
+fn failed(policy: &Policy, problem: String, index: usize) -> Vec<Denial> {
     if policy.must_hold {
         let reason = "Invalid".to_owned();
         return vec![Denial {
             message: problem,
             reason,
+            index,
         }];
     }
     tracing::warn!(policy = policy.name, problem, "a policy failed and is ignored");
     Vec::new()
 }
 
-fn judge(policy: &Policy, sight: &Sight<'_>, params: Option<&Object>) -> Vec<Denial> {
+fn judge(policy: &Policy, sight: &Sight<'_>, params: Option<&Object>, found: &mut Judgement) {
     let session = sight.session(policy, params);
     match hold(&policy.conditions, &session) {
         Ok(true) => {}
-        Ok(false) => return Vec::new(),
-        Err(problem) => return failed(policy, problem),
+        Ok(false) => return,
+        Err(problem) => return found.denials.extend(failed(policy, problem, 0)),
     }
-    let judged = policy
-        .validations
-        .iter()
-        .flat_map(|validation| judge_one(policy, validation, &session));
-    judged.collect()
+    for (index, validation) in policy.validations.iter().enumerate() {
+        found.denials.extend(judge_one(policy, validation, index, &session));
+    }
+    for (key, expression) in &policy.annotations {
+        match evaluate(&expression.program, &expression.text, &session) {
+            Ok(Cel::String(text)) => found.annotations.push((key.clone(), text.trim().to_owned())),
+            // Nothing is to be noted.
+            Ok(Cel::Null) => {}
+            Ok(_) => {
+                let problem = format!(
+                    "valueExpression '{}' resulted in unsupported return type",
+                    expression.text
+                );
+                found.denials.extend(failed(policy, problem, 0));
+            }
+            Err(problem) => found.denials.extend(failed(policy, problem, 0)),
+        }
+    }
 }
 
-fn judge_one(policy: &Policy, validation: &Validation, session: &Session<'_>) -> Vec<Denial> {
+fn judge_one(policy: &Policy, validation: &Validation, index: usize, session: &Session<'_>) -> Vec<Denial> {
     let expression = &validation.expression;
     match evaluate(&expression.program, &expression.text, session) {
         Ok(Cel::Bool(true)) => Vec::new(),
         Ok(Cel::Bool(false)) => vec![Denial {
             message: message(validation, session),
             reason: validation.reason.clone(),
+            index,
         }],
-        Ok(_) => failed(policy, "expression did not evaluate to a bool".to_owned()),
-        Err(problem) => failed(policy, problem),
+        Ok(_) => failed(policy, "expression did not evaluate to a bool".to_owned(), index),
+        Err(problem) => failed(policy, problem, index),
     }
 }
 

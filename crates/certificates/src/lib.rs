@@ -1,0 +1,16 @@
+//! X.509 as values: what a certificate signing request says, and the certificate that answers it.
+//!
+//! **Invariant:** holds no key and reads no clock: who signs, and what is allowed, is said elsewhere.
+#![forbid(unsafe_code)]
+
+mod der;
+mod issue;
+mod request;
+mod usage;
+
+pub use issue::{Authority, AuthorityError, Issuer, Wanted, check_chain, expiry, issue};
+pub use request::{Request, RequestError};
+pub use usage::Usage;
+
+#[cfg(test)]
+mod tests;
