@@ -1,4 +1,8 @@
 """A cluster and its node groups from nothing to nothing, by boto3 and its waiters; every answer parsed by botocore's models."""
+import json
+import os
+import urllib.request
+
 import boto3
 from botocore.exceptions import ClientError
 
@@ -69,7 +73,12 @@ assert taken["clusterName"] == "demo" and taken["Error"]["Message"] == "Cluster 
 eks.get_waiter("cluster_active").wait(name="demo", WaiterConfig=FAST)
 cluster = eks.describe_cluster(name="demo")["cluster"]
 assert cluster["endpoint"] == "https://127.0.0.1:6443" and cluster["certificateAuthority"]["data"].startswith("LS0tLS1CRUdJTi"), cluster
-assert cluster["identity"]["oidc"]["issuer"].startswith("https://oidc.eks.ap-northeast-2.amazonaws.com/id/"), cluster
+issuer = cluster["identity"]["oidc"]["issuer"]
+assert issuer.startswith("https://localhost:4566/id/"), cluster
+published = os.environ["AWS_ENDPOINT_URL"] + issuer.removeprefix("https://localhost:4566")
+document = json.load(urllib.request.urlopen(published + "/.well-known/openid-configuration"))
+assert document["issuer"] == issuer and document["jwks_uri"] == issuer + "/keys", document
+assert json.load(urllib.request.urlopen(published + "/keys"))["keys"], published
 assert cluster["logging"]["clusterLogging"] == [{"types": ["api", "audit", "authenticator", "controllerManager", "scheduler"], "enabled": False}]
 
 eks.tag_resource(resourceArn=cluster["arn"], tags={"cost": "none"})
