@@ -51,6 +51,8 @@ pub(crate) struct Agent {
     pub(crate) tokens: Tokens,
     /// Signalled on every event of the runtime: log followers look whether their container still runs.
     pub(crate) runtime_changed: Notify,
+    /// What the API server said of bearer tokens.
+    pub(crate) delegated: crate::server::delegated::Delegated,
     /// What containers use where none run.
     pub(crate) simulated_usage: crate::simulated::usage::Usage,
     /// Workers by pod UID.
@@ -74,6 +76,7 @@ impl Agent {
             services: Services::start(client.clone(), &tasks),
             tokens: Tokens::default(),
             runtime_changed: Notify::new(),
+            delegated: Default::default(),
             simulated_usage: Default::default(),
             pods: Mutex::default(),
             events,

@@ -1,10 +1,11 @@
 //! The kubelet's HTTPS port (10250): logs, exec, attach, port-forward, pods, statistics, for the API server's client
-//! certificate and administrators.
+//! certificate, administrators, and whom the API server allows it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -19,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::agent::Agent;
 use crate::config::Serving;
 
+pub(crate) mod delegated;
 mod identity;
 mod logs;
 mod query;
@@ -133,8 +135,9 @@ pub(crate) async fn serve(
 }
 
 async fn answer(agent: &Arc<Agent>, caller: Option<&Caller>, request: Request<Incoming>) -> Response<Body> {
-    let result = match authorize(caller, &request) {
-        Ok(()) => route(agent, request).await,
+    let (parts, body) = request.into_parts();
+    let result = match authorize(agent, caller, &parts).await {
+        Ok(()) => route(agent, Request::from_parts(parts, body)).await,
         Err(refusal) => Err(refusal),
     };
     result.unwrap_or_else(|refusal| {
@@ -144,26 +147,33 @@ async fn answer(agent: &Arc<Agent>, caller: Option<&Caller>, request: Request<In
     })
 }
 
-/// Who may call: administrators, and the API server by its kubelet client certificate. Health is everybody's.
-fn authorize<B>(caller: Option<&Caller>, request: &Request<B>) -> Result<(), Refusal> {
-    if request.uri().path() == "/healthz" {
+/// Who may call: administrators, the API server by its kubelet client certificate, and whom the API server allows it. Health
+/// is everybody's.
+async fn authorize(agent: &Agent, caller: Option<&Caller>, request: &Parts) -> Result<(), Refusal> {
+    let path = request.uri.path();
+    if path == "/healthz" {
         return Ok(());
     }
+    let caller = match caller {
+        Some(caller) => Some(caller.clone()),
+        None => delegated::bearer(agent, &request.headers).await,
+    };
     let Some(caller) = caller else {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Unauthorized"));
     };
     if caller.may_use_kubelet() {
         return Ok(());
     }
-    let verb = match *request.method() {
-        Method::POST => "create",
-        Method::PUT => "update",
-        Method::DELETE => "delete",
-        _ => "get",
-    };
+    let (verb, subresources) = delegated::asked(&request.method, path);
+    for subresource in subresources {
+        if delegated::may(agent, &caller, verb, subresource).await {
+            return Ok(());
+        }
+    }
     let message = format!(
-        "Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[proxy])",
-        caller.name
+        "Forbidden (user={}, verb={verb}, resource=nodes, subresource(s)=[{}])",
+        caller.name,
+        subresources.join(" ")
     );
     Err(Refusal::new(StatusCode::FORBIDDEN, message))
 }

@@ -11,11 +11,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::BoxError;
 use crate::config::Serving;
 
-/// The subject of a verified client certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Caller {
+/// Who calls: the subject of a verified client certificate, or whose token it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller {
     pub(super) name: String,
-    groups: Vec<String>,
+    pub(super) groups: Vec<String>,
 }
 
 /// Common name of the certificate by which an API server calls kubelets.
