@@ -9,6 +9,9 @@ mod inventory;
 mod namespace_deletion;
 mod quota_status;
 
+// Its loop asks for scales and metrics every fifteen seconds.
+mod autoscaling;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -67,6 +70,7 @@ fn all(options: &Options) -> Vec<Box<dyn AnyController>> {
     vec![
         Box::new(Deployments),
         Box::new(ReplicaSets),
+        Box::new(controllers::ReplicationControllers),
         Box::new(DaemonSets),
         Box::new(StatefulSets),
         Box::new(EndpointsObjects),
@@ -127,6 +131,7 @@ pub fn start(options: Options) -> ControllerManager {
     );
     let gone = Box::new(move |resource: &Resource, namespace: &str| quotas.gone(resource, namespace));
     GarbageCollection::start(options.client.clone(), applier, gone, &scope);
+    autoscaling::Autoscaling::start(options.client.clone(), options.clock.clone(), recorder.clone(), &scope);
     let reconcile_loop = ReconcileLoop::new(
         controllers,
         reconcile_loop::Options {

@@ -23,6 +23,7 @@ mod pod;
 mod pod_garbage;
 pub mod quota;
 mod replica_set;
+mod replication_controller;
 mod revision;
 mod root_ca;
 mod selected;
@@ -46,11 +47,14 @@ pub use load_balancer::{LoadBalancers, wants_balancer};
 pub use node_lifecycle::NodeLifecycle;
 pub use pod_garbage::PodGarbage;
 pub use replica_set::ReplicaSets;
+pub use replication_controller::ReplicationControllers;
 pub use root_ca::RootCertificates;
 pub use service_account::ServiceAccounts;
 pub use stateful_set::StatefulSets;
 pub use storage_protection::{ClaimProtection, VolumeProtection};
 pub use taint_eviction::TaintEviction;
+
+pub mod autoscaler;
 
 #[cfg(test)]
 mod simulation;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube_types::ObjectKey;
 use kube_types::selector::LabelSelector;
 use plan::{
-    Change, Controller, EventRecord, FailedChange, Failure, Kind, Observation, Plan, Step, World, controller_of,
-    controller_reference, object_reference, set_condition, whole_seconds, without_condition,
+    Change, Controller, EventRecord, FailedChange, Failure, Kind, Observation, Observed, Plan, Step, World,
+    controller_of, controller_reference, object_reference, set_condition, whole_seconds, without_condition,
 };
 
 use crate::claim::{Claim, claim, matches};
@@ -53,35 +54,67 @@ impl Controller for ReplicaSets {
                 ..Plan::default()
             };
         };
-        let Claim { owned, steps } = claim::<ReplicaSet, Pod>(set, &selector, world);
-        let mut plan = Plan {
-            steps,
-            ..Plan::default()
-        };
-        let active: Vec<Arc<Pod>> = owned.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
+        let claim = claim::<ReplicaSet, Pod>(set, &selector, world);
         let failure = world.failure(Self::NAME, &ObjectKey::of(set));
-        let (status, next_available) = status(set, &owned, &active, failure, now);
-        let status_step = (set.status.as_ref() != Some(&status)).then(|| {
-            let mut changed = set.clone();
-            changed.status = Some(status);
-            Step::from(Change::update_status(changed))
-        });
-        // A refused creation must be seen in the status although the next attempt may be refused as well.
-        let (first, last) = if failure.is_some() {
-            (status_step, None)
-        } else {
-            (None, status_step)
+        let tell = |status: ReplicaSetStatus| {
+            (set.status.as_ref() != Some(&status)).then(|| {
+                let mut changed = set.clone();
+                changed.status = Some(status);
+                Step::from(Change::update_status(changed))
+            })
         };
-        plan.steps.extend(first);
-        if set.metadata.deletion_timestamp.is_none() {
-            plan.steps.extend(manage(set, &active, world, now));
-        }
-        plan.steps.extend(last);
-        if let Some(delay) = next_available {
-            plan.look_again(delay);
-        }
-        plan
+        keep(set, &Owner::of(set), claim, failure, tell, world, now)
     }
+}
+
+/// How pods and events name whoever keeps the pods.
+pub(crate) struct Owner {
+    reference: OwnerReference,
+    about: ObjectReference,
+}
+
+impl Owner {
+    pub fn of<O: Observed>(owner: &O) -> Self {
+        Self {
+            reference: controller_reference(owner),
+            about: object_reference(owner),
+        }
+    }
+}
+
+/// Keeps the number of pods that `set` asks for; `tell` makes the step that writes a status, if it is another one.
+pub(crate) fn keep(
+    set: &ReplicaSet,
+    owner: &Owner,
+    claim: Claim<Pod>,
+    failure: Option<&Failure>,
+    tell: impl FnOnce(ReplicaSetStatus) -> Option<Step>,
+    world: &World,
+    now: Timestamp,
+) -> Plan {
+    let Claim { owned, steps } = claim;
+    let mut plan = Plan {
+        steps,
+        ..Plan::default()
+    };
+    let active: Vec<Arc<Pod>> = owned.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
+    let (status, next_available) = status(set, &owned, &active, failure, now);
+    let status_step = tell(status);
+    // A refused creation must be seen in the status although the next attempt may be refused as well.
+    let (first, last) = if failure.is_some() {
+        (status_step, None)
+    } else {
+        (None, status_step)
+    };
+    plan.steps.extend(first);
+    if set.metadata.deletion_timestamp.is_none() {
+        plan.steps.extend(manage(set, owner, &active, world, now));
+    }
+    plan.steps.extend(last);
+    if let Some(delay) = next_available {
+        plan.look_again(delay);
+    }
+    plan
 }
 
 /// The set's selector, unless it has none or cannot be read (validation does not let such sets in).
@@ -95,18 +128,18 @@ pub(crate) fn replicas(set: &ReplicaSet) -> i32 {
 }
 
 /// The pods to create or delete.
-fn manage(set: &ReplicaSet, active: &[Arc<Pod>], world: &World, now: Timestamp) -> Vec<Step> {
+fn manage(set: &ReplicaSet, owner: &Owner, active: &[Arc<Pod>], world: &World, now: Timestamp) -> Vec<Step> {
     let wanted = usize::try_from(replicas(set)).unwrap_or(0);
     if active.len() < wanted {
         let missing = (wanted - active.len()).min(BURST);
-        return std::iter::repeat_with(|| creation(set)).take(missing).collect();
+        return std::iter::repeat_with(|| creation(set, owner)).take(missing).collect();
     }
     let surplus = (active.len() - wanted).min(BURST);
     let victims = victims::choose(active, surplus, |pod| victims::neighbours(set, pod, world), now);
-    victims.into_iter().map(|pod| deletion(set, &pod)).collect()
+    victims.into_iter().map(|pod| deletion(owner, &pod)).collect()
 }
 
-fn creation(set: &ReplicaSet) -> Step {
+fn creation(set: &ReplicaSet, owner: &Owner) -> Step {
     let name = set.metadata.name.as_deref().unwrap_or_default();
     let template = set
         .spec
@@ -117,30 +150,30 @@ fn creation(set: &ReplicaSet) -> Step {
         &template,
         set.metadata.namespace.as_deref(),
         name,
-        controller_reference(set),
+        owner.reference.clone(),
     );
     Step::from(Change::create(pod))
         .succeeding_with(EventRecord::normal(
-            object_reference(set),
+            owner.about.clone(),
             "SuccessfulCreate",
             "Created pod: {name}",
         ))
         .failing_with(EventRecord::warning(
-            object_reference(set),
+            owner.about.clone(),
             "FailedCreate",
             "Error creating: {error}",
         ))
 }
 
-fn deletion(set: &ReplicaSet, pod: &Pod) -> Step {
+fn deletion(owner: &Owner, pod: &Pod) -> Step {
     Step::from(Change::delete(pod))
         .succeeding_with(EventRecord::normal(
-            object_reference(set),
+            owner.about.clone(),
             "SuccessfulDelete",
             "Deleted pod: {name}",
         ))
         .failing_with(EventRecord::warning(
-            object_reference(set),
+            owner.about.clone(),
             "FailedDelete",
             "Error deleting: {error}",
         ))

@@ -8,8 +8,8 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
-    ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController,
+    ResourceQuota, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -144,6 +144,7 @@ observed_kinds! {
     resource_quotas: ResourceQuota, related by |_| None;
     deployments: Deployment, related by |_| None;
     replica_sets: ReplicaSet, related by |_| None;
+    replication_controllers: ReplicationController, related by |_| None;
     daemon_sets: DaemonSet, related by |_| None;
     stateful_sets: StatefulSet, related by |_| None;
     controller_revisions: ControllerRevision, related by |_| None;
@@ -202,6 +203,7 @@ impl Kind {
             ("quota", Kind::ResourceQuota),
             ("deploy", Kind::Deployment),
             ("rs", Kind::ReplicaSet),
+            ("rc", Kind::ReplicationController),
             ("ds", Kind::DaemonSet),
             ("sts", Kind::StatefulSet),
             ("cj", Kind::CronJob),

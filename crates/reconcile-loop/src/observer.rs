@@ -160,6 +160,7 @@ impl Observer {
             Kind::StatefulSet => self.watch_all::<apps::StatefulSet>(everything(), supervisor),
             Kind::ControllerRevision => self.watch_all::<apps::ControllerRevision>(everything(), supervisor),
             Kind::Job => self.watch_all::<batch::Job>(everything(), supervisor),
+            Kind::ReplicationController => self.watch_all::<core::ReplicationController>(everything(), supervisor),
             Kind::CronJob => self.watch_all::<batch::CronJob>(everything(), supervisor),
             // Heartbeats of nodes; leases elsewhere are elections and of no interest.
             Kind::Lease => {

@@ -42,7 +42,9 @@ impl<K, V> Default for Kept<K, V> {
 impl<K: Eq + Hash, V: Clone> Kept<K, V> {
     fn get(&self, key: &K, now: Timestamp) -> Option<V> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value.clone())
+        kept.get(key)
+            .filter(|(until, _)| *until > now)
+            .map(|(_, value)| value.clone())
     }
 
     fn put(&self, key: K, value: V, until: Timestamp) {
@@ -121,7 +123,10 @@ pub(super) async fn may(agent: &Agent, caller: &Caller, verb: &'static str, subr
             allowed
         }
         Err(error) => {
-            tracing::warn!(error = supervision::error_chain(&error), "access to the kubelet's port is not reviewed");
+            tracing::warn!(
+                error = supervision::error_chain(&error),
+                "access to the kubelet's port is not reviewed"
+            );
             false
         }
     }

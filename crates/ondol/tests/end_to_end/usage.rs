@@ -6,11 +6,12 @@ use std::net::Ipv4Addr;
 use cluster_lifecycle::system_pods::{self, SystemAddon, SystemPodSettings};
 use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde::Deserialize;
 
 use crate::simulated::Simulation;
-use crate::support::PATIENCE;
+use crate::support::{Ondol, PATIENCE, provisions, until};
 
 #[derive(Debug, Deserialize)]
 struct List {
@@ -73,6 +74,84 @@ async fn metrics(client: &kube::Client, path: &str, is_so: impl Fn(&List) -> boo
     waited.await.unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Pods that use two and a half times what they request, where half is wanted, become as many as may be.
+async fn check_autoscaling(client: &kube::Client, deployments: &Api<Deployment>) {
+    let text = r#"{"metadata":{"name":"web"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment",
+        "name":"web"},"minReplicas":1,"maxReplicas":4,"metrics":[{"type":"Resource","resource":{"name":"cpu",
+        "target":{"type":"Utilization","averageUtilization":50}}}]}}"#;
+    let autoscalers = Api::<HorizontalPodAutoscaler>::default_namespaced(client.clone());
+    autoscalers
+        .create(&PostParams::default(), &serde_json::from_str(text).unwrap())
+        .await
+        .unwrap();
+    let waited = supervision::wait_until("more replicas", PATIENCE, async || {
+        let web = deployments.get("web").await.map_err(|error| error.to_string())?;
+        let status = autoscalers.get("web").await.map_err(|error| error.to_string())?.status;
+        match web.spec.and_then(|spec| spec.replicas) {
+            Some(4) => Ok(()),
+            other => Err(format!("{other:?} {status:?}")),
+        }
+    });
+    waited.await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// With real nodes and the real kubectl: the metrics server is a pod of the built-in image.
+#[tokio::test]
+async fn kubectl_top_shows_nodes_and_containers() {
+    let Some(provisions) = provisions() else { return };
+    let ondol = Ondol::up(provisions);
+    ondol.load_image("busybox");
+    let file = ondol.example("cluster.yaml");
+    ondol.run(["create", "cluster", "-f", &file]).ok();
+    let addon = [
+        "eks",
+        "create-addon",
+        "--cluster-name",
+        "warm",
+        "--addon-name",
+        "metrics-server",
+    ];
+    ondol.aws(addon).ok();
+    let busy = "while true; do true; done";
+    let run = [
+        "run",
+        "busy",
+        "--image=busybox",
+        "--image-pull-policy=IfNotPresent",
+        "--",
+        "sh",
+        "-c",
+        busy,
+    ];
+    ondol.kubectl(run).ok();
+    let is_busy = |line: &str| {
+        let used: Vec<&str> = line.split_whitespace().collect();
+        let milli = used.get(2).and_then(|cpu| cpu.strip_suffix('m')?.parse::<u32>().ok());
+        used.starts_with(&["busy", "busy"]) && milli.is_some_and(|milli| milli > 50)
+    };
+    let top = ["top", "pod", "--containers", "--no-headers"];
+    until(
+        "a busy container",
+        || ondol.kubectl(top),
+        |said| said.lines().any(is_busy),
+    )
+    .await;
+    let top = ["top", "node", "--no-headers"];
+    until(
+        "both nodes",
+        || ondol.kubectl(top),
+        |said| said.lines().count() == 2 && !said.contains("<unknown>"),
+    )
+    .await;
+    let services = ["get", "apiservice", "v1beta1.metrics.k8s.io", "--no-headers"];
+    let said = ondol.kubectl(services).ok();
+    assert!(
+        said.contains("kube-system/metrics-server") && said.contains("True"),
+        "{said}"
+    );
+    ondol.down();
+}
+
 #[test]
 fn usage_of_simulated_pods_is_what_their_annotations_say() {
     let simulation = Simulation::new();
@@ -96,7 +175,8 @@ fn usage_of_simulated_pods_is_what_their_annotations_say() {
         install(&client).await;
         let text = r#"{"metadata":{"name":"web"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},
             "template":{"metadata":{"labels":{"app":"web"},"annotations":{"simulation.ondol.dev/cpu":"250m",
-                "simulation.ondol.dev/memory":"64Mi"}},"spec":{"containers":[{"name":"web","image":"nginx"}]}}}}"#;
+                "simulation.ondol.dev/memory":"64Mi"}},"spec":{"containers":[{"name":"web","image":"nginx",
+                "resources":{"requests":{"cpu":"100m"}}}]}}}}"#;
         let deployments = Api::<Deployment>::default_namespaced(client.clone());
         deployments
             .create(&PostParams::default(), &serde_json::from_str(text).unwrap())
@@ -121,6 +201,7 @@ fn usage_of_simulated_pods_is_what_their_annotations_say() {
             list.items.len() == 2 && list.items.iter().any(used)
         })
         .await;
+        check_autoscaling(&client, &deployments).await;
         let other = r#"{"spec":{"template":{"metadata":{"annotations":{"simulation.ondol.dev/memory":"128Mi"}}}}}"#;
         let other = serde_json::value::RawValue::from_string(other.to_owned()).unwrap();
         let patched = deployments
