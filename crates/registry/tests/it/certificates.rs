@@ -49,7 +49,7 @@ async fn a_request_says_who_really_asks_and_none_asks_to_be_an_administrator() {
     let world = World::new().await;
     let made = ask(&world, "one", &["dev"]).await.unwrap();
     assert_eq!(made["spec"]["username"], "admin");
-    assert_eq!(made["status"], json!({}));
+    assert!(made["status"]["conditions"].is_null(), "{made}");
     let refused = ask(&world, "two", &["dev", "system:masters"]).await.unwrap_err();
     assert_eq!(
         (refused.code(), refused.message()),

@@ -95,6 +95,8 @@ async fn a_node_makes_mirror_pods_of_its_own_only() {
         .create("v1/nodes/-", json!({"metadata": {"name": "n1"}}))
         .await
         .unwrap();
+    let account = json!({"metadata": {"name": "default"}});
+    world.create("v1/serviceaccounts/default", account).await.ok();
     let sound = mirror(&node["metadata"]["uid"]);
     type Change = fn(&mut Value);
     let changes: [(Change, &str); 7] = [
