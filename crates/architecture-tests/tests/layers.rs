@@ -53,7 +53,7 @@ const ROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("binary", &["ondol"]),
-    ("checks", &["architecture-tests", "xtask"]),
+    ("checks", &["architecture-tests", "fuzz", "xtask"]),
 ];
 
 /// The rows that hold no async and no I/O.

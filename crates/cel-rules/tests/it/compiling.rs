@@ -54,6 +54,14 @@ fn what_can_never_work_is_refused() {
 }
 
 #[test]
+fn an_escape_that_ends_too_early_is_refused() {
+    for expression in [r#"b"\23"#, r#"'\x"#, r#"'\u12"#, r#"'\x+1'"#, r#"'\U0000'"#, r#"'\08'"#] {
+        let found = error_of(expression);
+        assert!(found.contains("unable to unescape string"), "{expression}: {found}");
+    }
+}
+
+#[test]
 fn the_type_of_the_result_is_known() {
     let environment = Environment::new().with("object", Type::Dyn);
     let gives = |expression: &str, wanted: &Type| environment.compile(expression).unwrap().gives(wanted);

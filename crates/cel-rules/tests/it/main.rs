@@ -3,5 +3,6 @@
 mod access;
 mod compiling;
 mod evaluating;
+mod fuzzing;
 mod limits;
 mod typed;

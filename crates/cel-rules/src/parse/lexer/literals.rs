@@ -143,7 +143,12 @@ impl Lexer<'_> {
             }
             _ => return Err(problem()),
         };
-        let text: String = (0..digits).filter_map(|ahead| self.peek(ahead)).collect();
+        // The text may end in the middle, and a sign is no digit though numbers may have one.
+        let written = (0..digits).map_while(|ahead| self.peek(ahead));
+        let text: String = written.take_while(|digit| digit.is_digit(radix)).collect();
+        if text.len() < digits {
+            return Err(problem());
+        }
         self.position += digits;
         let code = u32::from_str_radix(&text, radix).or(Err(problem()))?;
         if bytes && matches!(kind, 'x' | 'X' | '0'..='3') {
