@@ -25,6 +25,7 @@ mod pod;
 pub mod quota;
 mod rules;
 mod service;
+pub mod shape;
 pub mod tree;
 mod volume;
 mod webhooks;

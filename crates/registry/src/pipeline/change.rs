@@ -308,6 +308,7 @@ impl Attempt<'_> {
             Part::Whole | Part::Scale => (rules.prepare_update)(new, old),
             _ => {}
         }
+        object_rules::shape::complete(&resource.ruling().group, &resource.ruling().kind, new);
         let mut allocation = match self.part {
             Part::Whole => self.registry.allocate(resource, Some(new), Some(old)).await?,
             _ => super::Allocation::default(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kube_types::dynamic::{Object, Value};
 use object_rules::field::Errors;
+use object_rules::shape;
 
 use super::decode::check_namespace;
 use super::ownership::{self, Ownership};
@@ -202,6 +203,7 @@ impl Registry {
             object.0.remove("status");
         }
         (rules.prepare_create)(object);
+        shape::complete(&resource.ruling().group, &resource.ruling().kind, object);
         let mut allocation = self.allocate(resource, Some(object), None).await?;
         let mut errors = Errors::new();
         object_rules::metadata::validate(object, resource.kind.namespaced, rules.name, &mut errors);
