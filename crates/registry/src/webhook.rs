@@ -91,23 +91,48 @@ impl Endpoint {
         Some(Self { place, ca_bundle })
     }
 
-    /// The URL that errors name.
+    /// The URL that is asked, with its path as upstream's client cleans it.
     pub fn url(&self, timeout: Duration) -> String {
         let seconds = timeout.as_secs();
         match &self.place {
             Place::Url(url) => {
-                let separator = if url.contains('?') { '&' } else { '?' };
-                format!("{url}{separator}timeout={seconds}s")
+                let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+                let end = rest.find(['/', '?']).unwrap_or(rest.len());
+                let (host, rest) = rest.split_at(end);
+                let (path, query) = match rest.split_once('?') {
+                    Some((path, query)) => (path, format!("{query}&")),
+                    None => (rest, String::new()),
+                };
+                format!("{scheme}://{host}{}?{query}timeout={seconds}s", clean(path))
             }
             Place::Service {
                 namespace,
                 name,
                 port,
                 path,
-            } => format!("https://{name}.{namespace}.svc:{port}{path}?timeout={seconds}s"),
+            } => format!(
+                "https://{name}.{namespace}.svc:{port}{}?timeout={seconds}s",
+                clean(path)
+            ),
         }
     }
 }
+
+/// Go's `path.Join("/", path)`: no empty or dotted segment, no slash at the end.
+fn clean(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            name => kept.push(name),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests;
 
 impl Registry {
     /// Lets the registry call servers; before that, every call fails.
