@@ -18,6 +18,9 @@ const ACCEPTED: &[&str] = &[
     "application/vnd.kubernetes.protobuf",
 ];
 
+/// Kinds that are read in an earlier version too, whose fields are the same. Source: `EvictionREST.AcceptsGroupVersion`.
+const EARLIER: &[(&str, &str)] = &[("Eviction", "policy/v1beta1")];
+
 /// Upstream lists at most this many unknown and duplicate fields.
 const MOST_FIELDS: usize = 100;
 
@@ -87,7 +90,8 @@ fn check_gvk(object: &Object, wanted: &GroupVersionKind) -> Result<(), StatusErr
             found.version, wanted.kind, found.version, wanted.version, wanted.kind
         )));
     }
-    if !api_version.is_empty() && api_version != wanted.api_version() {
+    let earlier = EARLIER.contains(&(wanted.kind.as_str(), api_version));
+    if !api_version.is_empty() && api_version != wanted.api_version() && !earlier {
         return Err(StatusError::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
             wanted.api_version()
@@ -220,3 +224,6 @@ pub(crate) fn check_name(target: &Target, object: &mut Object) -> Result<(), Sta
         Some(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
