@@ -1,5 +1,5 @@
-//! OpenAPI: version 3 as an index and one document for each group and version, version 2 as one document in JSON and in
-//! protobuf. All are made from the table of kinds when they are asked for.
+//! OpenAPI: version 3 as an index and one document for each group and version, version 2 as one document; documents in JSON and
+//! in protobuf. All are made from the table of kinds when they are asked for.
 //!
 //! Clients keep documents by the hash in their address or by their tag, so making one is rare and nothing is kept here.
 
@@ -27,8 +27,13 @@ use crate::aggregation::Aggregated;
 use crate::api::{Call, KubeApi};
 use crate::respond::{self, Answer, Wire};
 
-/// Path of the version 2 document, whose forms are not those of other answers.
-pub(crate) const VERSION_2: &str = "/openapi/v2";
+/// Path of the version 2 document.
+const VERSION_2: &str = "/openapi/v2";
+
+/// Whether a path is that of a document whose forms are not those of other answers.
+pub(crate) fn has_own_forms(path: &str) -> bool {
+    path == VERSION_2 || path.starts_with("/openapi/v3/")
+}
 
 /// Answers `/openapi/…`.
 pub(crate) async fn answer(api: &KubeApi, parts: &Parts, call: &Call) -> Answer {
@@ -47,17 +52,22 @@ pub(crate) async fn answer(api: &KubeApi, parts: &Parts, call: &Call) -> Answer 
             .strip_prefix("/openapi/v3")
             .and_then(|of| api.0.aggregation.route_of(of))
         {
+            // What comes from another server is JSON.
+            Some(_) if chosen(&parts.headers, &[]).is_none() => not_acceptable(&[], wire),
             Some(route) => {
                 let asked = parts.uri.path_and_query().map_or(path.as_str(), |asked| asked.as_str());
                 remote::version3(api, &route, asked, wire).await
             }
-            None => version3(kinds, &path, &git_version, call).await,
+            None => version3(kinds, &path, &git_version, &parts.headers, call).await,
         },
     }
 }
 
-async fn version3(kinds: Arc<KindTable>, path: &str, git_version: &str, call: &Call) -> Answer {
+async fn version3(kinds: Arc<KindTable>, path: &str, git_version: &str, headers: &HeaderMap, call: &Call) -> Answer {
     let wire = call.negotiated.wire;
+    let Some(protobuf) = chosen(headers, gnostic::version3::MEDIA_TYPES) else {
+        return not_acceptable(gnostic::version3::MEDIA_TYPES, wire);
+    };
     let Some((group, version)) = group_version(path) else {
         return respond::page_not_found();
     };
@@ -68,9 +78,19 @@ async fn version3(kinds: Arc<KindTable>, path: &str, git_version: &str, call: &C
     if asked.is_some_and(|(_, hash)| *hash != current) && kinds.of_version(&group, &version).next().is_some() {
         return moved(&format!("{path}?hash={current}"));
     }
-    let made = making(move || version3::document(&kinds, &group, &version), wire).await;
+    let made = making(
+        move || {
+            let document = version3::document(&kinds, &group, &version)?;
+            Some(match protobuf {
+                true => gnostic::version3::encode(&document),
+                false => document.to_string().into_bytes(),
+            })
+        },
+        wire,
+    )
+    .await;
     let mut answer = match made {
-        Ok(Some(document)) => respond::document(StatusCode::OK, document.to_string().into(), wire),
+        Ok(Some(bytes)) => written(bytes, protobuf.then_some(gnostic::version3::MEDIA_TYPES[0]), wire),
         Ok(None) => return respond::page_not_found(),
         Err(failed) => return failed,
     };
@@ -89,15 +109,8 @@ async fn version2(
     headers: &HeaderMap,
     wire: Wire,
 ) -> Answer {
-    let accepted = headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let Some(protobuf) = chosen(accepted) else {
-        return respond::status(
-            &StatusError::not_acceptable(&["application/json", gnostic::MEDIA_TYPES[0]]),
-            wire,
-        );
+    let Some(protobuf) = chosen(headers, gnostic::MEDIA_TYPES) else {
+        return not_acceptable(gnostic::MEDIA_TYPES, wire);
     };
     // The hash of the whole takes up the tags of its parts as if they were of the version.
     let of = format!("{git_version}{}", remote::tags(&aggregated));
@@ -122,15 +135,7 @@ async fn version2(
     )
     .await;
     let mut answer = match made {
-        Ok(bytes) if protobuf => respond::with_type(StatusCode::OK, gnostic::MEDIA_TYPES[0], Body::from(bytes)),
-        Ok(bytes) => respond::document(
-            StatusCode::OK,
-            bytes.into(),
-            Wire {
-                written: respond::Written::Json,
-                ..wire
-            },
-        ),
+        Ok(bytes) => written(bytes, protobuf.then_some(gnostic::MEDIA_TYPES[0]), wire),
         Err(failed) => return failed,
     };
     set_header(&mut answer, ETAG, &tag);
@@ -138,8 +143,31 @@ async fn version2(
     answer
 }
 
-/// Whether the first media type that can be served is the protobuf one; `None` when none can.
-fn chosen(accept: &str) -> Option<bool> {
+/// A document as JSON, or as the protobuf of a media type.
+fn written(bytes: Vec<u8>, protobuf: Option<&'static str>, wire: Wire) -> Answer {
+    if let Some(media) = protobuf {
+        return respond::with_type(StatusCode::OK, media, Body::from(bytes));
+    }
+    let wire = Wire {
+        written: respond::Written::Json,
+        ..wire
+    };
+    respond::document(StatusCode::OK, bytes.into(), wire)
+}
+
+fn not_acceptable(protobuf: &[&str], wire: Wire) -> Answer {
+    let served: Vec<&str> = std::iter::once("application/json")
+        .chain(protobuf.first().copied())
+        .collect();
+    respond::status(&StatusError::not_acceptable(&served), wire)
+}
+
+/// Whether the first media type that can be served is one of the protobuf ones; `None` when none can.
+fn chosen(headers: &HeaderMap, protobuf: &[&str]) -> Option<bool> {
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if accept.trim().is_empty() {
         return Some(false);
     }
@@ -149,7 +177,7 @@ fn chosen(accept: &str) -> Option<bool> {
     types
         .filter_map(|media| match media {
             "application/json" | "application/*" | "*/*" => Some(false),
-            other => gnostic::MEDIA_TYPES.contains(&other).then_some(true),
+            other => protobuf.contains(&other).then_some(true),
         })
         .next()
 }

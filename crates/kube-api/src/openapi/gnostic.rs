@@ -2,6 +2,8 @@
 //!
 //! Written are the fields that our documents have, by their published numbers (`openapi.v2` of gnostic-models).
 
+pub(super) mod version3;
+
 use serde_json::{Map, Value};
 
 /// The media types by which it is asked for, the newer spelling first.

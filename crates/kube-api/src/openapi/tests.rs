@@ -207,6 +207,29 @@ fn the_form_of_version_2_is_negotiated() {
         ),
         ("text/html", None),
     ] {
-        assert_eq!(chosen(accept), protobuf, "{accept}");
+        let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::ACCEPT, accept.parse().unwrap());
+        assert_eq!(chosen(&headers, gnostic::MEDIA_TYPES), protobuf, "{accept}");
     }
+}
+
+#[test]
+fn the_protobuf_form_of_version_3_holds_operations_schemas_and_references() {
+    let document = json!({"openapi": "3.0.0", "info": {"title": "K", "version": "v"},
+        "paths": {"/p": {"get": {"operationId": "o", "responses": {}}}},
+        "components": {"schemas": {"a": {"type": "object", "properties": {"b": {"$ref": "#/c"}}}}}});
+    let whole = fields(&gnostic::version3::encode(&document));
+    assert_eq!(whole.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [1, 2, 4, 5]);
+    let path = fields(&fields(&whole[2].1)[0].1);
+    assert_eq!((path[0].clone(), path[1].0), ((1, b"/p".to_vec()), 2));
+    let get = &fields(&path[1].1)[0];
+    assert_eq!((get.0, fields(&get.1)[0].clone()), (4, (5, b"o".to_vec())));
+    // Components, schemas, a named one, its value, and of the two that it may be, a schema.
+    let named = fields(&fields(&fields(&whole[3].1)[0].1)[0].1);
+    assert_eq!(named[0], (1, b"a".to_vec()));
+    let schema = fields(&fields(&named[1].1)[0].1);
+    assert!(schema.contains(&(25, b"object".to_vec())), "{schema:?}");
+    let properties = schema.iter().find(|(tag, _)| *tag == 31).unwrap();
+    let property = fields(&fields(&properties.1)[0].1);
+    assert_eq!(fields(&property[1].1), [(2, b"\x0a\x03#/c".to_vec())]);
 }
