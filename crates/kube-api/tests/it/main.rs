@@ -15,6 +15,7 @@ mod every_kind;
 mod filled;
 mod forms;
 mod identity_providers;
+mod kube_rs;
 mod kubectl;
 #[path = "../../../registry/tests/it/minimal.rs"]
 mod minimal;

@@ -89,7 +89,7 @@ fn answer(request: Request<Incoming>, tasks: &Supervisor) -> Response<AgentBody>
     response.map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
-async fn agent(world: &World) -> SocketAddr {
+pub async fn agent(world: &World) -> SocketAddr {
     let acceptor = agent_acceptor(world);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
