@@ -31,7 +31,7 @@ enum Task {
     Demo(demo::Options),
     /// Every test: format, lints, unit tests, and end to end with real clients and containers.
     Test(test::Options),
-    /// Installs the real kubectl, helm, aws and boto3 that tests use below `target/tools`.
+    /// Installs the real clients that tests drive (kubectl, helm, aws, those of Python, Node and Go) below `target/tools`.
     Tools,
     /// Rewrites the AWS shape tables of `aws-types` from the published service models.
     AwsShapes,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_objects;
+mod clients;
 mod full_disk;
 mod guide;
 mod identity;

@@ -102,6 +102,27 @@ impl Ondol {
         ondol
     }
 
+    /// Starts a region whose nodes are simulated, with a cluster of three of them.
+    pub fn simulated(provisions: Provisions) -> Self {
+        let ondol = Self::down_yet(provisions);
+        ondol
+            .run(["up", "--simulated", "--port", "0", "--load-balancer-port", "0"])
+            .ok();
+        ondol
+            .run([
+                "create",
+                "cluster",
+                "--name",
+                "s",
+                "--nodes",
+                "3",
+                "--node-type",
+                "t3.large",
+            ])
+            .ok();
+        ondol
+    }
+
     /// A state directory in which no region runs yet.
     pub fn down_yet(provisions: Provisions) -> Self {
         let directory = tempfile::Builder::new()
@@ -210,7 +231,8 @@ impl Ondol {
         .join("ondol")
     }
 
-    fn tool(&self, name: &str) -> PathBuf {
+    /// Where a real client is.
+    pub fn tool(&self, name: &str) -> PathBuf {
         self.bin(&self.provisions.tools).join(name)
     }
 
