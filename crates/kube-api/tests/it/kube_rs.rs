@@ -33,8 +33,8 @@ fn map(name: &str, label: &str) -> ConfigMap {
     map
 }
 
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    let waited = supervision::wait_until(what, PATIENCE, async || look().await).await;
+async fn until<T, F: Future<Output = Result<T, String>>>(what: &str, look: impl FnMut() -> F) -> T {
+    let waited = supervision::wait_until(what, PATIENCE, look).await;
     waited.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -79,7 +79,7 @@ struct Context {
 async fn reconcile(map: Arc<ConfigMap>, context: Arc<Context>) -> Result<Action, Failure> {
     let maps: Api<ConfigMap> = Api::default_namespaced(context.client.clone());
     let secrets: Api<Secret> = Api::default_namespaced(context.client.clone());
-    let work = async |event| {
+    let work = |event: Event<ConfigMap>| async move {
         match event {
             Event::Apply(map) => {
                 let mut secret = Secret::default();
@@ -116,13 +116,13 @@ async fn controllers_reconcile_what_they_own_and_finalize() {
         );
     world
         .supervisor
-        .spawn_until_cancelled("controller", controller.for_each(async |_| {}));
+        .spawn_until_cancelled("controller", controller.for_each(|_| std::future::ready(())));
     maps.create(&PostParams::default(), &map("owner", "yes")).await.unwrap();
     let owned = async || secrets.get("owner").await.map_err(|error| error.to_string());
-    let first = until("the secret", owned).await;
+    let first = until("the secret", &owned).await;
     assert_eq!(first.owner_references()[0].name, "owner");
     secrets.delete("owner", &DeleteParams::default()).await.unwrap();
-    let again = until("the secret comes back", owned).await;
+    let again = until("the secret comes back", &owned).await;
     assert_ne!(first.uid(), again.uid());
     maps.delete("owner", &DeleteParams::default()).await.unwrap();
     until("the finalizer's work", async || {

@@ -103,7 +103,7 @@ fn python(ondol: &Ondol, module: &str) -> Suite {
 }
 
 /// `None`, with a word about it, where there is no Node.
-fn node(ondol: &Ondol) -> Option<Suite> {
+fn node(ondol: &Ondol, suite: &str) -> Option<Suite> {
     let Some(program) = on_path("node") else {
         println!("skipped: node is not on PATH");
         return None;
@@ -117,7 +117,7 @@ fn node(ondol: &Ondol) -> Option<Suite> {
     Some(Suite::new(ondol, "the Node client", &program).with(|command| {
         command
             .arg("--test")
-            .arg(Path::new(SUITES).join("node"))
+            .arg(Path::new(SUITES).join("node").join(suite))
             .env("ONDOL_TEST_NODE_CLIENT", client);
     }))
 }
@@ -159,7 +159,7 @@ fn helm_installs_upgrades_rolls_back_and_uninstalls_a_chart() {
 fn clients_of_other_languages_read_write_and_watch() {
     let Some(provisions) = provisions() else { return };
     let ondol = Ondol::simulated(provisions);
-    let suites = [Some(python(&ondol, "discover")), node(&ondol), go(&ondol, ".")];
+    let suites = [Some(python(&ondol, "discover")), node(&ondol, "objects.test.mjs"), go(&ondol, ".")];
     all_pass(suites.into_iter().flatten().collect());
     ondol.down();
 }
@@ -181,11 +181,7 @@ fn clients_run_commands_follow_logs_and_forward_ports() {
         .map(|kubectl| Some(Suite::script(&ondol, "kubectl/streams.sh", "KUBECTL", kubectl)));
     let others = [
         Some(python(&ondol, "test_streams")),
-        node(&ondol).map(|suite| {
-            suite.with(|command| {
-                command.env("NODE_OPTIONS", "--test-name-pattern=commands");
-            })
-        }),
+        node(&ondol, "streams.test.mjs"),
         go(&ondol, "TestStreams"),
     ];
     let suites = scripts.chain(others).flatten();

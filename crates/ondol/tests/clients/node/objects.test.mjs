@@ -1,14 +1,9 @@
-// The official Node client against a cluster. KUBECONFIG names it, ONDOL_TEST_NODE_CLIENT the client's entry file, and
-// ONDOL_TEST_POD, where nodes run containers, a pod of busybox in `default` that serves HTTP at port 80 and logs a line a second.
+// Objects, patches, watches and informers of the official Node client.
 import assert from 'node:assert/strict';
-import { PassThrough, Writable } from 'node:stream';
 import { after, before, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 
-const k8s = await import(pathToFileURL(process.env.ONDOL_TEST_NODE_CLIENT));
-const PATIENCE = 60_000;
-const config = new k8s.KubeConfig();
-config.loadFromDefault();
+import { config, k8s, until } from './cluster.mjs';
+
 const core = config.makeApiClient(k8s.CoreV1Api);
 const apps = config.makeApiClient(k8s.AppsV1Api);
 const objects = k8s.KubernetesObjectApi.makeApiClient(config);
@@ -18,16 +13,6 @@ before(async () => {
   namespace = (await core.createNamespace({ body: { metadata: { generateName: 'node-' } } })).metadata.name;
 });
 after(() => core.deleteNamespace({ name: namespace }));
-
-async function until(what, condition) {
-  const end = Date.now() + PATIENCE;
-  for (;;) {
-    const seen = await condition();
-    if (seen) return seen;
-    assert.ok(Date.now() < end, `${what} did not come about`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 async function refused(code, reason, call) {
   const error = await call.then(() => assert.fail('it succeeded'), (error) => error);
@@ -167,43 +152,4 @@ test('a stranger is refused', async () => {
   stranger.loadFromClusterAndUser({ name: 'c', server, caData }, { name: 'u', token: 'nonsense' });
   // Of this code the client keeps no body.
   await assert.rejects(stranger.makeApiClient(k8s.CoreV1Api).listNamespacedPod({ namespace }), { code: 401 });
-});
-
-test('commands, logs and ports of a pod', { skip: process.env.ONDOL_TEST_POD ? false : 'the nodes run no containers' }, async (context) => {
-  const pod = process.env.ONDOL_TEST_POD;
-  const collected = () => {
-    const chunks = [];
-    const stream = new Writable({ write: (chunk, _, done) => { chunks.push(chunk); done(); } });
-    return { stream, text: () => Buffer.concat(chunks).toString() };
-  };
-  await context.test('a command reads, prints and ends with a code', async () => {
-    const [out, complaint, input] = [collected(), collected(), new PassThrough()];
-    const ended = new Promise((resolve, reject) => {
-      const command = ['sh', '-c', 'read line; echo got $line; echo complaint >&2; exit 3'];
-      new k8s.Exec(config).exec('default', pod, 'main', command, out.stream, complaint.stream, input, false, resolve).catch(reject);
-    });
-    input.write('typed in\n');
-    const status = await ended;
-    assert.equal(status.details.causes[0].message, '3');
-    assert.deepEqual([out.text(), complaint.text()], ['got typed in\n', 'complaint\n']);
-  });
-  await context.test('its output is attached to', async () => {
-    const out = collected();
-    const socket = await new k8s.Attach(config).attach('default', pod, 'main', out.stream, null, null, false);
-    await until('a line', () => out.text().includes('\n'));
-    socket.close();
-  });
-  await context.test('its log is followed', async () => {
-    const out = collected();
-    const following = await new k8s.Log(config).log('default', pod, 'main', out.stream, { follow: true, tailLines: 1 });
-    await until('three lines', () => out.text().split('\n').length > 3);
-    following.abort();
-  });
-  await context.test('its port is forwarded', async () => {
-    const [out, input] = [collected(), new PassThrough()];
-    const socket = await new k8s.PortForward(config, true).portForward('default', pod, [80], out.stream, null, input);
-    input.write('GET / HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n');
-    await until('an answer', () => out.text().includes('200 OK'));
-    socket.close();
-  });
 });
