@@ -150,11 +150,13 @@ func TestEvictionsRespectBudgets(t *testing.T) {
 	refused(t, err, apierrors.IsTooManyRequests)
 	check(t, apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause), "no cause: %v", err)
 
-	scales, err := client.AppsV1().Deployments(ns).GetScale(t.Context(), "web", metav1.GetOptions{})
-	must(t, err)
-	scales.Spec.Replicas = 2
-	_, err = client.AppsV1().Deployments(ns).UpdateScale(t.Context(), "web", scales, metav1.UpdateOptions{})
-	must(t, err)
+	must(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		scales, err := client.AppsV1().Deployments(ns).GetScale(t.Context(), "web", metav1.GetOptions{})
+		must(t, err)
+		scales.Spec.Replicas = 2
+		_, err = client.AppsV1().Deployments(ns).UpdateScale(t.Context(), "web", scales, metav1.UpdateOptions{})
+		return err
+	}))
 	readyPods(t, client, ns, 2)
 	until(t, "an eviction", func(ctx context.Context) error { return client.PolicyV1().Evictions(ns).Evict(ctx, eviction) })
 	until(t, "the pod's end", func(ctx context.Context) error {
