@@ -94,12 +94,8 @@ pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, call: &Call) -
         }
         ("pods", "portforward") => {
             let (_, node) = pod_and_node(api, call).await?;
-            let query = request
-                .uri()
-                .query()
-                .map(|query| format!("?{query}"))
-                .unwrap_or_default();
-            let path = format!("/portForward/{}/{}{query}", info.namespace, info.name);
+            let query = locate::port_query(&call.query);
+            let path = format!("/portForward/{}/{}?{query}", info.namespace, info.name);
             let address = agent_address(&node)?;
             forward(api, request, Destination::Agent { address, path }).await
         }

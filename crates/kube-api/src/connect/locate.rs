@@ -165,6 +165,19 @@ pub(super) fn stream_query(query: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
+/// The ports that a client forwards over a WebSocket as the node's agent spells them: all in one parameter of another name.
+pub(super) fn port_query(query: &[(String, String)]) -> String {
+    let ports: Vec<&str> = query
+        .iter()
+        .filter(|(key, _)| key == "ports")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    match ports.as_slice() {
+        [] => String::new(),
+        ports => format!("port={}", encoded(&ports.join(","))),
+    }
+}
+
 const LOG_PARAMETERS: &[&str] = &[
     "follow",
     "previous",

@@ -41,6 +41,8 @@ fn parameters_are_spelt_as_agents_do() {
         stream_query(&asked),
         "input=1&output=1&command=sh&command=%2Dc&command=echo%20a%26b"
     );
+    assert_eq!(port_query(&query("ports=80&ports=8080&pretty=true")), "port=80%2C8080");
+    assert_eq!(port_query(&query("")), "");
     assert_eq!(
         log_query(&query("container=c&follow=true&tailLines=5")),
         "follow=true&tailLines=5"

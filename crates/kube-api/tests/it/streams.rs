@@ -71,7 +71,12 @@ fn answer(request: Request<Incoming>, tasks: &Supervisor) -> Response<AgentBody>
         return Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
     }
     let response = if path.starts_with("/portForward/") {
-        serve_port_forward(request, &[], Arc::new(Local), tasks)
+        let ports = pairs.iter().filter(|(key, _)| key == "port");
+        let ports: Vec<u16> = ports
+            .flat_map(|(_, value)| value.split(','))
+            .map(|port| port.parse().unwrap())
+            .collect();
+        serve_port_forward(request, &ports, Arc::new(Local), tasks)
     } else {
         let selection = StreamSelection {
             stdin: has("input"),

@@ -75,13 +75,26 @@ pub(super) async fn port_forward(agent: &Arc<Agent>, pod: &Pod, query: &Query, r
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let sandbox = observed.sandbox().filter(|sandbox| sandbox.ready);
     let sandbox = sandbox.ok_or_else(|| Refusal::not_found(format!("pod not found ({name:?})")))?;
-    let ports = query.all("port").iter().filter_map(|port| port.parse().ok()).collect();
+    let ports = forwarded_ports(query)?;
     let url = agent
         .runtime
         .port_forward_url(&sandbox.id, ports)
         .await
         .map_err(runtime_refusal)?;
     proxy(agent, &url, request).await
+}
+
+/// The ports that the API server names, separated by commas; over SPDY each stream names its own.
+fn forwarded_ports(query: &Query) -> Result<Vec<i32>, Refusal> {
+    let named = query.all("port");
+    let each = named.iter().flat_map(|ports| ports.split(','));
+    each.map(|port| {
+        let parsed = port.parse::<u16>().ok().filter(|port| *port != 0);
+        parsed
+            .map(i32::from)
+            .ok_or_else(|| Refusal::bad_request(format!("unable to parse {port:?} as a port")))
+    })
+    .collect()
 }
 
 pub(super) async fn observe(agent: &Agent, pod: &Pod) -> Result<Observed, Refusal> {

@@ -159,7 +159,11 @@ fn helm_installs_upgrades_rolls_back_and_uninstalls_a_chart() {
 fn clients_of_other_languages_read_write_and_watch() {
     let Some(provisions) = provisions() else { return };
     let ondol = Ondol::simulated(provisions);
-    let suites = [Some(python(&ondol, "discover")), node(&ondol, "objects.test.mjs"), go(&ondol, ".")];
+    let suites = [
+        Some(python(&ondol, "discover")),
+        node(&ondol, "objects.test.mjs"),
+        go(&ondol, "."),
+    ];
     all_pass(suites.into_iter().flatten().collect());
     ondol.down();
 }
