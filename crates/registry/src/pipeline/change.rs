@@ -303,12 +303,7 @@ impl Attempt<'_> {
                 .check_escalation(self.context, resource, new, Some(old))
                 .await?;
         }
-        match self.part {
-            Part::Status => (rules.prepare_status)(new, old),
-            Part::Whole | Part::Scale => (rules.prepare_update)(new, old),
-            _ => {}
-        }
-        object_rules::shape::complete(&resource.ruling().group, &resource.ruling().kind, new);
+        self.follow_rules(new);
         let mut allocation = match self.part {
             Part::Whole => self.registry.allocate(resource, Some(new), Some(old)).await?,
             _ => super::Allocation::default(),
@@ -344,6 +339,17 @@ impl Attempt<'_> {
             Part::Approval => object_rules::certificate::check_approval(new, old, errors),
             Part::Finalize | Part::Binding => {}
         }
+    }
+
+    /// Restores what the kind's own rules keep, and writes what its type always writes.
+    fn follow_rules(&self, new: &mut Object) {
+        let kind = self.resource.ruling();
+        match self.part {
+            Part::Status => (kind.rules.prepare_status)(new, &self.old),
+            Part::Whole | Part::Scale => (kind.rules.prepare_update)(new, &self.old),
+            _ => {}
+        }
+        object_rules::shape::complete(&kind.group, &kind.kind, new);
     }
 
     /// Takes from the old object what this part must not change.

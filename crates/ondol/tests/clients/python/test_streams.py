@@ -58,8 +58,8 @@ class Streams(ClusterTest):
         self.assertIsNone(forwarded.error(80))
 
     def test_the_proxy_answers(self):
-        body = self.core.connect_get_namespaced_pod_proxy_with_path(f"{self.pod}:80", "default", path="/")
-        self.assertTrue(body)
+        body = self.core.connect_get_namespaced_pod_proxy_with_path(f"{self.pod}:80", "default", path="index.html")
+        self.assertIn("hello", body)
 
 
 if __name__ == "__main__":
