@@ -34,3 +34,18 @@ if since 25; then
   k debug event --image=busybox --attach=false -- true >/dev/null 2>&1
   prints 'busybox' get pod event -o 'jsonpath={.spec.ephemeralContainers[*].image}'
 fi
+
+# A request to be signed, made once with openssl for somebody.
+request=LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlITk1IVUNBUUF3RXpFUk1BOEdBMVVFQXd3SWMyOXRaV0p2Wkhrd1dUQVRCZ2NxaGtqT1BRSUJCZ2dxaGtqTwpQUU1CQndOQ0FBUkFxQjVmWG0xRHFyQzNoYWJxRjYzeVZ6MWtEcVk3a1d1RDVQNG9pSEpSdVFhMlIxYVRLaDlRClUrUEgrblh0K3BnYUNzcXJSS1E4Yno2T2E1cUlVZTB5b0FBd0NnWUlLb1pJemowRUF3SURTQUF3UlFJZ0tNZVMKWUtETkxmR2ljVW04SHJCZmFtNTIrSUdkNXJpdkN2M2pEVmFVeDF3Q0lRRDVDQzZDcHhWR0xIa1VSUlZQY3BBRApkWDArNUphL3ZzUlRtdm0yeWsvSHRBPT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==
+for decision in approve deny; do
+  k apply -f - >/dev/null <<YAML
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: $namespace-$decision}
+spec: {request: $request, signerName: kubernetes.io/kube-apiserver-client, usages: [client auth]}
+YAML
+  prints "$namespace-$decision" certificate "$decision" "$namespace-$decision"
+done
+prints 'Approved' get csr "$namespace-approve"
+prints 'Denied' get csr "$namespace-deny"
+prints 'deleted' delete csr "$namespace-approve" "$namespace-deny"
