@@ -1,3 +1,5 @@
+//! What is written of new objects, and that it is of their kinds.
+
 use kube_types::dynamic::{Object, Value, json};
 use kube_types::{GroupVersionKind, schema};
 

@@ -1,3 +1,5 @@
+//! Table test of the addresses of webhooks.
+
 use std::time::Duration;
 
 use kube_types::dynamic::json;

@@ -37,6 +37,7 @@ manifest() { cat >"$work/$1"; printf '%s\n' "$work/$1"; }
 
 finish() {
   local code=$?
+  jobs -p | xargs -r kill 2>/dev/null || true
   "$kubectl" delete namespace "$namespace" --wait=false >/dev/null 2>&1 || true
   rm -rf "$work"
   exit "$code"

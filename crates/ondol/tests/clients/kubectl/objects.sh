@@ -61,7 +61,7 @@ if since 24; then
   prints 'replicas' get deployment web --subresource=scale -o yaml
 fi
 
-k get configmaps --watch -o name >"$work/watched" &
+"$kubectl" --namespace "$namespace" get configmaps --watch -o name >"$work/watched" 2>&1 &
 watching=$!
 for _ in $(seq 600); do grep -q settings "$work/watched" && break; sleep 0.1; done
 k create configmap later >/dev/null

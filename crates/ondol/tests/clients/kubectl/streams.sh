@@ -17,7 +17,7 @@ k cp "$work/file" "$POD:/tmp/file-$minor"
 k cp "$POD:/tmp/file-$minor" "$work/back" >/dev/null
 cmp "$work/file" "$work/back" || fail 'a copied file came back different'
 
-k port-forward "pod/$POD" :80 >"$work/forward" &
+"$kubectl" --namespace default port-forward "pod/$POD" :80 >"$work/forward" 2>&1 &
 forwarding=$!
 for _ in $(seq 600); do grep -q Forwarding "$work/forward" && break; sleep 0.1; done
 port=$(sed -n 's/.*127.0.0.1:\([0-9]*\) .*/\1/p' "$work/forward" | head -1)
