@@ -95,7 +95,9 @@ fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 fn python(ondol: &Ondol, module: &str) -> Suite {
-    Suite::new(ondol, "the Python client", &ondol.tool("python")).with(|command| {
+    // Behind a link of another directory Python does not find its environment.
+    let program = ondol.tool("..").join("python/bin/python");
+    Suite::new(ondol, "the Python client", &program).with(|command| {
         command
             .args(["-m", "unittest", module])
             .current_dir(Path::new(SUITES).join("python"));
