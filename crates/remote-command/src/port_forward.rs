@@ -171,7 +171,15 @@ async fn channel_connection(
         }
     };
     let connection = async move { copy(port, &mut theirs, target).await };
-    let (failure, ()) = tokio::join!(connection, outgoing);
+    let mut outgoing = std::pin::pin!(outgoing);
+    let failure = tokio::select! {
+        failure = connection => {
+            outgoing.await;
+            failure
+        }
+        // A channel cannot tell that it is at its end, only the session can: what the port has closed is over in both directions.
+        () = &mut outgoing => None,
+    };
     if let Some(message) = failure
         && !send(channel + 1, message.as_bytes()).await
     {

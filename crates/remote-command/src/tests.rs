@@ -204,6 +204,32 @@ async fn oldest_port_forward_announces_its_ports() {
     assert_eq!(socket.next().await.unwrap().unwrap().into_data().as_ref(), b"\0ab");
 }
 
+/// Every port says goodbye, closes its side and goes on reading.
+struct Goodbye;
+
+impl PortTarget for Goodbye {
+    fn connect(&self, _port: u16) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+        async move {
+            let (mut ours, theirs) = tokio::io::duplex(1024);
+            Supervisor::new("goodbye").spawn("goodbye", async move {
+                ours.write_all(b"bye").await.unwrap();
+                ours.shutdown().await.unwrap();
+                tokio::io::copy(&mut ours, &mut tokio::io::sink()).await.unwrap();
+            });
+            Ok(Box::new(theirs) as Box<dyn Duplex>)
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_closes_ends_the_session_of_its_channels() {
+    let tasks = Supervisor::new("test");
+    let socket = websocket(&tasks, "v4.channel.k8s.io", ports_of(&tasks, Arc::new(Goodbye))).await;
+    let seen: Vec<String> = socket.map(|message| text(&message.unwrap())).collect().await;
+    assert_eq!(seen[2..], ["0 bye", "close 1000"]);
+}
+
 /// Never ends by itself; its guard tells when it was dropped.
 struct Endless(Arc<()>);
 
@@ -265,9 +291,13 @@ fn command(tasks: &Supervisor, selection: StreamSelection, target: Arc<dyn Comma
 }
 
 fn ports(tasks: &Supervisor) -> impl client::Handler {
+    ports_of(tasks, Arc::new(Echo))
+}
+
+fn ports_of(tasks: &Supervisor, target: Arc<dyn PortTarget>) -> impl client::Handler {
     let tasks = tasks.clone();
     move |request| {
-        let tasks = tasks.clone();
-        async move { client::boxed(crate::serve_port_forward(request, &[7], Arc::new(Echo), &tasks)) }.boxed()
+        let (tasks, target) = (tasks.clone(), target.clone());
+        async move { client::boxed(crate::serve_port_forward(request, &[7], target, &tasks)) }.boxed()
     }
 }
