@@ -39,7 +39,7 @@ assert [m["Body"] for m in got] == ["hello", "one", "two"] and got[0]["Attribute
 assert "Messages" not in sqs.receive_message(QueueUrl=url)
 assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "3"
 sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=got[0]["ReceiptHandle"], VisibilityTimeout=0)
-again = sqs.receive_message(QueueUrl=url, AttributeNames=["ApproximateReceiveCount"])["Messages"][0]
+again = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"])["Messages"][0]
 assert again["Body"] == "hello" and again["Attributes"] == {"ApproximateReceiveCount": "2"}, again
 for message in got:
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -79,8 +79,9 @@ assert ecr.describe_images(repositoryName="team/app")["imageDetails"][0]["imageT
 assert ecr.batch_get_image(repositoryName="team/app", imageIds=[{"imageTag": "v1"}, {"imageTag": "v2"}])["failures"][0]["failureCode"] == "ImageNotFound"
 refused("RepositoryNotEmptyException", 400, ecr.delete_repository, repositoryName="team/app")
 refused("LifecyclePolicyNotFoundException", 400, ecr.get_lifecycle_policy, repositoryName="team/app")
-ecr.put_lifecycle_policy(repositoryName="team/app", lifecyclePolicyText='{"rules": []}')
-assert ecr.get_lifecycle_policy(repositoryName="team/app")["lifecyclePolicyText"] == '{"rules": []}'
+lifecycle = json.dumps({"rules": [{"rulePriority": 1, "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 5}, "action": {"type": "expire"}}]})
+ecr.put_lifecycle_policy(repositoryName="team/app", lifecyclePolicyText=lifecycle)
+assert ecr.get_lifecycle_policy(repositoryName="team/app")["lifecyclePolicyText"] == lifecycle
 assert ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"].startswith(f"https://{ACCOUNT}.dkr.ecr.")
 ecr.delete_repository(repositoryName="team/app", force=True)
 
