@@ -5,6 +5,7 @@ mod engine;
 pub mod query;
 mod resource;
 pub mod stack;
+mod stack_policy;
 mod world;
 
 use std::collections::BTreeMap;

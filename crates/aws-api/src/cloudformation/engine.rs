@@ -18,6 +18,7 @@ use stack_planner::{Node, Scope, Template, graph};
 
 use super::resource::{self, Progress, Updated, Wanted};
 use super::stack::{Made, Stack};
+use super::stack_policy;
 use super::world::World;
 use super::{parse, pseudo};
 use crate::error::ApiError;
@@ -210,14 +211,10 @@ impl Engine {
             let Some((name, result)) = turns.next().await else {
                 break;
             };
-            match result {
-                Ok(()) => drop(done.insert(name)),
-                Err(reason) => {
-                    let now = self.now();
-                    self.edit(|stack| stack.set_resource(&name, &format!("{verb}_FAILED"), Some(reason), now))
-                        .await?;
-                    failures.push(name);
-                }
+            if result.is_ok() {
+                done.insert(name);
+            } else {
+                failures.push(name);
             }
         }
         if failures.is_empty() {
@@ -232,7 +229,18 @@ impl Engine {
 
     /// One resource: as the template wants it, and ready.
     async fn turn(&self, template: &Template, name: String, verb: &'static str) -> Turn {
-        let result = self.settle(template, &name, verb).await;
+        let mut result = self.settle(template, &name, verb).await;
+        // Written down here and not by who waits for all turns: it would wait for the ledger and, meanwhile, nobody for the
+        // turn that has it.
+        if let Err(reason) = &mut result {
+            let (now, shown, status) = (self.now(), reason.clone(), format!("{verb}_FAILED"));
+            let told = self
+                .edit(|stack| stack.set_resource(&name, &status, Some(shown), now))
+                .await;
+            if let Err(error) = told {
+                *reason = format!("{reason} ({})", supervision::error_chain(&error));
+            }
+        }
         (name, result)
     }
 
@@ -259,6 +267,9 @@ impl Engine {
                 .iter()
                 .any(|property| resource::replaces(&wanted.kind, property))
         });
+        if there.is_some() {
+            stack_policy::check(&stack, name, &wanted.kind, replaced)?;
+        }
         let status = if there.is_some() && !replaced && verb == "UPDATE" {
             "UPDATE"
         } else {

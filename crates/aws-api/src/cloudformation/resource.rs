@@ -1,8 +1,10 @@
 //! Resource types: which operations make, change and remove them, what `Ref` and `Fn::GetAtt` give, when they are ready.
 
+mod capacity;
 mod ec2;
 mod eks;
 mod iam;
+mod services;
 
 use serde_json::{Value, json};
 
@@ -17,7 +19,9 @@ const KINDS: &[&str] = &[
     "AWS::EC2::EIP",
     "AWS::EC2::InternetGateway",
     "AWS::EC2::LaunchTemplate",
+    "AWS::EC2::EgressOnlyInternetGateway",
     "AWS::EC2::NatGateway",
+    "AWS::EC2::PlacementGroup",
     "AWS::EC2::Route",
     "AWS::EC2::RouteTable",
     "AWS::EC2::SecurityGroup",
@@ -26,6 +30,7 @@ const KINDS: &[&str] = &[
     "AWS::EC2::Subnet",
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPC",
+    "AWS::EC2::VPCEndpoint",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::EKS::AccessEntry",
     "AWS::EKS::Addon",
@@ -42,7 +47,9 @@ const KINDS: &[&str] = &[
 
 /// Whether there is such a type here.
 pub fn is_known(kind: &str) -> bool {
-    KINDS.contains(&kind)
+    [KINDS, services::KINDS, capacity::KINDS]
+        .iter()
+        .any(|kinds| kinds.contains(&kind))
 }
 
 /// A resource of a stack, on the way to be made or changed.
@@ -132,6 +139,8 @@ fn unsupported(kind: &str) -> ApiError {
 pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
     match wanted.kind {
         "AWS::CloudFormation::WaitConditionHandle" => Ok(format!("{}/{}", wanted.stack_id, wanted.logical)),
+        kind if services::KINDS.contains(&kind) => services::create(wanted).await,
+        kind if capacity::KINDS.contains(&kind) => capacity::create(wanted).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::create(wanted).await,
         kind if kind.starts_with("AWS::IAM::") => iam::create(wanted).await,
         kind if kind.starts_with("AWS::EKS::") => eks::create(wanted).await,
@@ -145,6 +154,8 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
 /// What the service answers.
 pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Result<Updated, ApiError> {
     match wanted.kind {
+        kind if services::KINDS.contains(&kind) => services::update(wanted, physical).await,
+        kind if capacity::KINDS.contains(&kind) => capacity::update(wanted, physical).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::update(wanted, physical, before).await,
         kind if kind.starts_with("AWS::IAM::") => iam::update(wanted, physical, before).await,
         kind if kind.starts_with("AWS::EKS::") => eks::update(wanted, physical, before).await,
@@ -158,6 +169,8 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
 /// What the service answers.
 pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError> {
     let removed = match wanted.kind {
+        kind if services::KINDS.contains(&kind) => services::delete(wanted, physical).await,
+        kind if capacity::KINDS.contains(&kind) => capacity::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::IAM::") => iam::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::EKS::") => eks::delete(wanted, physical).await,
@@ -188,7 +201,7 @@ pub fn created(state: &State, kind: &str, physical: &str) -> Progress {
     if kind.starts_with("AWS::EKS::") {
         eks::created(state, kind, physical)
     } else {
-        Progress::Done
+        capacity::created(state, kind, physical)
     }
 }
 
@@ -197,7 +210,7 @@ pub fn removed(state: &State, kind: &str, physical: &str) -> Progress {
     if kind.starts_with("AWS::EKS::") {
         eks::removed(state, kind, physical)
     } else {
-        Progress::Done
+        capacity::removed(state, kind, physical)
     }
 }
 
@@ -213,6 +226,8 @@ pub fn reference(kind: &str, physical: &str) -> String {
 /// What `Fn::GetAtt` gives.
 pub fn attribute(state: &State, kind: &str, physical: &str, name: &str) -> Option<Value> {
     match kind {
+        kind if services::KINDS.contains(&kind) => services::attribute(state, kind, physical, name),
+        kind if capacity::KINDS.contains(&kind) => capacity::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::EC2::") => ec2::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::IAM::") => iam::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::EKS::") => eks::attribute(state, kind, physical, name),
@@ -273,7 +288,9 @@ pub fn replaces(kind: &str, property: &str) -> bool {
         ],
         "AWS::EKS::AccessEntry" => &["AccessPolicies", "KubernetesGroups", "Username", "Tags"],
         "AWS::EKS::PodIdentityAssociation" => &["RoleArn", "TargetRoleArn", "DisableSessionTags", "Tags"],
-        _ => &[],
+        "AWS::EC2::VPCEndpoint" => &["Tags"],
+        other if capacity::KINDS.contains(&other) => capacity::keeps(other),
+        other => services::keeps(other),
     };
     !keeps.contains(&property)
 }

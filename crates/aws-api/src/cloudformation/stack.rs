@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stack_planner::Node;
 
-use super::{engine, find, invalid, parameters, parse};
+use super::{engine, find, invalid, parameters, parse, stack_policy};
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
@@ -62,7 +62,7 @@ pub struct Stack {
     pub change_sets: BTreeMap<String, super::change_set::ChangeSet>,
     /// Template, parameters and tags before an update, to which a failed one goes back.
     pub before: Option<Box<Before>>,
-    /// The stack policy as it was given; it is shown.
+    /// The stack policy as it was given.
     pub policy: Option<String>,
     /// The caller's idempotency token.
     pub token: Option<String>,
@@ -415,8 +415,12 @@ pub async fn protect(context: Context, input: Value) -> Result<Value, ApiError> 
 
 /// `SetStackPolicy`.
 pub async fn set_policy(context: Context, input: Value) -> Result<Value, ApiError> {
+    let policy = input.text("StackPolicyBody");
+    if policy.is_some_and(|text| !stack_policy::is_policy(text)) {
+        return Err(invalid("Error validating stack policy: Invalid stack policy"));
+    }
     edit(&context, input.required("StackName"), |_, stack| {
-        stack.policy = input.text("StackPolicyBody").map(str::to_owned);
+        stack.policy = policy.map(str::to_owned);
         Ok(())
     })
     .await?;

@@ -6,3 +6,8 @@ use crate::fixture::Fixture;
 async fn stacks_make_clusters_and_take_them_down_again() {
     Fixture::start().await.python("cloudformation.py").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stacks_make_what_karpenter_and_self_managed_nodes_need() {
+    Fixture::start().await.python("templates.py").await;
+}

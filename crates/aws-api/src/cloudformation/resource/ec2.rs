@@ -37,6 +37,27 @@ const PLAIN: &[(&str, &str, &str, &str, &str)] = &[
         "RouteTableId",
     ),
     (
+        "AWS::EC2::VPCEndpoint",
+        "CreateVpcEndpoint",
+        "vpc-endpoint",
+        "VpcEndpoint",
+        "VpcEndpointId",
+    ),
+    (
+        "AWS::EC2::EgressOnlyInternetGateway",
+        "CreateEgressOnlyInternetGateway",
+        "egress-only-internet-gateway",
+        "EgressOnlyInternetGateway",
+        "EgressOnlyInternetGatewayId",
+    ),
+    (
+        "AWS::EC2::PlacementGroup",
+        "CreatePlacementGroup",
+        "placement-group",
+        "PlacementGroup",
+        "GroupName",
+    ),
+    (
         "AWS::EC2::LaunchTemplate",
         "CreateLaunchTemplate",
         "launch-template",
@@ -56,6 +77,19 @@ const REQUEST: &[&str] = &[
     "ConnectivityType",
     "LaunchTemplateData",
     "VersionDescription",
+    "ServiceName",
+    "VpcEndpointType",
+    "SubnetIds",
+    "SecurityGroupIds",
+    "RouteTableIds",
+    "PrivateDnsEnabled",
+    "Strategy",
+];
+
+/// Types that have names: the member that holds it, and its most letters.
+const NAMED: &[(&str, &str, usize)] = &[
+    ("AWS::EC2::LaunchTemplate", "LaunchTemplateName", 128),
+    ("AWS::EC2::PlacementGroup", "GroupName", 255),
 ];
 
 fn found(state: &State, stack_id: &str, logical: &str) -> Option<String> {
@@ -105,8 +139,8 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
                 for name in REQUEST {
                     input[*name] = properties.get(name).cloned().unwrap_or_default();
                 }
-                if wanted.kind == "AWS::EC2::LaunchTemplate" {
-                    input["LaunchTemplateName"] = wanted.name("LaunchTemplateName", 128).into();
+                if let Some((_, member, most)) = NAMED.iter().find(|(kind, ..)| *kind == wanted.kind) {
+                    input[*member] = wanted.name(member, *most).into();
                 }
                 let answer = wanted.call("ec2", operation, typed(input)).await?;
                 answer[*member].required(id).to_owned()
@@ -357,6 +391,12 @@ pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError>
         "AWS::EC2::NatGateway" => ("DeleteNatGateway", json!({ "NatGatewayId": physical })),
         "AWS::EC2::RouteTable" => ("DeleteRouteTable", json!({ "RouteTableId": physical })),
         "AWS::EC2::LaunchTemplate" => ("DeleteLaunchTemplate", json!({ "LaunchTemplateId": physical })),
+        "AWS::EC2::VPCEndpoint" => ("DeleteVpcEndpoints", json!({ "VpcEndpointIds": [physical] })),
+        "AWS::EC2::EgressOnlyInternetGateway" => (
+            "DeleteEgressOnlyInternetGateway",
+            json!({ "EgressOnlyInternetGatewayId": physical }),
+        ),
+        "AWS::EC2::PlacementGroup" => ("DeletePlacementGroup", json!({ "GroupName": physical })),
         "AWS::EC2::EIP" => ("ReleaseAddress", json!({ "AllocationId": last })),
         "AWS::EC2::SecurityGroup" => ("DeleteSecurityGroup", json!({ "GroupId": physical })),
         "AWS::EC2::Route" => (
