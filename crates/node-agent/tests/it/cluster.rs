@@ -45,6 +45,15 @@ pub fn object<K: DeserializeOwned>(json: &str) -> K {
     serde_json::from_str(json).unwrap()
 }
 
+fn user(name: &str, group: &str) -> User {
+    User {
+        name: name.to_owned(),
+        uid: None,
+        groups: vec![group.to_owned(), "system:authenticated".to_owned()],
+        extra: Default::default(),
+    }
+}
+
 impl Cluster {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -81,12 +90,6 @@ impl Cluster {
             supervisor: supervisor.child("api"),
         })
         .unwrap();
-        let user = |name: &str, group: &str| User {
-            name: name.to_owned(),
-            uid: None,
-            groups: vec![group.to_owned(), "system:authenticated".to_owned()],
-            extra: Default::default(),
-        };
         let client = kube_client::in_process(api.in_process(user("admin", "system:masters")), "default");
         // The agent may do what a node may, no more.
         let node = user("system:node:node-1", "system:nodes");

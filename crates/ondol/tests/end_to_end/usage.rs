@@ -152,6 +152,12 @@ async fn kubectl_top_shows_nodes_and_containers() {
     ondol.down();
 }
 
+/// Two pods that say what they use.
+const WEB: &str = r#"{"metadata":{"name":"web"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},
+            "template":{"metadata":{"labels":{"app":"web"},"annotations":{"simulation.ondol.dev/cpu":"250m",
+                "simulation.ondol.dev/memory":"64Mi"}},"spec":{"containers":[{"name":"web","image":"nginx",
+                "resources":{"requests":{"cpu":"100m"}}}]}}}}"#;
+
 #[test]
 fn usage_of_simulated_pods_is_what_their_annotations_say() {
     let simulation = Simulation::new();
@@ -173,13 +179,9 @@ fn usage_of_simulated_pods_is_what_their_annotations_say() {
     runtime.block_on(async {
         let client = simulation.client();
         install(&client).await;
-        let text = r#"{"metadata":{"name":"web"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},
-            "template":{"metadata":{"labels":{"app":"web"},"annotations":{"simulation.ondol.dev/cpu":"250m",
-                "simulation.ondol.dev/memory":"64Mi"}},"spec":{"containers":[{"name":"web","image":"nginx",
-                "resources":{"requests":{"cpu":"100m"}}}]}}}}"#;
         let deployments = Api::<Deployment>::default_namespaced(client.clone());
         deployments
-            .create(&PostParams::default(), &serde_json::from_str(text).unwrap())
+            .create(&PostParams::default(), &serde_json::from_str(WEB).unwrap())
             .await
             .unwrap();
         let selected = "namespaces/default/pods?labelSelector=app%3Dweb";
