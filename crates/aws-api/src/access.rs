@@ -67,7 +67,12 @@ pub fn allows(state: &State, cluster: &Cluster, attributes: &Attributes<'_>) -> 
     if !user.uid.as_ref().is_some_and(|uid| uid.starts_with(UID_PREFIX)) {
         return None;
     }
-    let arn = user.extra.get(CANONICAL_ARN)?.first()?;
+    // Names of headers have no case, so an aggregated server that asks about its caller knows the keys in small letters only.
+    let mut extra = user.extra.iter();
+    let arn = extra
+        .find(|(key, _)| key.eq_ignore_ascii_case(CANONICAL_ARN))?
+        .1
+        .first()?;
     let entry = state.access_entries.get(&(cluster.name.clone(), arn.clone()))?;
     let fitting = entry.policies.iter().find(|(policy, association)| {
         let namespaces = match &association.scope {

@@ -308,7 +308,13 @@ impl KubeApi {
         let negotiated = match negotiated {
             Ok(negotiated) => negotiated,
             // Streams and files of the nodes, and a few documents, have forms of their own.
-            Err(_refused) if info.is_long_running() || openapi::has_own_forms(&info.path) => Negotiated::default(),
+            Err(_refused)
+                if info.is_long_running()
+                    || openapi::has_own_forms(&info.path)
+                    || (!info.is_resource && info.path.ends_with("/metrics")) =>
+            {
+                Negotiated::default()
+            }
             Err(error) => return respond::status(&error, respond::Wire::default()),
         };
         let limit = match limit {

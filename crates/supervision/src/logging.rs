@@ -52,7 +52,9 @@ pub fn init_logging(options: &LogOptions) -> Result<(), LoggingError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(false);
+        .with_ansi(false)
+        // A line that cannot be written (the log's disk is full) is lost: told on the same standard error, it would be a panic.
+        .log_internal_errors(false);
     match options.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -46,7 +46,7 @@ async fn a_cluster_has_its_roles_and_add_ons_and_leaves_none() {
     fixture
         .refused(
             "ondol create addon --cluster one --name nothing",
-            "no version(s) found matching",
+            "Addon nothing not found",
         )
         .await;
 
