@@ -26,6 +26,7 @@ use serde_json::Value;
 use self::event::{Event, ObjectReference, UserInfo};
 use self::log::LogFile;
 pub use self::log::LogOptions;
+use crate::held_body::HeldBody;
 use crate::request_info::RequestInfo;
 use crate::respond::Answer;
 
@@ -265,7 +266,7 @@ impl Record {
         if self.0.long_running && !code.is_client_error() && !code.is_server_error() {
             self.write(Stage::ResponseStarted);
             let (parts, body) = answer.into_parts();
-            return Answer::from_parts(parts, Body::new(body::Followed::new(body, self)));
+            return Answer::from_parts(parts, Body::new(HeldBody::new(body, body::Completion(self))));
         }
         let reads =
             self.0.verdict.level == Level::RequestResponse || !code.is_success() || self.event().verb == "delete";

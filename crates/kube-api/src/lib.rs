@@ -11,6 +11,7 @@ mod connect;
 mod discovery;
 mod fetch;
 mod health;
+mod held_body;
 mod limits;
 mod metrics;
 mod negotiate;

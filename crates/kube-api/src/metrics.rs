@@ -17,9 +17,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub(crate) use self::components::Components;
-use self::running::{LongRunning, Running};
+use self::running::Running;
 pub(crate) use self::text::Format;
 use crate::api::KubeApi;
+use crate::held_body::HeldBody;
 use crate::request_info::RequestInfo;
 use crate::respond::Answer;
 
@@ -194,7 +195,7 @@ impl Metrics {
         let lasting = self.long_running.get_or_create_owned(&labels.lasting());
         self.count(labels, code, took);
         let (parts, body) = answer.into_parts();
-        Answer::from_parts(parts, Body::new(LongRunning::new(body, Running::new(lasting))))
+        Answer::from_parts(parts, Body::new(HeldBody::new(body, Running::new(lasting))))
     }
 
     fn count(&self, labels: Labels, code: StatusCode, took: Duration) {

@@ -1,53 +1,20 @@
 //! Bodies of answers: followed to their end, or copied.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use access_rules::audit::Stage;
 use axum::body::Body;
 use bytes::Bytes;
 use http::response::Parts;
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use super::Record;
 use crate::respond::Answer;
 
-/// A body whose end, or whose loss, completes a record.
-pub(super) struct Followed {
-    body: Body,
-    record: Record,
-}
+/// A record that is complete when it is dropped, with the body that it follows.
+pub(super) struct Completion(pub(super) Record);
 
-impl Followed {
-    pub(super) fn new(body: Body, record: Record) -> Self {
-        Self { body, record }
-    }
-}
-
-impl Drop for Followed {
+impl Drop for Completion {
     fn drop(&mut self) {
-        self.record.write(Stage::ResponseComplete);
-    }
-}
-
-impl http_body::Body for Followed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.write(Stage::ResponseComplete);
     }
 }
 
