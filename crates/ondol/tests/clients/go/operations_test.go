@@ -183,12 +183,15 @@ func TestScaleClientsScaleByDiscovery(t *testing.T) {
 	scales, err := scale.NewForConfig(protobufConfig(t), mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(discovered))
 	must(t, err)
 	resource := schema.GroupResource{Group: "apps", Resource: "statefulsets"}
-	found, err := scales.Scales(ns).Get(t.Context(), resource, "scaled", metav1.GetOptions{})
-	must(t, err)
-	check(t, found.Status.Selector == "app=typed", "%v", found)
-	found.Spec.Replicas = 1
-	_, err = scales.Scales(ns).Update(t.Context(), resource, found, metav1.UpdateOptions{})
-	must(t, err)
+	// The set's controller writes its status at the same time: a conflict is an answer as good as any.
+	must(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		found, err := scales.Scales(ns).Get(t.Context(), resource, "scaled", metav1.GetOptions{})
+		must(t, err)
+		check(t, found.Status.Selector == "app=typed", "%v", found)
+		found.Spec.Replicas = 1
+		_, err = scales.Scales(ns).Update(t.Context(), resource, found, metav1.UpdateOptions{})
+		return err
+	}))
 	set, err := client.AppsV1().StatefulSets(ns).Get(t.Context(), "scaled", metav1.GetOptions{})
 	must(t, err)
 	check(t, *set.Spec.Replicas == 1 && set.Generation == 2, "%v, generation %d", *set.Spec.Replicas, set.Generation)
