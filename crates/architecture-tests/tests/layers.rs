@@ -15,6 +15,7 @@ const ROWS: &[(&str, &[&str])] = &[
             "object-merge",
             "access-rules",
             "cel-rules",
+            "flow-control",
             "scheduling",
             "service-routing",
         ],

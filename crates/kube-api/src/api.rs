@@ -26,7 +26,7 @@ use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
 use crate::tokens::ServiceAccountTokens;
 use crate::webhook_caller::WebhookCaller;
-use crate::{aggregation, discovery, health, limits, openapi, resources};
+use crate::{aggregation, discovery, fairness, health, limits, openapi, resources};
 
 /// What a cluster's API is made of.
 pub struct Options {
@@ -101,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) components: Components,
     pub(crate) discovery: discovery::Cache,
     pub(crate) aggregation: aggregation::Aggregation,
+    pub(crate) fairness: fairness::Fairness,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -149,6 +150,7 @@ impl KubeApi {
         options.tokens.attach_others(others.clone());
         let AccessOptions { request_header, audit } = options.access;
         let proxies = request_header.as_ref().map(|header| header.authority_pem.as_str());
+        let fairness = fairness::Fairness::new();
         let shared = Arc::new(Shared {
             audit,
             authorities: Authorities::new(options.pki.ca_pem(), proxies)?,
@@ -169,16 +171,18 @@ impl KubeApi {
             external_address: options.external_address,
             random: options.random,
             supervisor: options.supervisor,
-            metrics: Metrics::new(),
+            metrics: Metrics::new(|registry| fairness.register(registry)),
             components: Components::default(),
             discovery: discovery::Cache::default(),
             aggregation: aggregation::Aggregation::default(),
+            fairness,
             clock: options.clock,
         });
         shared.registry.observe_store(shared.metrics.store_observer());
         shared.registry.attach_caller(Arc::new(WebhookCaller::new(&shared)));
         let api = Self(shared);
         aggregation::start(&api);
+        fairness::start(&api);
         Ok(api)
     }
 
@@ -270,7 +274,7 @@ impl KubeApi {
                         .map_or_else(|_refused| registry::Form::Object, |found| found.form),
                     encoding: wire.written.encoding(),
                 };
-                let answered = self.negotiated(request, info, query, context, negotiated);
+                let answered = self.in_turn(request, info, query, context, negotiated);
                 limits::guarded(answered, record.as_ref()).await
             }
             Err(error) => respond::status(&error, wire),
@@ -286,8 +290,8 @@ impl KubeApi {
         }
     }
 
-    /// Answers in the form that was agreed on, within the time that the request has.
-    async fn negotiated(
+    /// Answers when the priority level of the request has seats for it, which it keeps until the answer begins.
+    async fn in_turn(
         &self,
         request: Request<Body>,
         info: RequestInfo,
@@ -295,7 +299,30 @@ impl KubeApi {
         context: Context,
         negotiated: Result<Negotiated, StatusError>,
     ) -> Answer {
-        let limit = limits::Limit::of(&info, &query);
+        let arrived = Instant::now();
+        let pass = match self.0.fairness.enter(self, &context.user, &info, &query).await {
+            Ok(pass) => pass,
+            Err(refused) => return refused,
+        };
+        // The time in the queue is a part of the time that the request has.
+        let limit = limits::Limit::of(&info, &query, arrived.elapsed());
+        let mut answer = self
+            .negotiated(request, (info, query, context), negotiated, limit)
+            .await;
+        if let Some(pass) = pass {
+            pass.mark(answer.headers_mut());
+        }
+        answer
+    }
+
+    /// Answers in the form that was agreed on, within the time that the request has.
+    async fn negotiated(
+        &self,
+        request: Request<Body>,
+        (info, query, context): (RequestInfo, Vec<(String, String)>, Context),
+        negotiated: Result<Negotiated, StatusError>,
+        limit: Result<Option<limits::Limit>, StatusError>,
+    ) -> Answer {
         // Whoever answers a path of an aggregated server knows what it can write.
         if let Some(route) = self.0.aggregation.route_of(&info.path) {
             let answer = aggregation::answer(self, request, &context, &route);

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::api::{Call, KubeApi};
 use crate::metrics::Format;
-use crate::openapi;
 use crate::respond::{self, Answer};
+use crate::{fairness, openapi};
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +70,9 @@ pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answe
     let json = |bytes: Vec<u8>| respond::document(StatusCode::OK, bytes.into(), wire);
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return respond::page_not_found();
+    }
+    if let Some(answer) = fairness::dump(&api.0.fairness, path) {
+        return answer;
     }
     match path {
         "/version" => json(serde_json::to_vec_pretty(&api.version()).expect("texts always serialize")),

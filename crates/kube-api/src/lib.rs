@@ -9,6 +9,7 @@ mod audit;
 mod authentication;
 mod connect;
 mod discovery;
+mod fairness;
 mod fetch;
 mod health;
 mod held_body;

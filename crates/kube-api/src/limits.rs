@@ -30,27 +30,20 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The limit of a request; `None` for one that goes on: a watch, a log, a connection.
+    /// The limit of a request that has waited for its turn so long; `None` for one that goes on: a watch, a log, a
+    /// connection.
     ///
     /// # Errors
     /// 400 when the client asks for a time that is none.
-    pub(crate) fn of(info: &RequestInfo, query: &[(String, String)]) -> Result<Option<Self>, StatusError> {
+    pub(crate) fn of(
+        info: &RequestInfo,
+        query: &[(String, String)],
+        waited: Duration,
+    ) -> Result<Option<Self>, StatusError> {
         if info.is_long_running() {
             return Ok(None);
         }
-        let asked = query
-            .iter()
-            .find(|(key, _)| key == "timeout")
-            .map(|(_, value)| value.as_str());
-        let asked = asked.filter(|text| !text.is_empty()).map(|text| {
-            duration(text).ok_or_else(|| {
-                let problem = format!("invalid timeout specified in the request URL - time: invalid duration {text:?}");
-                StatusError::bad_request(problem)
-            })
-        });
-        // Asking for no time at all is asking for the usual.
-        let asked = asked.transpose()?.filter(|asked| !asked.is_zero());
-        let time = asked.map_or(LONGEST, |asked| asked.min(LONGEST));
+        let time = time_of(query)?.saturating_sub(waited);
         let write = matches!(
             info.verb.as_str(),
             "create" | "update" | "patch" | "delete" | "deletecollection"
@@ -74,6 +67,30 @@ impl Limit {
             }
         }
     }
+}
+
+/// How long a request may wait for its turn: a quarter of its time. Of one that goes on, or whose time is none, it is a
+/// quarter of the usual.
+pub(crate) fn longest_wait(info: &RequestInfo, query: &[(String, String)]) -> Duration {
+    let time = time_of(query).ok().filter(|_| !info.is_long_running());
+    time.unwrap_or(LONGEST) / 4
+}
+
+/// The time that the client asks for, or the usual.
+fn time_of(query: &[(String, String)]) -> Result<Duration, StatusError> {
+    let asked = query
+        .iter()
+        .find(|(key, _)| key == "timeout")
+        .map(|(_, value)| value.as_str());
+    let asked = asked.filter(|text| !text.is_empty()).map(|text| {
+        duration(text).ok_or_else(|| {
+            let problem = format!("invalid timeout specified in the request URL - time: invalid duration {text:?}");
+            StatusError::bad_request(problem)
+        })
+    });
+    // Asking for no time at all is asking for the usual.
+    let asked = asked.transpose()?.filter(|asked| !asked.is_zero());
+    Ok(asked.map_or(LONGEST, |asked| asked.min(LONGEST)))
 }
 
 /// A duration as Go writes it: `1m30s`, `1.5s`, `300ms`. None is negative.

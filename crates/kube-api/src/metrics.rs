@@ -99,7 +99,8 @@ pub(crate) struct Labels {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// `others` register what they count themselves.
+    pub(crate) fn new(others: impl FnOnce(&mut Registry)) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<DurationLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let running = Family::<KindLabels, Gauge>::default();
@@ -127,6 +128,7 @@ impl Metrics {
         let store = Family::<StoreLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let help = "Time that the store took for a write, whatever store it is";
         registry.register("etcd_request_duration_seconds", help, store.clone());
+        others(&mut registry);
         Self {
             registry,
             audit_events,

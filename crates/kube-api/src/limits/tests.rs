@@ -6,10 +6,14 @@ use super::*;
 use crate::api::query_pairs;
 
 fn limit(method: Method, target: &str) -> Result<Option<u64>, String> {
+    limit_after(Duration::ZERO, method, target)
+}
+
+fn limit_after(waited: Duration, method: Method, target: &str) -> Result<Option<u64>, String> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = query_pairs(query);
     let info = RequestInfo::read(&method, path, &query);
-    let limit = Limit::of(&info, &query).map_err(|error| error.message().to_owned())?;
+    let limit = Limit::of(&info, &query, waited).map_err(|error| error.message().to_owned())?;
     Ok(limit.map(|limit| u64::try_from(limit.time.as_millis()).unwrap()))
 }
 
@@ -32,6 +36,23 @@ fn requests_have_a_minute_writes_less_and_clients_may_ask_for_less() {
         let problem = format!("invalid timeout specified in the request URL - time: invalid duration {bad:?}");
         assert_eq!(limit(Method::GET, &format!("/version?timeout={bad}")), Err(problem));
     }
+}
+
+#[test]
+fn a_request_waits_a_quarter_of_its_time_at_most_and_has_the_rest() {
+    let longest = |target: &str| {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let query = query_pairs(query);
+        longest_wait(&RequestInfo::read(&Method::GET, path, &query), &query).as_millis()
+    };
+    assert_eq!(longest("/api/v1/pods"), 15_000);
+    assert_eq!(longest("/api/v1/pods?timeout=2s"), 500);
+    assert_eq!(longest("/api/v1/pods?timeout=soon"), 15_000);
+    assert_eq!(longest("/api/v1/pods?watch=1&timeout=2s"), 15_000);
+    let waited = Duration::from_secs(15);
+    assert_eq!(limit_after(waited, Method::GET, "/api/v1/pods"), Ok(Some(45_000)));
+    let write = limit_after(waited, Method::POST, "/api/v1/namespaces");
+    assert_eq!(write, Ok(Some(34_000)));
 }
 
 #[tokio::test]

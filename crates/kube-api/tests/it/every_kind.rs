@@ -25,7 +25,7 @@ const DEFINITION: &str = r#"{"metadata": {"name": "widgets.example.com"}, "spec"
                 "replicas": {"type": "integer"}, "selector": {"type": "string"}}}}}}}]}}"#;
 
 /// Kinds whose objects the server changes by itself at any moment; they have tests of their own.
-const BY_THEMSELVES: &[&str] = &["CustomResourceDefinition", "APIService"];
+const BY_THEMSELVES: &[&str] = &["CustomResourceDefinition", "APIService", "FlowSchema"];
 
 /// A server with what objects of some kinds need, and with a custom resource.
 async fn prepared() -> World {

@@ -12,6 +12,7 @@ mod certificates;
 mod connect;
 mod custom_resources;
 mod every_kind;
+mod fairness;
 mod filled;
 mod forms;
 mod identity_providers;
