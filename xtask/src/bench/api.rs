@@ -97,7 +97,9 @@ async fn under_load(options: &Options, server: &ApiServer) -> Result<Figures, Ta
 
     let maps = format!("{namespace}/configmaps");
     let create = load
-        .run(options.objects, |number| (Method::POST, maps.clone(), kibibyte(number)))
+        .run(options.objects, |number| {
+            (Method::POST, maps.clone(), kibibyte(number, "x"))
+        })
         .await?;
     let get = load
         .run(options.objects * 2, |number| {
@@ -107,11 +109,7 @@ async fn under_load(options: &Options, server: &ApiServer) -> Result<Figures, Ta
         .await?;
     let update = load
         .run(options.objects / 4, |number| {
-            (
-                Method::PUT,
-                format!("{maps}/object-{number}"),
-                kibibyte(number + options.objects),
-            )
+            (Method::PUT, format!("{maps}/object-{number}"), kibibyte(number, "y"))
         })
         .await;
     let pods = format!("{namespace}/pods");
@@ -147,12 +145,12 @@ async fn lists(one: &mut super::client::Connection, path: &str, times: usize) ->
     Ok(Listed { durations, bytes })
 }
 
-/// A config map that takes a kibibyte.
-fn kibibyte(number: usize) -> Bytes {
+/// A config map that takes a kibibyte, most of it the same letter.
+fn kibibyte(number: usize, letter: &str) -> Bytes {
     let object = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": format!("object-{}", number % 20_000_000), "labels": {"group": format!("g{}", number % 100)}},
-        "data": {"value": "x".repeat(900)}
+        "metadata": {"name": format!("object-{number}"), "labels": {"group": format!("g{}", number % 100)}},
+        "data": {"value": letter.repeat(900)}
     });
     object.to_string().into()
 }
