@@ -6,6 +6,7 @@
 mod api;
 mod client;
 mod figures;
+mod many;
 mod page;
 mod peers;
 mod pods;
@@ -47,6 +48,8 @@ pub struct Options {
 enum Subject {
     /// The API server alone: creates, reads, lists and watches under load.
     Api(api::Options),
+    /// A region with many clusters: its operations, and what each cluster costs.
+    Region(many::Options),
 }
 
 /// Measures and prints; whatever happens, what was started is ended.
@@ -64,6 +67,7 @@ pub fn run_bench(options: &Options) -> Result<(), TaskError> {
         let measured = async {
             match &options.subject {
                 Some(Subject::Api(subject)) => api::measure(subject, options.debug, &supervisor).await,
+                Some(Subject::Region(subject)) => many::measure(subject, options.debug, &supervisor).await,
                 None => whole(options, &supervisor).await,
             }
         };

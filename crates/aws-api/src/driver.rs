@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::allocation::{self, AllocationError};
 use crate::error::ApiError;
-use crate::host::{ControlPlane, HostError, HostErrorKind, InstanceState};
+use crate::host::{ControlPlane, HostError, HostErrorKind};
 use crate::ledger::{Change, State};
 use crate::region::Region;
 use flight::{Backoff, Key, Outcome};
@@ -148,7 +148,9 @@ impl Driver {
         let launched = [Phase::Joining, Phase::InService, Phase::Draining]
             .iter()
             .any(|phase| phases.contains(&(*phase as u8)));
-        let running = if launched { self.running().await } else { None };
+        let instances = groups.iter().flat_map(|group| &group.instances);
+        let instances = instances.map(|instance| instance.id.clone()).collect();
+        let running = if launched { self.running(instances).await } else { None };
         let joining = phases.contains(&(Phase::Joining as u8)) && self.ensured;
         let ready = if joining { self.ready().await } else { None };
         for group in groups {
@@ -162,14 +164,10 @@ impl Driver {
         Ok(())
     }
 
-    async fn running(&self) -> Option<BTreeSet<InstanceId>> {
-        match self.region.host.instances().await {
-            Ok(seen) => {
-                let own = seen
-                    .into_iter()
-                    .filter(|seen| seen.instance.cluster.name == self.name && seen.state != InstanceState::Terminated);
-                Some(own.map(|seen| seen.instance.id).collect())
-            }
+    /// Those of the instances that run; `None` when that cannot be seen.
+    async fn running(&self, instances: BTreeSet<InstanceId>) -> Option<BTreeSet<InstanceId>> {
+        match self.region.host.running(instances).await {
+            Ok(running) => Some(running),
             Err(error) => {
                 tracing::warn!(cluster = %self.name, error = supervision::error_chain(&error), "machines cannot be looked at");
                 None

@@ -5,7 +5,7 @@
 //! removing what is gone succeeds. The host decides nothing about EKS: it has no states, no names and no addresses of
 //! its own, all of them are handed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -41,10 +41,11 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// controller would. Unknown instances are success.
     fn terminate_instance(&self, instance: InstanceRef) -> BoxFuture<'_, Result<(), HostError>>;
 
-    /// Every machine on this host now, of every cluster, found by looking (not remembered).
-    fn instances(&self) -> BoxFuture<'_, Result<Vec<ObservedInstance>, HostError>>;
+    /// Those of the instances whose machines run now, found by looking (not remembered). It costs what is asked for, however
+    /// many others there are.
+    fn running(&self, instances: BTreeSet<InstanceId>) -> BoxFuture<'_, Result<BTreeSet<InstanceId>, HostError>>;
 
-    /// Changes of instances from now on. May drop or repeat: the region looks again with [`ClusterHost::instances`] when
+    /// Changes of instances from now on. May drop or repeat: the region looks again with [`ClusterHost::running`] when
     /// the stream begins and at intervals, so a lost event costs time and nothing else.
     fn instance_events(&self) -> BoxStream<'static, ObservedInstance>;
 

@@ -1,19 +1,28 @@
-//! Service Quotas: the limits that EKS and its neighbours have on AWS. Wishes for more are recorded and stay pending.
+//! Service Quotas: the limits that EKS and its neighbours have on AWS. Who wishes for more is given it at once: nothing here costs anybody
+//! anything, and what is given is what the services then allow.
 
 use aws_types::time::Time;
 use serde_json::{Value, json};
 
 use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
+use crate::ledger::State;
 use crate::members::Members;
 use crate::operations::Context;
+
+/// EKS's quota of clusters.
+pub const CLUSTERS: &str = "L-1194D53C";
+/// EKS's quota of node groups of a cluster.
+pub const NODEGROUPS: &str = "L-6D54EA21";
+/// EKS's quota of Fargate profiles of a cluster.
+pub const FARGATE_PROFILES: &str = "L-23414FF3";
 
 /// Service, its name, quota, its name, value, and whether more can be asked for.
 const QUOTAS: &[(&str, &str, &str, &str, f64, bool)] = &[
     (
         "eks",
         "Amazon Elastic Kubernetes Service (Amazon EKS)",
-        "L-1194D53C",
+        CLUSTERS,
         "Clusters",
         100.0,
         true,
@@ -21,7 +30,7 @@ const QUOTAS: &[(&str, &str, &str, &str, f64, bool)] = &[
     (
         "eks",
         "Amazon Elastic Kubernetes Service (Amazon EKS)",
-        "L-6D54EA21",
+        NODEGROUPS,
         "Managed node groups per cluster",
         30.0,
         true,
@@ -37,7 +46,7 @@ const QUOTAS: &[(&str, &str, &str, &str, f64, bool)] = &[
     (
         "eks",
         "Amazon Elastic Kubernetes Service (Amazon EKS)",
-        "L-23414FF3",
+        FARGATE_PROFILES,
         "Fargate profiles per cluster",
         10.0,
         true,
@@ -163,10 +172,46 @@ fn no_service() -> ApiError {
     )
 }
 
+/// Which value is meant: AWS's own, or what has been given since.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Default,
+    Applied,
+}
+
+/// The most that was given of a quota, where more than AWS's own was.
+fn given(state: &State, service: &str, code: &str) -> Option<f64> {
+    let wishes = catalogue::of_kind(state, ItemKind::QuotaRequest).filter(|wish| {
+        let is_meant = wish.body.text("ServiceCode") == Some(service) && wish.body.text("QuotaCode") == Some(code);
+        is_meant && wish.body.text("Status") == Some("APPROVED")
+    });
+    wishes
+        .filter_map(|wish| wish.body.get("DesiredValue").and_then(Value::as_f64))
+        .reduce(f64::max)
+}
+
+/// How many the account may have in this region.
+pub fn most(state: &State, service: &str, code: &str) -> usize {
+    let own = QUOTAS
+        .iter()
+        .find(|(known, _, quota, ..)| *known == service && *quota == code);
+    let value = given(state, service, code).or(own.map(|quota| quota.4));
+    value.map_or(usize::MAX, |value| value as usize)
+}
+
 fn view(
     context: &Context,
+    which: Which,
     (service, name, code, quota, value, adjustable): (&str, &str, &str, &str, f64, bool),
 ) -> Value {
+    let value = match which {
+        Which::Default => value,
+        Which::Applied => context
+            .region
+            .ledger
+            .read(|state| given(state, service, code))
+            .unwrap_or(value),
+    };
     let (region, account) = (&context.region.name, &context.caller.account);
     json!({
         "ServiceCode": service, "ServiceName": name, "QuotaCode": code, "QuotaName": quota, "Value": value, "Unit": "None",
@@ -192,13 +237,22 @@ pub async fn services(_context: Context, input: Value) -> Result<Value, ApiError
     paged(&input, "Services", views)
 }
 
-/// `ListServiceQuotas`, `ListAWSDefaultServiceQuotas`.
+/// `ListServiceQuotas`.
 pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
+    listed(&context, Which::Applied, &input)
+}
+
+/// `ListAWSDefaultServiceQuotas`.
+pub async fn list_defaults(context: Context, input: Value) -> Result<Value, ApiError> {
+    listed(&context, Which::Default, &input)
+}
+
+fn listed(context: &Context, which: Which, input: &Value) -> Result<Value, ApiError> {
     let service = input.required("ServiceCode");
     let own: Vec<Value> = QUOTAS
         .iter()
         .filter(|(known, ..)| *known == service)
-        .map(|quota| view(&context, *quota))
+        .map(|quota| view(context, which, *quota))
         .filter(|view| {
             input
                 .text("QuotaCode")
@@ -208,10 +262,10 @@ pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
     if own.is_empty() {
         return Err(no_service());
     }
-    paged(&input, "Quotas", own)
+    paged(input, "Quotas", own)
 }
 
-fn find(context: &Context, input: &Value) -> Result<Value, ApiError> {
+fn find(context: &Context, which: Which, input: &Value) -> Result<Value, ApiError> {
     let (service, code) = (input.required("ServiceCode"), input.required("QuotaCode"));
     if !QUOTAS.iter().any(|(known, ..)| *known == service) {
         return Err(no_service());
@@ -221,18 +275,27 @@ fn find(context: &Context, input: &Value) -> Result<Value, ApiError> {
         .find(|(known, _, quota, ..)| *known == service && *quota == code);
     let message = "The request failed because the specified service quota does not exist.";
     found
-        .map(|quota| view(context, *quota))
+        .map(|quota| view(context, which, *quota))
         .ok_or_else(|| ApiError::bad_request("NoSuchResourceException", message))
 }
 
-/// `GetServiceQuota`, `GetAWSDefaultServiceQuota`.
+/// `GetServiceQuota`.
 pub async fn get(context: Context, input: Value) -> Result<Value, ApiError> {
-    Ok(json!({ "Quota": find(&context, &input)? }))
+    Ok(json!({ "Quota": find(&context, Which::Applied, &input)? }))
+}
+
+/// `GetAWSDefaultServiceQuota`.
+pub async fn get_default(context: Context, input: Value) -> Result<Value, ApiError> {
+    Ok(json!({ "Quota": find(&context, Which::Default, &input)? }))
 }
 
 /// `RequestServiceQuotaIncrease`.
 pub async fn request(context: Context, input: Value) -> Result<Value, ApiError> {
-    let quota = find(&context, &input)?;
+    let quota = find(&context, Which::Applied, &input)?;
+    if quota["Adjustable"] != true {
+        let message = "The requested quota is not adjustable.";
+        return Err(ApiError::bad_request("IllegalArgumentException", message));
+    }
     let wanted = input.get("DesiredValue").and_then(Value::as_f64).unwrap_or(0.0);
     if quota["Value"].as_f64().is_some_and(|value| wanted <= value) {
         let message = "The requested quota increase must be greater than the current value.";
@@ -240,7 +303,7 @@ pub async fn request(context: Context, input: Value) -> Result<Value, ApiError> 
     }
     let (id, now) = (context.region.random.alphanumeric(40), Time(context.region.clock.now()));
     let mut body = json!({
-        "Id": id, "DesiredValue": wanted, "Status": "PENDING", "Created": now, "LastUpdated": now, "Requester": context.caller.arn,
+        "Id": id, "DesiredValue": wanted, "Status": "APPROVED", "Created": now, "LastUpdated": now, "Requester": context.caller.arn,
         "QuotaRequestedAtLevel": "ACCOUNT",
     });
     for member in [
@@ -261,4 +324,31 @@ pub async fn request(context: Context, input: Value) -> Result<Value, ApiError> 
     )
     .await?;
     Ok(json!({ "RequestedQuota": body }))
+}
+
+/// `GetRequestedServiceQuotaChange`.
+pub async fn requested(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("RequestId");
+    let found = context
+        .region
+        .ledger
+        .read(|state| catalogue::find(state, ItemKind::QuotaRequest, id).map(|wish| wish.body.clone()));
+    let message = "The request failed because the specified quota request does not exist.";
+    let found = found.ok_or_else(|| ApiError::bad_request("NoSuchResourceException", message))?;
+    Ok(json!({ "RequestedQuota": found }))
+}
+
+/// `ListRequestedServiceQuotaChangeHistory`, `ListRequestedServiceQuotaChangeHistoryByQuota`.
+pub async fn history(context: Context, input: Value) -> Result<Value, ApiError> {
+    let is_meant = |wish: &Value| {
+        let members = ["ServiceCode", "QuotaCode", "Status"].into_iter();
+        members
+            .filter_map(|member| Some((member, input.text(member)?)))
+            .all(|(member, wanted)| wish.text(member) == Some(wanted))
+    };
+    let wishes = context.region.ledger.read(|state| {
+        let all = catalogue::of_kind(state, ItemKind::QuotaRequest).map(|wish| wish.body.clone());
+        all.filter(|wish| is_meant(wish)).collect()
+    });
+    paged(&input, "RequestedQuotas", wishes)
 }

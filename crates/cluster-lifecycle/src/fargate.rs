@@ -110,8 +110,6 @@ pub struct Selector {
 
 /// EKS's quotas.
 pub const MOST_SELECTORS: usize = 5;
-/// The most profiles of a cluster.
-pub const MOST_PROFILES: usize = 10;
 
 /// Refuses a list of selectors that EKS would not take.
 ///

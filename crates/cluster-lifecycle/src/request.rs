@@ -6,10 +6,6 @@ use ipnet::Ipv4Net;
 use crate::Refusal;
 use crate::nodegroup::{Scaling, Unavailable};
 
-/// The most node groups of a cluster (EKS's default quota).
-pub const MOST_NODEGROUPS: usize = 30;
-/// The most clusters of a region (EKS's default quota).
-pub const MOST_CLUSTERS: usize = 100;
 /// The most nodes of a group (EKS's default quota).
 pub const MOST_NODES: u32 = 450;
 

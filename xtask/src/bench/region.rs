@@ -8,6 +8,7 @@ use serde_json::Value;
 use supervision::Supervisor;
 
 use super::client::Server;
+use super::many::Keys;
 use crate::command::{TaskError, at, output, target, workspace};
 
 /// The nodes write down how long each call to their runtime took.
@@ -22,6 +23,15 @@ pub struct Region {
 impl Region {
     /// Starts a region in a state directory of its own.
     pub fn start(ondol: &Path) -> Result<Self, TaskError> {
+        Self::start_with(ondol, &[])
+    }
+
+    /// The same whose nodes run no containers.
+    pub fn start_simulated(ondol: &Path) -> Result<Self, TaskError> {
+        Self::start_with(ondol, &["--simulated"])
+    }
+
+    fn start_with(ondol: &Path, flags: &[&str]) -> Result<Self, TaskError> {
         let region = Self {
             ondol: ondol.to_path_buf(),
             home: target().join("bench-region"),
@@ -32,7 +42,8 @@ impl Region {
         output(
             region
                 .command()
-                .args(["up", "--port", "0", "--load-balancer-port", "0"]),
+                .args(["up", "--port", "0", "--load-balancer-port", "0"])
+                .args(flags),
         )?;
         Ok(region)
     }
@@ -108,13 +119,30 @@ impl Region {
         Ok(all)
     }
 
+    fn file(&self, name: &str) -> Result<Value, TaskError> {
+        let path = self.home.join(name);
+        let text = std::fs::read(&path).map_err(at(&path))?;
+        serde_json::from_slice(&text).map_err(|error| TaskError::Unexpected(format!("{}: {error}", path.display())))
+    }
+
+    /// Where AWS's clients reach it, and the administrator's keys.
+    pub fn aws(&self) -> Result<(String, Keys), TaskError> {
+        let (endpoint, keys) = (
+            self.file("region/endpoint.json")?,
+            self.file("region/credentials.json")?,
+        );
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let keys = Keys {
+            id: text(&keys["accessKeyId"]),
+            secret: text(&keys["secretAccessKey"]),
+            region: text(&endpoint["region"]),
+        };
+        Ok((text(&endpoint["endpoint"]), keys))
+    }
+
     /// The port at which load balancers answer by name.
     pub fn load_balancer_port(&self) -> Result<u64, TaskError> {
-        let path = self.home.join("region/endpoint.json");
-        let text = std::fs::read(&path).map_err(at(&path))?;
-        let endpoint: Value = serde_json::from_slice(&text)
-            .map_err(|error| TaskError::Unexpected(format!("{}: {error}", path.display())))?;
-        endpoint["loadBalancerPort"]
+        self.file("region/endpoint.json")?["loadBalancerPort"]
             .as_u64()
             .ok_or_else(|| TaskError::Unexpected("the region has no port for load balancers".into()))
     }

@@ -44,13 +44,18 @@ fn view(stack: &Stack) -> Value {
 }
 
 /// One page: `NextToken` is where the next begins.
-fn page(input: &Value, member: &str, views: Vec<Value>) -> Result<Value, ApiError> {
+fn page(
+    input: &Value,
+    member: &str,
+    views: impl IntoIterator<IntoIter: ExactSizeIterator<Item = Value>>,
+) -> Result<Value, ApiError> {
+    let views = views.into_iter();
     let token = input.text("NextToken").unwrap_or("0");
     let begin: usize = token
         .parse()
         .map_err(|_no_token| invalid("The specified NextToken is not valid"))?;
     let total = views.len();
-    let page: Vec<Value> = views.into_iter().skip(begin).take(100).collect();
+    let page: Vec<Value> = views.skip(begin).take(100).collect();
     let end = begin + page.len();
     let mut answer = json!({ member: page });
     if end < total {
@@ -76,7 +81,7 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
 /// `ListStacks`: also those that are gone.
 pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
     let wanted = input.texts("StackStatusFilter");
-    let views = context.region.ledger.read(|state| {
+    context.region.ledger.read(|state| {
         let fitting = state.stacks.values().filter(|stack| wanted.is_empty() || wanted.contains(&stack.status.as_str()));
         let mut stacks: Vec<&Stack> = fitting.collect();
         stacks.sort_by_key(|stack| std::cmp::Reverse(stack.created_at));
@@ -87,9 +92,8 @@ pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
                 "DeletionTime": stack.deleted_at.map(Time), "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
             })
         };
-        stacks.iter().map(summary).collect()
-    });
-    page(&input, "StackSummaries", views)
+        page(&input, "StackSummaries", stacks.iter().map(summary))
+    })
 }
 
 /// `DescribeStackEvents`: newest first.
@@ -104,7 +108,7 @@ pub async fn events(context: Context, input: Value) -> Result<Value, ApiError> {
                 "ResourceStatus": event.status, "ResourceStatusReason": event.reason,
             })
         };
-        Ok::<_, ApiError>(stack.events.iter().rev().map(one).collect())
+        Ok::<_, ApiError>(stack.events.iter().rev().map(one).collect::<Vec<_>>())
     })?;
     page(&input, "StackEvents", views)
 }
@@ -170,7 +174,7 @@ pub async fn list_resources(context: Context, input: Value) -> Result<Value, Api
             }
             view
         };
-        Ok::<_, ApiError>(stack.resources.iter().map(one).collect())
+        Ok::<_, ApiError>(stack.resources.iter().map(one).collect::<Vec<_>>())
     })?;
     page(&input, "StackResourceSummaries", views)
 }
@@ -264,7 +268,7 @@ pub fn exports(state: &State) -> impl Iterator<Item = (&Stack, &String, &String)
 pub async fn list_exports(context: Context, input: Value) -> Result<Value, ApiError> {
     let views = context.region.ledger.read(|state| {
         let one = |(stack, name, value): (&Stack, &String, &String)| json!({"ExportingStackId": stack.id, "Name": name, "Value": value});
-        exports(state).map(one).collect()
+        exports(state).map(one).collect::<Vec<_>>()
     });
     page(&input, "Exports", views)
 }

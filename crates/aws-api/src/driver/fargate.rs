@@ -87,7 +87,8 @@ impl Driver {
     ) -> Result<(), ApiError> {
         let launched = |node: &FargateNode| matches!(node.instance.phase, Phase::Joining | Phase::InService);
         let running = if nodes.iter().any(launched) {
-            self.running().await
+            let instances = nodes.iter().map(|node| node.instance.id.clone()).collect();
+            self.running(instances).await
         } else {
             None
         };

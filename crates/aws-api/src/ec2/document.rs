@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_types::ec2::Filter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -234,32 +235,125 @@ pub fn answer(
     filters: &[(&str, &str)],
     views: Vec<(Value, BTreeMap<String, String>)>,
 ) -> Result<Value, ApiError> {
-    let wanted: Option<Vec<aws_types::ec2::Filter>> = match input.get("Filters").or_else(|| input.get("Filter")) {
-        Some(filters) => serde_json::from_value(filters.clone()).map_err(ApiError::internal)?,
-        None => None,
-    };
-    let mut passing = Vec::new();
-    for (view, tags) in views {
-        let mut values: Vec<(&str, String)> = Vec::new();
-        for (name, path) in filters {
-            let found = at(&view, path);
-            // A filter is known even when this resource has nothing to say to it.
-            if found.is_empty() {
-                values.push((name, String::new()));
-            }
-            values.extend(found.into_iter().map(|value| (*name, value)));
+    let ready = views.into_iter().map(|(view, tags)| (move || view, tags));
+    answer_of(input, list, filters, ready)
+}
+
+/// The same of resources whose views are made only for those that are shown, or of whose members a filter asks.
+///
+/// # Errors
+/// When a filter or token is not known.
+pub fn answer_of<V: FnOnce() -> Value>(
+    input: &Value,
+    list: &str,
+    filters: &[(&str, &str)],
+    resources: impl Iterator<Item = (V, BTreeMap<String, String>)>,
+) -> Result<Value, ApiError> {
+    let (by_tag, by_member) = wanted_filters(input, filters)?;
+    let window = Window::of(input)?;
+    let (mut shown, mut passed) = (Vec::new(), 0);
+    for (view, tags) in resources {
+        let of_tags = Subject {
+            values: &[],
+            tags: &tags,
+        };
+        if !passes(Some(&by_tag), &of_tags)? {
+            continue;
         }
-        if passes(
-            wanted.as_deref(),
-            &Subject {
+        let is_shown = window.holds(passed);
+        if is_shown || !by_member.is_empty() {
+            let view = view();
+            let values = values_of(&view, filters, &by_member);
+            let of_members = Subject {
                 values: &values,
                 tags: &tags,
-            },
-        )? {
-            passing.push(view);
+            };
+            if !passes(Some(&by_member), &of_members)? {
+                continue;
+            }
+            if is_shown {
+                shown.push(view);
+            }
         }
+        passed += 1;
     }
-    page(input, list, passing)
+    Ok(window.answer(list, shown, passed))
+}
+
+/// The request's filters: those of tags, and those of members, which must be known.
+fn wanted_filters(input: &Value, known: &[(&str, &str)]) -> Result<(Vec<Filter>, Vec<Filter>), ApiError> {
+    let wanted: Vec<Filter> = match input.get("Filters").or_else(|| input.get("Filter")) {
+        Some(Value::Null) | None => Vec::new(),
+        Some(filters) => serde_json::from_value(filters.clone()).map_err(ApiError::internal)?,
+    };
+    let is_of_tags = |filter: &Filter| {
+        let name = filter.name.as_deref().unwrap_or_default();
+        name == "tag-key" || name.starts_with("tag:")
+    };
+    let (by_tag, by_member): (Vec<Filter>, Vec<Filter>) = wanted.into_iter().partition(is_of_tags);
+    let is_unknown = |filter: &&Filter| {
+        let name = filter.name.as_deref().unwrap_or_default();
+        !known.iter().any(|(known, _)| *known == name)
+    };
+    match by_member.iter().find(is_unknown) {
+        Some(filter) => Err(invalid(format!(
+            "The filter '{}' is invalid",
+            filter.name.as_deref().unwrap_or_default()
+        ))),
+        None => Ok((by_tag, by_member)),
+    }
+}
+
+/// What a view has to say to the filters that are asked for.
+fn values_of<'a>(view: &Value, known: &[(&'a str, &str)], wanted: &[Filter]) -> Vec<(&'a str, String)> {
+    let mut values = Vec::new();
+    for (name, path) in known {
+        if !wanted.iter().any(|filter| filter.name.as_deref() == Some(name)) {
+            continue;
+        }
+        let found = at(view, path);
+        // A filter is known even when this resource has nothing to say to it.
+        if found.is_empty() {
+            values.push((*name, String::new()));
+        }
+        values.extend(found.into_iter().map(|value| (*name, value)));
+    }
+    values
+}
+
+/// The page that a request asks for.
+struct Window {
+    begin: usize,
+    most: usize,
+}
+
+impl Window {
+    fn of(input: &Value) -> Result<Self, ApiError> {
+        let token = input.text("NextToken").unwrap_or("0");
+        let begin = token
+            .parse()
+            .map_err(|_no_token| invalid(format!("Invalid value '{token}' for nextToken.")))?;
+        let most = input
+            .number("MaxResults")
+            .and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(1000)
+            .max(1);
+        Ok(Self { begin, most })
+    }
+
+    /// Whether the one of that number is on the page.
+    fn holds(&self, number: usize) -> bool {
+        number >= self.begin && number - self.begin < self.most
+    }
+
+    fn answer(&self, list: &str, page: Vec<Value>, total: usize) -> Value {
+        let end = self.begin + page.len();
+        let mut answer = json!({ list: page });
+        if end < total {
+            answer["NextToken"] = end.to_string().into();
+        }
+        answer
+    }
 }
 
 /// One page: `NextToken` is where the next begins.
@@ -267,23 +361,10 @@ pub fn answer(
 /// # Errors
 /// When the token was not made here.
 pub fn page(input: &Value, list: &str, views: Vec<Value>) -> Result<Value, ApiError> {
-    let token = input.text("NextToken").unwrap_or("0");
-    let begin: usize = token
-        .parse()
-        .map_err(|_no_token| invalid(format!("Invalid value '{token}' for nextToken.")))?;
-    let most = input
-        .number("MaxResults")
-        .and_then(|most| usize::try_from(most).ok())
-        .unwrap_or(1000)
-        .max(1);
+    let window = Window::of(input)?;
     let total = views.len();
-    let page: Vec<Value> = views.into_iter().skip(begin).take(most).collect();
-    let end = begin + page.len();
-    let mut answer = json!({ list: page });
-    if end < total {
-        answer["NextToken"] = end.to_string().into();
-    }
-    Ok(answer)
+    let shown = views.into_iter().skip(window.begin).take(window.most).collect();
+    Ok(window.answer(list, shown, total))
 }
 
 /// Describes the resources of a kind.
@@ -294,19 +375,15 @@ pub fn describe(context: &Context, input: &Value, kind: Kind) -> Result<Value, A
     dry_run(input.flag("DryRun"))?;
     let facts = kind.facts();
     let ids: Vec<&str> = facts.ids.iter().flat_map(|member| input.texts(member)).collect();
-    let views = context.region.ledger.read(|state| {
+    context.region.ledger.read(|state| {
         for id in &ids {
             find(state, kind, id)?;
         }
         let chosen = of_kind(state, kind).filter(|document| ids.is_empty() || ids.contains(&document.id.as_str()));
-        Ok::<_, ApiError>(
-            chosen
-                .map(|document| (document.view(), document.tags.clone()))
-                .collect(),
-        )
-    })?;
-    // Addresses come without pages, and their model knows no token.
-    answer(input, facts.list, facts.filters, views)
+        let chosen = chosen.map(|document| (|| document.view(), document.tags.clone()));
+        // Addresses come without pages, and their model knows no token.
+        answer_of(input, facts.list, facts.filters, chosen)
+    })
 }
 
 #[cfg(test)]

@@ -154,12 +154,15 @@ pub fn require(state: &State, ids: &[&str]) -> Result<(), ApiError> {
     }
 }
 
+/// An instance's view, made when it is shown.
+type View<'a> = Box<dyn FnOnce() -> Value + 'a>;
+
 /// `DescribeInstances`.
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
     let ids = input.texts("InstanceIds");
     let owner = context.caller.account.as_str();
-    let (views, reservations) = context.region.ledger.read(|state| {
+    let (mut answer, reservations) = context.region.ledger.read(|state| {
         require(state, &ids)?;
         let chosen = |id: &str| ids.is_empty() || ids.contains(&id);
         let own = state.instances.values().filter(|instance| chosen(instance.id.as_str()));
@@ -167,22 +170,34 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
             .clone()
             .map(|instance| (instance.id.to_string(), instance.reservation.clone()))
             .collect();
-        let own = own.map(|instance| (instance.view(state, owner), instance.tags.clone()));
+        let own = own.map(|instance| {
+            let view: View<'_> = Box::new(move || instance.view(state, owner));
+            (view, instance.tags.clone())
+        });
         let groups = all(state).filter(|(_, _, instance)| chosen(instance.id.as_str()));
-        let groups = groups.map(|one| (view(&context, one), tags(one.0, one.1)));
-        Ok::<_, ApiError>((groups.chain(own).collect(), reservations))
+        let context = &context;
+        let groups = groups.map(|one| {
+            let made: View<'_> = Box::new(move || view(context, one));
+            (made, tags(one.0, one.1))
+        });
+        let answer = document::answer_of(&input, "Instances", FILTERS, groups.chain(own))?;
+        Ok::<_, ApiError>((answer, reservations))
     })?;
-    let mut answer = document::answer(&input, "Instances", FILTERS, views)?;
     let mut found: Vec<(String, Vec<Value>)> = Vec::new();
-    for instance in answer.list("Instances") {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let Value::Array(instances) = answer["Instances"].take() else {
+        return Err(ApiError::internal("no instances in an answer"));
+    };
+    for instance in instances {
         let id = instance.required("InstanceId");
         let reservation = reservations
             .get(id)
             .cloned()
             .unwrap_or_else(|| id.replacen("i-", "r-", 1));
-        match found.iter_mut().find(|(known, _)| *known == reservation) {
-            Some((_, together)) => together.push(instance.clone()),
-            None => found.push((reservation, vec![instance.clone()])),
+        let place = *places.entry(reservation.clone()).or_insert(found.len());
+        match found.get_mut(place) {
+            Some((_, together)) => together.push(instance),
+            None => found.push((reservation, vec![instance])),
         }
     }
     let found: Vec<Value> = found

@@ -21,6 +21,7 @@ use crate::ledger::{Change, State};
 use crate::network::Subnet;
 use crate::operations::Context;
 use crate::page;
+use crate::quotas;
 use crate::region::Region;
 
 /// `CreateCluster`.
@@ -40,11 +41,9 @@ pub async fn create(context: Context, request: CreateClusterRequest) -> Result<C
                 Refusal::in_use(message).of_cluster(wanted.name.as_str()),
             ));
         }
-        if state.clusters.len() >= rules::MOST_CLUSTERS {
-            let message = format!(
-                "the account has {} clusters in this region, which is the limit",
-                rules::MOST_CLUSTERS
-            );
+        let most = quotas::most(state, "eks", quotas::CLUSTERS);
+        if state.clusters.len() >= most {
+            let message = format!("the account has {most} clusters in this region, which is the limit");
             return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message).into());
         }
         let cluster = wanted.cluster(state, &context, ids)?;

@@ -16,6 +16,7 @@ use crate::ledger::{Change, State};
 use crate::members::Members;
 use crate::operations::Context;
 use crate::page;
+use crate::quotas;
 
 fn view(profile: &FargateProfile, status: &str) -> Value {
     let selectors: Vec<Value> = profile
@@ -138,17 +139,9 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             return Err(ApiError::from(refusal));
         }
         cluster.require_active("create a Fargate profile")?;
-        if state
-            .fargate_profiles
-            .keys()
-            .filter(|(owner, _)| *owner == cluster.name)
-            .count()
-            >= rules::MOST_PROFILES
-        {
-            let message = format!(
-                "The cluster has {} Fargate profiles, which is the limit",
-                rules::MOST_PROFILES
-            );
+        let most = quotas::most(state, "eks", quotas::FARGATE_PROFILES);
+        if state.fargate_profiles_of(&cluster.name).count() >= most {
+            let message = format!("The cluster has {most} Fargate profiles, which is the limit");
             return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message).into());
         }
         one_at_a_time(state, cluster, name)?;

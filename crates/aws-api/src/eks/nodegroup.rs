@@ -25,6 +25,7 @@ use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::operations::Context;
 use crate::page;
+use crate::quotas;
 
 /// EKS's default type.
 const DEFAULT_TYPE: &str = "t3.medium";
@@ -53,12 +54,9 @@ pub async fn create(context: Context, request: CreateNodegroupRequest) -> Result
             return Err(ApiError::from(refusal));
         }
         cluster.require_active("create a node group")?;
-        if state.nodegroups_of(&cluster.name).count() >= rules::MOST_NODEGROUPS {
-            let message = format!(
-                "cluster {} has {} node groups, which is the limit",
-                cluster.name,
-                rules::MOST_NODEGROUPS
-            );
+        let most = quotas::most(state, "eks", quotas::NODEGROUPS);
+        if state.nodegroups_of(&cluster.name).count() >= most {
+            let message = format!("cluster {} has {most} node groups, which is the limit", cluster.name);
             return Err(Refusal::new(RefusalKind::ResourceLimitExceeded, message)
                 .of_cluster(cluster.name.as_str())
                 .into());

@@ -20,7 +20,7 @@ use super::plan;
 use crate::autoscaling::{activity, template};
 use crate::ec2::launch;
 use crate::error::ApiError;
-use crate::host::{HostError, HostErrorKind, InstanceRef, InstanceState};
+use crate::host::{HostError, HostErrorKind, InstanceRef};
 use crate::ledger::{Change, State};
 use crate::operations::Context;
 use crate::region::Region;
@@ -143,19 +143,15 @@ impl Driver {
     /// A machine that ended by itself takes its instance along.
     async fn observe(&self) -> Result<(), ApiError> {
         let is_running = |instance: &Ec2Instance| instance.state == LifeState::Running && instance.joined.is_some();
-        if !self
-            .region
-            .ledger
-            .read(|state| state.instances.values().any(is_running))
-        {
+        let known: BTreeSet<InstanceId> = self.region.ledger.read(|state| {
+            let running = state.instances.values().filter(|one| is_running(one));
+            running.map(|instance| instance.id.clone()).collect()
+        });
+        if known.is_empty() {
             return Ok(());
         }
-        let seen: BTreeSet<InstanceId> = match self.region.host.instances().await {
-            Ok(seen) => seen
-                .into_iter()
-                .filter(|seen| seen.state != InstanceState::Terminated)
-                .map(|seen| seen.instance.id)
-                .collect(),
+        let seen = match self.region.host.running(known.clone()).await {
+            Ok(seen) => seen,
             Err(error) => {
                 tracing::warn!(error = supervision::error_chain(&error), "machines cannot be looked at");
                 return Ok(());
@@ -166,7 +162,7 @@ impl Driver {
             let lost = state
                 .instances
                 .values()
-                .filter(|one| is_running(one) && !seen.contains(&one.id));
+                .filter(|one| is_running(one) && known.contains(&one.id) && !seen.contains(&one.id));
             let ended = lost.map(|instance| {
                 let mut instance = instance.clone();
                 let reason = (

@@ -126,17 +126,13 @@ impl ClusterHost for FakeHost {
         async { Ok(()) }.boxed()
     }
 
-    fn instances(&self) -> BoxFuture<'_, Result<Vec<ObservedInstance>, HostError>> {
+    fn running(&self, instances: BTreeSet<InstanceId>) -> BoxFuture<'_, Result<BTreeSet<InstanceId>, HostError>> {
         let world = self.world();
-        let seen = world.instances.values().map(|(spec, state)| ObservedInstance {
-            instance: InstanceRef {
-                cluster: spec.cluster.clone(),
-                id: spec.id.clone(),
-            },
-            state: *state,
-            reason: None,
-        });
-        let seen: Vec<ObservedInstance> = seen.collect();
+        let runs = |id: &InstanceId| {
+            let known = world.instances.get(id);
+            known.is_some_and(|(_, state)| *state != InstanceState::Terminated)
+        };
+        let seen = instances.into_iter().filter(runs).collect();
         drop(world);
         async { Ok(seen) }.boxed()
     }

@@ -10,6 +10,7 @@ mod healing;
 mod iam;
 mod instances;
 mod issuer;
+mod limits;
 mod services;
 mod signatures;
 mod tokens;

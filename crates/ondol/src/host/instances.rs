@@ -1,10 +1,12 @@
 //! Instances: directories, machines, and their links to the VPC.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_api::host::{HostError, HostErrorKind, InstanceRef, InstanceSpec, InstanceState, ObservedInstance};
+use aws_types::InstanceId;
 use machine_driver::cgroup::{Limits, MachineGroup};
 use machine_driver::{Machine, MachineSpec};
 use vpc_driver::{InstanceLink, MachineNamespace};
@@ -161,32 +163,23 @@ impl LocalHost {
         removed.await.map_err(failed("remove the control group", instance))
     }
 
-    /// Every machine, by looking at the directories and the processes.
-    pub(super) fn observe(&self) -> Result<Vec<ObservedInstance>, HostError> {
-        let mut observed = Vec::new();
-        for directory in self.machine_directories()? {
-            let object = directory.display().to_string();
-            let spec: Option<InstanceSpec> =
-                read_json(&directory.join(INSTANCE)).map_err(failed("read the record", &object))?;
-            // A directory without a record is a launch that was cut off before the id was used up.
-            let Some(spec) = spec else { continue };
-            let machine = Machine::find(&directory).map_err(failed("find the machine", &object))?;
-            // A simulated instance is its record: it lives until it is terminated.
-            let state = if machine.is_some() || self.simulated {
-                InstanceState::Running
-            } else {
-                InstanceState::Terminated
-            };
-            observed.push(ObservedInstance {
-                instance: InstanceRef {
-                    cluster: spec.cluster,
-                    id: spec.id,
-                },
-                state,
-                reason: None,
-            });
+    /// Those of the instances that run, by looking at their directories and processes.
+    pub(super) fn running_of(&self, instances: BTreeSet<InstanceId>) -> Result<BTreeSet<InstanceId>, HostError> {
+        let mut running = BTreeSet::new();
+        for id in instances {
+            let directory = self.home.machine(&id);
+            // A directory without a record is a launch that was cut off before the id was used up; a simulated instance is its
+            // record, and lives until it is terminated.
+            let runs = directory.join(INSTANCE).exists()
+                && (self.simulated
+                    || Machine::find(&directory)
+                        .map_err(failed("find the machine", id.as_str()))?
+                        .is_some());
+            if runs {
+                running.insert(id);
+            }
         }
-        Ok(observed)
+        Ok(running)
     }
 
     /// The first processes of all machines that run.

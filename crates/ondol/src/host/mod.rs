@@ -207,8 +207,8 @@ impl ClusterHost for LocalHost {
         self.terminate(instance).boxed()
     }
 
-    fn instances(&self) -> BoxFuture<'_, Result<Vec<ObservedInstance>, HostError>> {
-        std::future::ready(self.observe()).boxed()
+    fn running(&self, instances: BTreeSet<InstanceId>) -> BoxFuture<'_, Result<BTreeSet<InstanceId>, HostError>> {
+        std::future::ready(self.running_of(instances)).boxed()
     }
 
     fn instance_events(&self) -> BoxStream<'static, ObservedInstance> {
