@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_api::{Options, Region};
+use aws_api::{Options, Partition};
 use aws_types::region_files::Credentials;
 use aws_types::{AccountId, RegionName};
 use axum::Router;
@@ -98,9 +98,11 @@ async fn start(region: RegionName) -> Running {
         supervisor: supervisor.clone(),
         region,
         credentials: credentials(),
+        accounts: None,
+        throttled: false,
         tls_endpoint: "https://localhost:4566".to_owned(),
     };
-    let region = Region::open(options).await.unwrap();
+    let region = Partition::open(options).await.unwrap();
     region.resume();
     Running {
         router: region.router(),

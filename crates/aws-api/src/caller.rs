@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use access_rules::eks_token::{EksToken, EksTokenError};
-use access_rules::sigv4::{self, Presented, SignatureError};
+use access_rules::eks_token::EksTokenError;
+use access_rules::sigv4::SignatureError;
 use aws_types::region_files::Credentials;
 use aws_types::{AccountId, arn};
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ pub struct Caller {
 /// What decides what a caller may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Principal {
-    /// The region's own administrator: everything.
+    /// The account's own administrator: everything.
     Administrator,
     /// The policies of a user and of its groups.
     User(String),
@@ -90,14 +90,14 @@ pub enum TokenError {
     },
 }
 
-/// The region's built-in administrator, and with the records everybody who can sign.
+/// An account's built-in administrator, and with the records everybody of the account who can sign.
 #[derive(Debug, Clone)]
 pub struct Identities {
     administrator: Credentials,
 }
 
 impl Identities {
-    /// The identities of a region whose administrator has these keys.
+    /// The identities of an account whose administrator has these keys.
     pub fn new(administrator: Credentials) -> Self {
         Self { administrator }
     }
@@ -134,8 +134,11 @@ impl Identities {
         }
     }
 
-    /// The secret of an access key and who it stands for.
-    fn find(
+    /// The secret of an access key of the account, and who it stands for.
+    ///
+    /// # Errors
+    /// When nobody of the account has it, or it is over.
+    pub fn find(
         &self,
         state: &State,
         id: &str,
@@ -170,42 +173,6 @@ impl Identities {
             tags: user.tags.clone(),
         };
         Ok((key.secret.clone(), caller))
-    }
-
-    /// Who signed a request.
-    ///
-    /// # Errors
-    /// When the signature does not prove it.
-    pub fn authenticate(
-        &self,
-        state: &State,
-        presented: &Presented,
-        request: &sigv4::Request<'_>,
-        now: Timestamp,
-    ) -> Result<Caller, AuthenticationError> {
-        let (secret, caller) = self.find(state, &presented.access_key_id, presented.session_token.as_deref(), now)?;
-        presented.verify(request, &secret, now)?;
-        Ok(caller)
-    }
-
-    /// Who made a cluster's bearer token; `None` for tokens of another kind.
-    ///
-    /// # Errors
-    /// When it is a token of this kind that proves nothing.
-    pub fn authenticate_token(
-        &self,
-        state: &State,
-        cluster: &str,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<Option<Caller>, TokenError> {
-        let token = match EksToken::parse(token) {
-            Err(EksTokenError::NotOurs) => return Ok(None),
-            parsed => parsed?,
-        };
-        let (secret, caller) = self.find(state, token.access_key_id(), token.session_token(), now)?;
-        token.verify(cluster, &secret, now)?;
-        Ok(Some(caller))
     }
 }
 

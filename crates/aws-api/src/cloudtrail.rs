@@ -34,7 +34,7 @@ pub struct Trail {
 }
 
 /// Whether an operation only looks.
-fn is_reading(operation: &str) -> bool {
+pub fn is_reading(operation: &str) -> bool {
     [
         "Describe",
         "Get",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use access_rules::identity::MASTERS;
 use access_rules::{Attributes, User};
-use aws_types::ClusterName;
 use aws_types::status::{ClusterStatus, NodeStatus, NodegroupStatus, RegionStatus};
+use aws_types::{AccountId, ClusterName, RegionName};
 use axum::extract::{Path, Query, State as Extract};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,19 +14,20 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 
 use crate::host::{AnswerForm, HostError, HostErrorKind, Question};
+use crate::partition::Partition;
 use crate::region::Region;
 
 /// The routes.
-pub fn routes(region: &Arc<Region>) -> Router {
+pub fn routes(partition: &Arc<Partition>) -> Router {
     Router::new()
         .route("/_ondol/health", get(|| async { "ok\n" }))
         .route("/_ondol/status", get(status))
         .route("/_ondol/clusters/{cluster}/explain", get(explain))
-        .with_state(Arc::clone(region))
+        .with_state(Arc::clone(partition))
 }
 
-async fn status(Extract(region): Extract<Arc<Region>>) -> Response {
-    match gather(&region).await {
+async fn status(Extract(partition): Extract<Arc<Partition>>) -> Response {
+    match gather(&partition).await {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             let message = supervision::error_chain(&error);
@@ -43,11 +44,14 @@ struct ExplainQuery {
     namespace: String,
     name: String,
     form: AnswerForm,
+    /// The cluster's region and account, where they are not the home's.
+    region: Option<RegionName>,
+    account: Option<AccountId>,
 }
 
 /// Plans show objects, so only the cluster's administrators see them: they prove themselves by the cluster's bearer token.
 async fn explain(
-    Extract(region): Extract<Arc<Region>>,
+    Extract(partition): Extract<Arc<Partition>>,
     Path(cluster): Path<String>,
     Query(query): Query<ExplainQuery>,
     headers: HeaderMap,
@@ -55,6 +59,16 @@ async fn explain(
     let cluster = match ClusterName::new(cluster) {
         Ok(cluster) => cluster,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    let home = partition.home();
+    let account = query.account.as_ref().unwrap_or(home.account());
+    let name = query.region.as_ref().unwrap_or(&home.name);
+    let Some(region) = partition.existing(account, name) else {
+        return (
+            StatusCode::NOT_FOUND,
+            format!("account {account} has no clusters in {name}"),
+        )
+            .into_response();
     };
     let header = headers
         .get(http::header::AUTHORIZATION)
@@ -86,7 +100,24 @@ async fn explain(
     }
 }
 
-async fn gather(region: &Arc<Region>) -> Result<RegionStatus, HostError> {
+async fn gather(partition: &Partition) -> Result<RegionStatus, HostError> {
+    let home = partition.home();
+    let mut clusters = Vec::new();
+    for region in partition.regions() {
+        clusters.extend(clusters_of(&region).await);
+    }
+    let processes = home.host.processes().await?;
+    let load_balancers = home.host.load_balancers().await?;
+    Ok(RegionStatus {
+        region: home.name.to_string(),
+        account: home.account().to_string(),
+        clusters,
+        load_balancers: load_balancers.into_iter().map(Into::into).collect(),
+        processes: processes.into_iter().map(Into::into).collect(),
+    })
+}
+
+async fn clusters_of(region: &Arc<Region>) -> Vec<ClusterStatus> {
     let (clusters, groups) = region
         .ledger
         .read(|state| (state.clusters.clone(), state.nodegroups.clone()));
@@ -114,6 +145,8 @@ async fn gather(region: &Arc<Region>) -> Result<RegionStatus, HostError> {
         };
         shown.push(ClusterStatus {
             name: cluster.name.to_string(),
+            region: region.name.to_string(),
+            account: region.account().to_string(),
             status: cluster.status.name().to_owned(),
             version: cluster.version.clone(),
             endpoint: cluster.endpoint.clone(),
@@ -121,15 +154,7 @@ async fn gather(region: &Arc<Region>) -> Result<RegionStatus, HostError> {
             nodes: nodes.into_iter().map(node).collect(),
         });
     }
-    let processes = region.host.processes().await?;
-    let load_balancers = region.host.load_balancers().await?;
-    Ok(RegionStatus {
-        region: region.name.to_string(),
-        account: region.account().to_string(),
-        clusters: shown,
-        load_balancers: load_balancers.into_iter().map(Into::into).collect(),
-        processes: processes.into_iter().map(Into::into).collect(),
-    })
+    shown
 }
 
 /// Whether the user may do everything: by group, or by the access policy for that.

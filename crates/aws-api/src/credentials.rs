@@ -42,6 +42,19 @@ pub const ADMINISTRATOR: &str = "admin";
 /// # Errors
 /// When the file cannot be read, understood or written.
 pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Credentials, CredentialsError> {
+    let account = AccountId::new(DEFAULT_ACCOUNT).expect("the default account is twelve digits");
+    load_or_create_for(path, account, random)
+}
+
+/// The keys of an account's administrator in `path`, made and written there when there are none.
+///
+/// # Errors
+/// When the file cannot be read, understood or written.
+pub fn load_or_create_for(
+    path: &Path,
+    account: AccountId,
+    random: &dyn Random,
+) -> Result<Credentials, CredentialsError> {
     let file = |step| {
         move |source| CredentialsError::File {
             step,
@@ -49,26 +62,37 @@ pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Credentials, C
             source,
         }
     };
-    match std::fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|source| CredentialsError::Parse {
-            path: path.to_owned(),
-            source,
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let made = generate(random);
+    match read(path) {
+        Err(CredentialsError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            let made = generate(account, random);
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder).map_err(file("create the directory of"))?;
             }
             write(path, &made).map_err(file("write"))?;
             Ok(made)
         }
-        Err(error) => Err(file("read")(error)),
+        known => known,
     }
 }
 
-/// New keys in the form of AWS's: `AKIA` and 16 capital letters and digits, and a secret of 40 characters.
-pub fn generate(random: &dyn Random) -> Credentials {
-    let account_id = AccountId::new(DEFAULT_ACCOUNT).expect("the default account is twelve digits");
+/// The keys in a file that is there.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub fn read(path: &Path) -> Result<Credentials, CredentialsError> {
+    let text = std::fs::read(path).map_err(|source| CredentialsError::File {
+        step: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&text).map_err(|source| CredentialsError::Parse {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// New keys of an account's administrator in the form of AWS's: `AKIA` and 16 capital letters and digits, and a secret of 40 characters.
+pub fn generate(account_id: AccountId, random: &dyn Random) -> Credentials {
     Credentials {
         account_id,
         user_name: ADMINISTRATOR.to_owned(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_types::RegionName;
+use aws_types::region::REGIONS;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -31,23 +32,27 @@ const HANDSHAKE_RECORD: u8 = 22;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// The DNS names that the region's certificate is good for: what clients on this machine call it, and AWS's names of its services.
+/// The DNS names that the certificate is good for: what clients on this machine call the endpoint, and AWS's names of its services in
+/// every region.
 #[must_use]
-pub fn host_names(region: &RegionName) -> Vec<String> {
+pub fn host_names(home: &RegionName) -> Vec<String> {
     let fixed = [
         "localhost",
         "*.amazonaws.com",
-        "*.us-east-1.amazonaws.com",
         "*.pricing.us-east-1.amazonaws.com",
         "*.api.aws",
     ];
-    let of_region = [
-        format!("*.{region}.amazonaws.com"),
-        format!("*.eks.{region}.amazonaws.com"),
-        format!("*.ecr.{region}.amazonaws.com"),
-        format!("*.{region}.api.aws"),
-    ];
-    fixed.map(str::to_owned).into_iter().chain(of_region).collect()
+    let others = REGIONS.iter().map(|region| region.name);
+    let others = others.filter(|name| *name != home.as_str());
+    let of_regions = std::iter::once(home.as_str()).chain(others).flat_map(|region| {
+        [
+            format!("*.{region}.amazonaws.com"),
+            format!("*.eks.{region}.amazonaws.com"),
+            format!("*.ecr.{region}.amazonaws.com"),
+            format!("*.{region}.api.aws"),
+        ]
+    });
+    fixed.into_iter().map(str::to_owned).chain(of_regions).collect()
 }
 
 /// What answers on the region's ports. Cheap to clone.

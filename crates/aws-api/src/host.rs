@@ -80,6 +80,10 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// What `kube-system/aws-auth` holds; nothing when there is none.
     fn identity_mappings(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>>;
 
+    /// Lets nodes with a role in by `kube-system/aws-auth`, as EKS does for the node groups of clusters that use it. A role that is mapped
+    /// already stays as it is.
+    fn map_node_role(&self, cluster: ClusterRef, role: String) -> BoxFuture<'_, Result<(), HostError>>;
+
     /// The pods of a cluster that a Fargate profile has taken (the label says which), whether they run or wait.
     fn fargate_pods(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<FargatePod>, HostError>>;
 

@@ -9,6 +9,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use serde_json::json;
 
+use crate::partition::Partition;
 use crate::region::Region;
 
 /// The issuer of a new cluster's tokens: a URL that the region's own endpoint answers, for clients such as eksctl go there.
@@ -16,28 +17,31 @@ pub fn of_cluster(region: &Region, id: &str) -> String {
     format!("{}/id/{id}", region.tls_endpoint)
 }
 
+/// The port of this machine that an issuer's URL names.
+pub fn port_of(url: &str) -> Option<u16> {
+    let (host, _) = url.strip_prefix("https://localhost:")?.split_once('/')?;
+    host.parse().ok()
+}
+
 /// The routes.
-pub fn routes(region: &Arc<Region>) -> Router {
+pub fn routes(partition: &Arc<Partition>) -> Router {
     Router::new()
         .route("/id/{id}/.well-known/openid-configuration", get(discovery))
         .route("/id/{id}/keys", get(keys))
-        .with_state(Arc::clone(region))
+        .with_state(Arc::clone(partition))
 }
 
 /// The issuer's URL and its keys. The id alone tells: the host name and port by which a client came are its own affair.
-fn find(region: &Region, id: &str) -> Option<(String, String)> {
-    region.ledger.read(|state| {
-        let is_meant = |issuer: &str| issuer.rsplit_once("/id/").is_some_and(|(_, own)| own == id);
-        let cluster = state
-            .clusters
-            .values()
-            .find(|cluster| is_meant(&cluster.network.oidc_issuer))?;
-        Some((cluster.network.oidc_issuer.clone(), cluster.issuer_keys.clone()?))
+fn find(partition: &Partition, id: &str) -> Option<(String, String)> {
+    let is_meant = |issuer: &str| issuer.rsplit_once("/id/").is_some_and(|(_, own)| own == id);
+    partition.of_clusters(|cluster| {
+        let issuer = &cluster.network.oidc_issuer;
+        is_meant(issuer).then(|| Some((issuer.clone(), cluster.issuer_keys.clone()?)))?
     })
 }
 
-async fn discovery(Extract(region): Extract<Arc<Region>>, Path(id): Path<String>) -> Response {
-    let Some((issuer, _)) = find(&region, &id) else {
+async fn discovery(Extract(partition): Extract<Arc<Partition>>, Path(id): Path<String>) -> Response {
+    let Some((issuer, _)) = find(&partition, &id) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let document = json!({
@@ -49,8 +53,8 @@ async fn discovery(Extract(region): Extract<Arc<Region>>, Path(id): Path<String>
     axum::Json(document).into_response()
 }
 
-async fn keys(Extract(region): Extract<Arc<Region>>, Path(id): Path<String>) -> Response {
-    match find(&region, &id) {
+async fn keys(Extract(partition): Extract<Arc<Partition>>, Path(id): Path<String>) -> Response {
+    match find(&partition, &id) {
         Some((_, keys)) => ([(header::CONTENT_TYPE, "application/json")], keys).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -1,6 +1,11 @@
 //! What the region knows, in memory for reading and in the store before anything is done about it.
 //!
 //! Every change is decided on the present state, written in one transaction, and only then visible: write, then act.
+//!
+//! A ledger is one region's of one account. What IAM and STS remember is the whole account's: each of its regions has it in memory, and a
+//! change of it is seen by all of them. [`Books`] are all ledgers of one store.
+
+mod books;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,6 +35,8 @@ use crate::iam::policy::ManagedPolicy;
 use crate::iam::profile::InstanceProfile;
 use crate::network::{Subnet, Vpc};
 use crate::sts::Session;
+
+pub use books::Books;
 
 /// What the region remembers of one kind of resource.
 pub trait Record: Clone + Serialize + DeserializeOwned + Send + 'static {
@@ -71,12 +78,21 @@ macro_rules! records {
         })*
 
         impl State {
-            async fn load(store: &dyn Store) -> Result<Self, LedgerError> {
-                let mut state = Self::default();
-                $(for record in read::<$kind>(store).await? {
-                    state.$field.insert(record.key(), record);
+            /// Reads what an account, or one of its regions, remembers below a prefix.
+            async fn load(&mut self, store: &dyn Store, prefix: &str, of: Owner) -> Result<(), LedgerError> {
+                $(if owner::<$kind>() == of {
+                    for record in read::<$kind>(store, prefix).await? {
+                        self.$field.insert(record.key(), record);
+                    }
                 })*
-                Ok(state)
+                Ok(())
+            }
+
+            /// Takes over what an account remembers for all of its regions.
+            fn share(&mut self, other: &Self) {
+                $(if owner::<$kind>() == Owner::Account {
+                    self.$field.clone_from(&other.$field);
+                })*
             }
         }
     };
@@ -185,34 +201,65 @@ impl State {
     }
 }
 
+/// Whose a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The account's, in every region.
+    Account,
+    /// A region's.
+    Region,
+}
+
+/// IAM and STS are the same in every region; whatever else there is stands in one.
+fn owner<R: Record>() -> Owner {
+    if R::FOLDER.starts_with("/iam/") || R::FOLDER.starts_with("/sts/") {
+        Owner::Account
+    } else {
+        Owner::Region
+    }
+}
+
 /// One record to write or remove.
 pub struct Change {
-    write: Write,
-    apply: Box<dyn FnOnce(&mut State) + Send>,
+    owner: Owner,
+    /// Below the owner's prefix.
+    key: String,
+    /// Nothing for one that is gone.
+    value: Option<Vec<u8>>,
+    apply: Box<dyn Fn(&mut State) + Send>,
 }
 
 impl Change {
     /// A record as it is now.
     pub fn put<R: Record>(record: R) -> Self {
-        let key = format!("{}{}", R::FOLDER, R::path(&record.key()));
         let value = serde_json::to_vec(&record).expect("records are plain structures with string keys");
         Self {
-            write: Write::Put {
-                key: key.into(),
-                value: value.into(),
-                lease: None,
-            },
-            apply: Box::new(move |state| drop(R::table(state).insert(record.key(), record))),
+            owner: owner::<R>(),
+            key: format!("{}{}", R::FOLDER, R::path(&record.key())),
+            value: Some(value),
+            apply: Box::new(move |state| drop(R::table(state).insert(record.key(), record.clone()))),
         }
     }
 
     /// A record that is gone.
     pub fn remove<R: Record>(key: R::Key) -> Self {
         Self {
-            write: Write::Delete {
-                key: format!("{}{}", R::FOLDER, R::path(&key)).into(),
-            },
+            owner: owner::<R>(),
+            key: format!("{}{}", R::FOLDER, R::path(&key)),
+            value: None,
             apply: Box::new(move |state| drop(R::table(state).remove(&key))),
+        }
+    }
+
+    fn write(&self, prefix: &str) -> Write {
+        let key = format!("{prefix}{}", self.key).into();
+        match &self.value {
+            Some(value) => Write::Put {
+                key,
+                value: value.clone().into(),
+                lease: None,
+            },
+            None => Write::Delete { key },
         }
     }
 }
@@ -223,6 +270,12 @@ pub enum LedgerError {
     /// The store fails.
     #[error("read the region's records")]
     Read(#[source] StoreError),
+    /// The store fails.
+    #[error("write the region's records")]
+    Write(#[source] StoreError),
+    /// What every account has at first cannot be made.
+    #[error("make the first records of an account")]
+    Account(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A record cannot be understood.
     #[error("understand record {key}")]
     Parse {
@@ -234,27 +287,26 @@ pub enum LedgerError {
     },
 }
 
-/// The region's records.
-pub struct Ledger {
-    store: Arc<dyn Store>,
-    state: RwLock<State>,
+/// What all regions of an account share.
+struct Account {
+    /// Where its records are in the store.
+    prefix: String,
+    /// What each of its regions knows.
+    states: RwLock<Vec<Arc<RwLock<State>>>>,
+    /// Changes happen one after another.
     writing: Mutex<()>,
 }
 
-impl Ledger {
-    /// Reads everything.
-    ///
-    /// # Errors
-    /// When the store fails or holds what is no record.
-    pub async fn open(store: Arc<dyn Store>) -> Result<Self, LedgerError> {
-        let state = State::load(&*store).await?;
-        Ok(Self {
-            store,
-            state: RwLock::new(state),
-            writing: Mutex::new(()),
-        })
-    }
+/// A region's records.
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    /// Where its records are in the store.
+    prefix: String,
+    account: Arc<Account>,
+    state: Arc<RwLock<State>>,
+}
 
+impl Ledger {
     /// Looks at the present state. The closure must be short: writers wait for it.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
@@ -268,38 +320,49 @@ impl Ledger {
         &self,
         decide: impl FnOnce(&State) -> Result<(T, Vec<Change>), E>,
     ) -> Result<T, E> {
-        let _one_at_a_time = self.writing.lock().await;
+        let _one_at_a_time = self.account.writing.lock().await;
         let (answer, changes) = self.read(decide)?;
         if changes.is_empty() {
             return Ok(answer);
         }
-        let (writes, applied): (Vec<_>, Vec<_>) =
-            changes.into_iter().map(|change| (change.write, change.apply)).unzip();
-        match self
-            .store
-            .commit(Transaction {
-                expect: Vec::new(),
-                writes,
-            })
-            .await?
-        {
+        let writes = changes.iter().map(|change| match change.owner {
+            Owner::Account => change.write(&self.account.prefix),
+            Owner::Region => change.write(&self.prefix),
+        });
+        let transaction = Transaction {
+            expect: Vec::new(),
+            writes: writes.collect(),
+        };
+        match self.store.commit(transaction).await? {
             Outcome::Committed { .. } => {}
             // Nothing is expected, so nothing can be refused.
             Outcome::Refused { .. } => {
                 return Err(StoreError::Unavailable("a write without conditions was refused".to_owned(), None).into());
             }
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for apply in applied {
-            apply(&mut state);
-        }
+        self.apply(&changes);
         Ok(answer)
+    }
+
+    fn apply(&self, changes: &[Change]) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        changes.iter().for_each(|change| (change.apply)(&mut state));
+        drop(state);
+        let shared: Vec<&Change> = changes.iter().filter(|change| change.owner == Owner::Account).collect();
+        if shared.is_empty() {
+            return;
+        }
+        let states = self.account.states.read().unwrap_or_else(PoisonError::into_inner);
+        for state in states.iter().filter(|state| !Arc::ptr_eq(state, &self.state)) {
+            let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+            shared.iter().for_each(|change| (change.apply)(&mut state));
+        }
     }
 }
 
-async fn read<R: Record>(store: &dyn Store) -> Result<Vec<R>, LedgerError> {
+async fn read<R: Record>(store: &dyn Store, prefix: &str) -> Result<Vec<R>, LedgerError> {
     let found = store
-        .range(RangeRequest::prefix(R::FOLDER))
+        .range(RangeRequest::prefix(format!("{prefix}{}", R::FOLDER)))
         .await
         .map_err(LedgerError::Read)?;
     let parse = |item: store::KeyValue| {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod accounts;
 mod acm;
 mod allocation;
 mod authorization;
@@ -14,6 +15,7 @@ mod cloudformation;
 mod cloudtrail;
 mod codec;
 mod control;
+mod control_plane_logs;
 pub mod credentials;
 mod driver;
 mod ec2;
@@ -35,6 +37,7 @@ pub mod metadata;
 mod network;
 mod operations;
 mod page;
+mod partition;
 mod pricing;
 mod quotas;
 mod region;
@@ -43,10 +46,13 @@ mod sqs;
 mod ssm;
 mod sts;
 mod tagging;
+mod throttle;
 
 pub use caller::TokenError;
+pub use control_plane_logs::LogKind;
 pub use host::ClusterHost;
 pub use ledger::LedgerError;
+pub use partition::Partition;
 pub use region::{Options, Region};
 
 /// Every operation that is served, as signing name of its service and name.

@@ -2,12 +2,13 @@
 
 mod event;
 
-pub use event::{filter, get, put};
+pub use event::{append, filter, get, put};
 
 use cluster_lifecycle::cluster::Cluster;
 use serde_json::{Value, json};
 
 use crate::catalogue::{self, Item, ItemKind};
+use crate::control_plane_logs::{group_of, streams_of};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
@@ -69,12 +70,17 @@ fn new_group(context: &Context, name: &str, class: &str) -> Item {
     Item::new(ItemKind::LogGroup, name, body)
 }
 
-/// The log group of a cluster that logs something, if it is not there yet.
-pub fn of_cluster(context: &Context, state: &State, cluster: &Cluster) -> Option<Change> {
-    let name = format!("/aws/eks/{}/cluster", cluster.name);
-    let is_missing = catalogue::find(state, ItemKind::LogGroup, &name).is_none();
-    let is_wanted = is_missing && !cluster.enabled_logs.is_empty();
-    is_wanted.then(|| Change::put(new_group(context, &name, "STANDARD")))
+/// The log group of a cluster that logs something, and its streams, as far as they are not there yet.
+pub fn of_cluster(context: &Context, state: &State, cluster: &Cluster) -> Vec<Change> {
+    let group = group_of(&cluster.name);
+    let streams = streams_of(cluster);
+    let is_missing = !streams.is_empty() && catalogue::find(state, ItemKind::LogGroup, &group).is_none();
+    let made = is_missing.then(|| Change::put(new_group(context, &group, "STANDARD")));
+    let streams = streams
+        .iter()
+        .filter(|stream| catalogue::find(state, ItemKind::LogStream, &stream_key(&group, stream)).is_none());
+    let streams = streams.map(|stream| Change::put(new_stream(context, &group, stream)));
+    made.into_iter().chain(streams).collect()
 }
 
 fn map_tags(input: &Value) -> std::collections::BTreeMap<String, String> {

@@ -325,30 +325,3 @@ pub async fn request(context: Context, input: Value) -> Result<Value, ApiError> 
     .await?;
     Ok(json!({ "RequestedQuota": body }))
 }
-
-/// `GetRequestedServiceQuotaChange`.
-pub async fn requested(context: Context, input: Value) -> Result<Value, ApiError> {
-    let id = input.required("RequestId");
-    let found = context
-        .region
-        .ledger
-        .read(|state| catalogue::find(state, ItemKind::QuotaRequest, id).map(|wish| wish.body.clone()));
-    let message = "The request failed because the specified quota request does not exist.";
-    let found = found.ok_or_else(|| ApiError::bad_request("NoSuchResourceException", message))?;
-    Ok(json!({ "RequestedQuota": found }))
-}
-
-/// `ListRequestedServiceQuotaChangeHistory`, `ListRequestedServiceQuotaChangeHistoryByQuota`.
-pub async fn history(context: Context, input: Value) -> Result<Value, ApiError> {
-    let is_meant = |wish: &Value| {
-        let members = ["ServiceCode", "QuotaCode", "Status"].into_iter();
-        members
-            .filter_map(|member| Some((member, input.text(member)?)))
-            .all(|(member, wanted)| wish.text(member) == Some(wanted))
-    };
-    let wishes = context.region.ledger.read(|state| {
-        let all = catalogue::of_kind(state, ItemKind::QuotaRequest).map(|wish| wish.body.clone());
-        all.filter(|wish| is_meant(wish)).collect()
-    });
-    paged(&input, "RequestedQuotas", wishes)
-}

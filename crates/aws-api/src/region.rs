@@ -1,12 +1,12 @@
-//! One AWS region: its records, its operations, and the tasks that make the records true.
+//! One AWS region of one account: its records, its operations, and the tasks that make the records true.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use access_rules::{Attributes, User};
 use aws_types::region_files::Credentials;
 use aws_types::{AccountId, ClusterName, RegionName};
-use axum::Router;
 use clock::{Clock, Random};
 use futures::StreamExt;
 use store::Store;
@@ -14,11 +14,13 @@ use supervision::{Restart, Supervisor};
 use tokio::sync::Notify;
 
 use crate::caller::{Identities, TokenError};
+use crate::control_plane_logs::{self, LogKind};
 use crate::host::{ClusterHost, ClusterRef};
-use crate::ledger::{Ledger, LedgerError};
-use crate::{access, cloudformation, cloudtrail, control, driver, fleet, issuer, server};
+use crate::ledger::Ledger;
+use crate::partition::Partition;
+use crate::{access, cloudformation, cloudtrail, driver, fleet};
 
-/// What a region is made of.
+/// What a partition is made of.
 pub struct Options {
     /// Where its records are.
     pub store: Arc<dyn Store>,
@@ -30,16 +32,22 @@ pub struct Options {
     pub random: Arc<dyn Random>,
     /// Its tasks.
     pub supervisor: Supervisor,
-    /// Which region it is.
+    /// The region that is meant where none is named.
     pub region: RegionName,
-    /// The administrator's keys ([`crate::credentials::load_or_create`]).
+    /// The keys of the first account's administrator ([`crate::credentials::load_or_create`]).
     pub credentials: Credentials,
+    /// Where the keys of further accounts' administrators are, a file for each.
+    pub accounts: Option<PathBuf>,
+    /// Whether clients that call too often are told so, as AWS tells them.
+    pub throttled: bool,
     /// Where clients on this machine reach the region by TLS, for example `https://localhost:4566`: the base of the issuers of new clusters.
     pub tls_endpoint: String,
 }
 
-/// A region. Cheap to share.
+/// A region of an account. Cheap to share.
 pub struct Region {
+    /// All others. It outlives the requests that are answered.
+    partition: Weak<Partition>,
     pub(crate) ledger: Ledger,
     pub(crate) host: Arc<dyn ClusterHost>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -55,42 +63,39 @@ pub struct Region {
     pub(crate) messages: Notify,
     /// Calls that changed something.
     pub(crate) trail: cloudtrail::Trail,
+    /// What control planes say and is not written down yet.
+    pub(crate) lines: control_plane_logs::Lines,
 }
 
 impl Region {
-    /// Reads the region's records. Nothing is done yet: see [`Region::resume`].
-    ///
-    /// # Errors
-    /// When the store fails or holds what is no record.
-    pub async fn open(options: Options) -> Result<Arc<Self>, LedgerError> {
-        let ledger = Ledger::open(options.store).await?;
-        Ok(Arc::new(Self {
+    /// The region of that name, with its records.
+    pub(crate) fn new(partition: &Arc<Partition>, name: RegionName, ledger: Ledger, identities: Identities) -> Self {
+        Self {
+            partition: Arc::downgrade(partition),
             ledger,
-            host: options.host,
-            clock: options.clock,
-            random: options.random,
-            identities: Identities::new(options.credentials),
-            name: options.region,
-            tls_endpoint: options.tls_endpoint,
-            supervisor: options.supervisor,
+            host: Arc::clone(&partition.host),
+            clock: Arc::clone(&partition.clock),
+            random: Arc::clone(&partition.random),
+            identities,
+            name,
+            tls_endpoint: partition.tls_endpoint.clone(),
+            supervisor: partition.supervisor.clone(),
             drivers: Mutex::new(BTreeMap::new()),
             fleet: Arc::default(),
             messages: Notify::new(),
             trail: cloudtrail::Trail::default(),
-        }))
+            lines: control_plane_logs::Lines::default(),
+        }
     }
 
-    /// The region's HTTP service: every AWS service on one endpoint, the documents of the clusters' issuers, and Ondol's own
-    /// below `/_ondol/`.
-    pub fn router(self: &Arc<Self>) -> Router {
-        control::routes(self)
-            .merge(issuer::routes(self))
-            .fallback_service(server::service(self))
+    /// The other accounts and regions; `None` when the process ends.
+    pub(crate) fn partition(&self) -> Option<Arc<Partition>> {
+        self.partition.upgrade()
     }
 
     /// Continues what the records say: control planes are started, half-made and half-deleted resources are finished, lost
     /// instances are replaced. Returns at once; the work is done by tasks.
-    pub fn resume(self: &Arc<Self>) {
+    pub(crate) fn resume(self: &Arc<Self>) {
         for name in self
             .ledger
             .read(|state| state.clusters.keys().cloned().collect::<Vec<_>>())
@@ -103,6 +108,9 @@ impl Region {
             .spawn_until_cancelled("ec2 instances".to_owned(), fleet::run(region, notify));
         let region = Arc::clone(self);
         self.supervisor
+            .spawn_until_cancelled("control plane logs", control_plane_logs::run(region));
+        let region = Arc::clone(self);
+        self.supervisor
             .spawn_restarting("instance events", Restart::always(), move || {
                 let region = Arc::clone(&region);
                 async move {
@@ -110,12 +118,14 @@ impl Region {
                     let mut pods = region.host.fargate_events();
                     loop {
                         let cluster = tokio::select! {
-                            Some(event) = events.next() => event.instance.cluster.name,
-                            Some(cluster) = pods.next() => cluster.name,
+                            Some(event) = events.next() => event.instance.cluster,
+                            Some(cluster) = pods.next() => cluster,
                             else => break,
                         };
-                        region.wake(&cluster);
-                        region.wake_fleet();
+                        if cluster.region == region.name && cluster.account == *region.account() {
+                            region.wake(&cluster.name);
+                            region.wake_fleet();
+                        }
                     }
                     Ok::<(), std::convert::Infallible>(())
                 }
@@ -141,24 +151,40 @@ impl Region {
     /// # Errors
     /// When the token proves nothing, or its identity has no access to the cluster.
     pub async fn authenticate_eks_token(&self, cluster: &ClusterName, token: &str) -> Result<Option<User>, TokenError> {
-        let now = self.clock.now();
-        let found = self.ledger.read(|state| {
-            let caller = self
-                .identities
-                .authenticate_token(state, cluster.as_str(), token, now)?;
-            let Some(caller) = caller else { return Ok(None) };
-            let known = state
-                .clusters
-                .get(cluster)
-                .ok_or_else(|| TokenError::NoCluster(cluster.to_string()))?;
-            let user = access::by_records(state, known, &caller);
-            Ok::<_, TokenError>(Some((caller, known.clone(), user)))
-        })?;
-        let Some((caller, known, user)) = found else {
+        let outcome = self.mapped(cluster, token).await;
+        let at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        let line = match &outcome {
+            Ok(Some((user, arn))) => format!(
+                "time=\"{at}\" level=info msg=\"access granted\" arn=\"{arn}\" groups=\"{:?}\" method=POST path=/authenticate uid=\"{}\" username=\"{}\"",
+                user.groups,
+                user.uid.as_deref().unwrap_or_default(),
+                user.name
+            ),
+            Ok(None) => return Ok(None),
+            Err(error) => format!(
+                "time=\"{at}\" level=warning msg=\"access denied\" error={:?} method=POST path=/authenticate",
+                supervision::error_chain(error)
+            ),
+        };
+        self.log(cluster, LogKind::Authenticator, line);
+        outcome.map(|found| found.map(|(user, _)| user))
+    }
+
+    /// The user behind a token, and the ARN that it was mapped from.
+    async fn mapped(&self, cluster: &ClusterName, token: &str) -> Result<Option<(User, String)>, TokenError> {
+        let no_cluster = || TokenError::NoCluster(cluster.to_string());
+        let partition = self.partition().ok_or_else(no_cluster)?;
+        let Some(caller) = partition.authenticate_token(cluster.as_str(), token)? else {
             return Ok(None);
         };
-        if user.is_some() {
-            return Ok(user);
+        let found = self.ledger.read(|state| {
+            let known = state.clusters.get(cluster).ok_or_else(no_cluster)?;
+            let user = access::by_records(state, known, &caller);
+            Ok::<_, TokenError>((known.clone(), user))
+        })?;
+        let (known, user) = found;
+        if let Some(user) = user {
+            return Ok(Some((user, caller.canonical_arn())));
         }
         let not_mapped = || TokenError::NotMapped {
             arn: caller.arn.clone(),
@@ -175,7 +201,8 @@ impl Region {
         let user = self
             .ledger
             .read(|state| access::by_config_map(state, &known, &caller, &data));
-        user.map(Some).ok_or_else(not_mapped)
+        user.map(|user| Some((user, caller.canonical_arn())))
+            .ok_or_else(not_mapped)
     }
 
     /// Whether an access policy of the identity behind a user allows what is asked in a cluster, and which.
@@ -202,7 +229,7 @@ impl Region {
         })
     }
 
-    /// The account that owns everything here.
+    /// The account whose region this is.
     pub fn account(&self) -> &AccountId {
         self.identities.account()
     }

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use access_rules::sigv4::{self, Place, Presented, SignatureError};
+use aws_types::AccountId;
+use aws_types::arn::Arn;
 use aws_types::shapes::{self, Protocol, Service};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -18,7 +20,9 @@ use crate::caller::{AuthenticationError, Caller};
 use crate::codec::route::{self, HttpRequest};
 use crate::codec::{DecodeError, Decoded, json, query, xml};
 use crate::error::{ApiError, build};
+use crate::members::Members;
 use crate::operations::{self, Context};
+use crate::partition::Partition;
 use crate::region::Region;
 
 /// The largest request body. AWS's own limits are of this order; CloudFormation's templates are the largest.
@@ -27,17 +31,17 @@ const MOST_BYTES: usize = 1 << 20;
 type RouterService = axum::routing::RouterIntoService<Body>;
 
 /// The service behind every path that is not Ondol's own.
-pub fn service(region: &Arc<Region>) -> RouterService {
-    let region = Arc::clone(region);
+pub fn service(partition: &Arc<Partition>) -> RouterService {
+    let partition = Arc::clone(partition);
     let handle = service_fn(move |request: Request| {
-        let region = Arc::clone(&region);
-        async move { Ok::<Response, Infallible>(answer(region, request).await) }
+        let partition = Arc::clone(&partition);
+        async move { Ok::<Response, Infallible>(answer(partition, request).await) }
     });
     axum::Router::new().fallback_service(handle).into_service()
 }
 
-async fn answer(region: Arc<Region>, request: Request) -> Response {
-    let request_id = region.random.uuid();
+async fn answer(partition: Arc<Partition>, request: Request) -> Response {
+    let request_id = partition.random.uuid();
     let (parts, body) = request.into_parts();
     let mut call = Call {
         protocol: guess(&parts),
@@ -45,7 +49,7 @@ async fn answer(region: Arc<Region>, request: Request) -> Response {
         namespace: None,
         request_id,
     };
-    match call.handle(region, &parts, body).await {
+    match call.handle(partition, &parts, body).await {
         Ok(response) => response,
         Err(error) => {
             report(&error, &parts);
@@ -97,7 +101,7 @@ struct Call {
 }
 
 impl Call {
-    async fn handle(&mut self, region: Arc<Region>, parts: &Parts, body: Body) -> Result<Response, ApiError> {
+    async fn handle(&mut self, partition: Arc<Partition>, parts: &Parts, body: Body) -> Result<Response, ApiError> {
         let body = read(body).await?;
         let headers = headers(parts);
         let payload_sha256 = sigv4::payload_sha256(&body);
@@ -120,36 +124,41 @@ impl Call {
         self.protocol = service.metadata.protocol;
         self.namespace = service.metadata.xml_namespace.as_deref();
         let caller = match &presented {
-            Some(presented) => self.authenticate(&region, presented, &request)?,
-            None => region.identities.anonymous(),
+            Some(presented) => Some(self.authenticate(&partition, presented, &request)?),
+            None => None,
         };
-        let place = presented.map_or(Place::Header, |presented| presented.place);
+        let place = presented.as_ref().map_or(Place::Header, |presented| presented.place);
         let decoded = decode(service, place, parts, &body).map_err(|error| ApiError::undecodable(service, &error))?;
         let Decoded { operation, input } = decoded;
+        let region = match (&caller, &presented) {
+            (Some(caller), Some(presented)) => region_of(&partition, caller, presented).await?,
+            _ => region_of_role(&partition, &input).await?,
+        };
+        let caller = caller.unwrap_or_else(|| region.identities.anonymous());
+        if let Some(throttle) = &partition.throttle {
+            let place = (&caller.account, &region.name);
+            throttle.check(place, (table, self.protocol), &operation, partition.clock.now())?;
+        }
         let output = operations::perform(Context { region, caller }, table, &operation, input).await?;
         Ok(self.encode(service, &operation, &output))
     }
 
     fn authenticate(
         &self,
-        region: &Region,
+        partition: &Partition,
         presented: &Presented,
         request: &sigv4::Request<'_>,
     ) -> Result<Caller, ApiError> {
         let is_ec2 = self.protocol == Protocol::Ec2;
         let signature = |error: &SignatureError| ApiError::signature(error, Some(self.protocol), is_ec2);
-        let global = matches!(&*presented.service, "iam" | "sts" | "pricing") && presented.region == "us-east-1";
-        if presented.region != region.name.as_str() && !global {
+        if !partition.has_region(&presented.region) {
             let message = format!(
-                "Credential should be scoped to a valid region, not '{}'. This region is '{}'.",
-                presented.region, region.name
+                "Credential should be scoped to a valid region, not '{}'.",
+                presented.region
             );
             return Err(signature(&SignatureError::Scope(message)));
         }
-        let now = region.clock.now();
-        let found = region
-            .ledger
-            .read(|state| region.identities.authenticate(state, presented, request, now));
+        let found = partition.authenticate(presented, request);
         found.map_err(|error| match error {
             AuthenticationError::Signature(error) => signature(&error),
             AuthenticationError::UnknownKey(_) => ApiError::unknown_key(self.protocol),
@@ -184,6 +193,33 @@ impl Call {
         .header("x-amzn-requestid", &self.request_id)
         .finish()
     }
+}
+
+/// The region that a signed request is for: IAM is the same in all of them and in us-east-1, and so is the price list, which the home has.
+async fn region_of(
+    partition: &Arc<Partition>,
+    caller: &Caller,
+    presented: &Presented,
+) -> Result<Arc<Region>, ApiError> {
+    let home = partition.home();
+    let name = match presented.service.as_str() {
+        "iam" => "us-east-1",
+        "pricing" => home.name.as_str(),
+        _ => presented.region.as_str(),
+    };
+    let found = partition.region(&caller.account, name).await;
+    let found = found.map_err(ApiError::internal)?;
+    found.ok_or_else(|| ApiError::internal(format!("account {} has no region {name}", caller.account)))
+}
+
+/// The home of the account whose role an unsigned request asks for.
+async fn region_of_role(partition: &Arc<Partition>, input: &Value) -> Result<Arc<Region>, ApiError> {
+    let home = partition.home();
+    let role: Option<Arn> = input.text("RoleArn").and_then(|arn| arn.parse().ok());
+    let account = role.and_then(|role| AccountId::new(role.account).ok());
+    let Some(account) = account else { return Ok(home) };
+    let found = partition.region(&account, home.name.as_str()).await;
+    Ok(found.map_err(ApiError::internal)?.unwrap_or(home))
 }
 
 /// The content type of a JSON service.

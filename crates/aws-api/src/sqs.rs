@@ -222,6 +222,10 @@ pub async fn attributes(context: Context, input: Value) -> Result<Value, ApiErro
             ("ApproximateNumberOfMessagesDelayed", delayed.to_string()),
         ];
         all.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        let is_known = |name: &&&str| **name == "All" || all.contains_key(**name) || MORE.contains(*name);
+        if let Some(unknown) = wanted.iter().find(|name| !is_known(name)) {
+            return Err(error("InvalidAttributeName", format!("Unknown Attribute {unknown}.")));
+        }
         if !wanted.contains(&"All") {
             all.retain(|key, _| wanted.contains(&key.as_str()));
         }

@@ -7,6 +7,9 @@ pub const ENDPOINT_FILE: &str = "region/endpoint.json";
 /// Where the built-in administrator's keys are, relative to Ondol's home.
 pub const CREDENTIALS_FILE: &str = "region/credentials.json";
 
+/// Where the keys of further accounts' administrators are, a file for each account, relative to Ondol's home.
+pub const ACCOUNTS_DIRECTORY: &str = "region/accounts";
+
 /// The certificate of the authority that signs for the region's TLS endpoint, PEM, relative to Ondol's home.
 pub const AUTHORITY_FILE: &str = "region/tls/ca.crt";
 /// That authority and those that the system trusts, PEM, relative to Ondol's home: for clients that take one file instead of the system's.

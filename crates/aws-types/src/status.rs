@@ -24,6 +24,12 @@ pub struct RegionStatus {
 pub struct ClusterStatus {
     /// Its name.
     pub name: String,
+    /// Its region.
+    #[serde(default)]
+    pub region: String,
+    /// Its account.
+    #[serde(default)]
+    pub account: String,
     /// EKS's status.
     pub status: String,
     /// Its Kubernetes version.

@@ -43,10 +43,16 @@ impl Session {
             args: ["get-token", "--cluster-name", cluster, "--region", region]
                 .map(str::to_owned)
                 .to_vec(),
-            env: vec![(
-                "ONDOL_HOME".to_owned(),
-                std::path::absolute(&self.home)?.display().to_string(),
-            )],
+            env: vec![
+                (
+                    "ONDOL_HOME".to_owned(),
+                    std::path::absolute(&self.home)?.display().to_string(),
+                ),
+                (
+                    crate::region::ACCOUNT.to_owned(),
+                    self.aws.keys().account_id.to_string(),
+                ),
+            ],
         };
         let path = if given.is_on("auto-kubeconfig") {
             kubeconfig::own_path(cluster)?

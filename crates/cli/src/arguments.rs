@@ -35,6 +35,9 @@ pub enum Command {
     Explain(Explain),
     /// Print the environment that points AWS clients at the region.
     Env(Env),
+    /// Accounts: each has clusters, networks and identities of its own, in every region.
+    #[command(subcommand)]
+    Account(Account),
     /// Say how to make clients believe the region's TLS endpoint; changes nothing on this machine.
     Trust(crate::trust::Trust),
     /// Container images of the region's store.
@@ -106,6 +109,12 @@ pub struct Env {
     /// The shell to write for.
     #[arg(long, value_enum, default_value_t = Shell::Sh)]
     pub shell: Shell,
+    /// Whose keys: an account that `ondol account create` has made.
+    #[arg(long, env = "ONDOL_ACCOUNT")]
+    pub account: Option<String>,
+    /// Which region clients are to speak to; any of AWS's regions.
+    #[arg(long)]
+    pub region: Option<String>,
 }
 
 /// A family of shells.
@@ -128,6 +137,19 @@ pub enum Output {
     Json,
     /// For programs and people.
     Yaml,
+}
+
+/// `account`.
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// Make an account with an administrator; one that is there already stays as it is.
+    Create {
+        /// Its id, twelve digits; one is drawn when none is given.
+        id: Option<String>,
+    },
+    /// List accounts.
+    #[command(visible_alias = "ls")]
+    List,
 }
 
 /// `image`.

@@ -30,6 +30,8 @@ pub async fn explain(home: &Path, options: &Explain) -> Done {
         ("namespace", options.namespace.as_str()),
         ("name", name),
         ("form", form),
+        ("region", session.aws.region()),
+        ("account", session.aws.keys().account_id.as_str()),
     ];
     let path = format!("/_ondol/clusters/{cluster}/explain");
     let answer = session.aws.control_text(&path, &query, &token).await?;

@@ -18,6 +18,9 @@ pub trait Hooks {
     /// Stops the region process, its clusters and machines; works without a running region too.
     fn down(&self, options: &DownOptions) -> Result<DownReport, HookError>;
 
+    /// Makes an account whose keys are below the home, unless it is there; answers its id. A region that runs sees it at once.
+    fn account_create(&self, home: &Path, id: Option<&str>) -> Result<String, HookError>;
+
     /// Reads an OCI or docker-save archive into the image store; returns the references it now holds.
     fn image_load(&self, home: &Path, archive: &Path) -> Result<Vec<String>, HookError>;
 

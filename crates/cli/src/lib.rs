@@ -71,6 +71,7 @@ fn dispatch(matches: &ArgMatches, hooks: &dyn Hooks) -> Result<(), Box<dyn Error
         Command::Down(options) => local::down(hooks, home, options),
         Command::Image(command) => local::image(hooks, &home, command),
         Command::Env(options) => local::env(&home, options),
+        Command::Account(command) => local::account(hooks, &home, command),
         Command::Trust(options) => trust::trust(&home, options),
         Command::GetToken(options) => access::get_token(&home, options),
         remote => runtime()?.block_on(speak(&home, remote)),
@@ -86,6 +87,7 @@ async fn speak(home: &Path, command: &Command) -> Result<(), Box<dyn Error + Sen
         | Command::Down(_)
         | Command::Image(_)
         | Command::Env(_)
+        | Command::Account(_)
         | Command::Trust(_)
         | Command::GetToken(_) => Err("this command does not speak to the region".into()),
     }

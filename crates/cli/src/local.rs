@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aws_types::region_files::BUNDLE_FILE;
 
-use crate::arguments::{Down, Env, Image, Shell, Up};
+use crate::arguments::{Account, Down, Env, Image, Shell, Up};
 use crate::hooks::{DownOptions, Hooks, UpOptions};
 use crate::region;
 
@@ -76,10 +76,33 @@ pub fn image(hooks: &dyn Hooks, home: &Path, command: &Image) -> Done {
     Ok(())
 }
 
+/// Makes an account, or lists all of them.
+pub fn account(hooks: &dyn Hooks, home: &Path, command: &Account) -> Done {
+    match command {
+        Account::Create { id } => {
+            let made = hooks.account_create(home, id.as_deref())?;
+            println!("account {made} is there; for aws, kubectl and eksctl: eval \"$(ondol env --account {made})\"");
+            println!("the first account may assume arn:aws:iam::{made}:role/OrganizationAccountAccessRole");
+        }
+        Account::List => {
+            let mut table = comfy_table::Table::new();
+            table
+                .load_style(comfy_table::presets::NOTHING)
+                .set_header(["ACCOUNT", "ADMINISTRATOR", "ACCESS KEY"]);
+            for keys in region::accounts(home)? {
+                table.add_row([keys.account_id.to_string(), keys.user_name, keys.access_key_id]);
+            }
+            println!("{table}");
+        }
+    }
+    Ok(())
+}
+
 /// Prints the environment for AWS clients.
 pub fn env(home: &Path, options: &Env) -> Done {
     let endpoint = region::endpoint(home)?;
-    let keys = region::credentials(home)?;
+    let keys = region::credentials_of(home, options.account.as_deref())?;
+    let region = options.region.as_deref().unwrap_or(&endpoint.region);
     let bundle = home.join(BUNDLE_FILE).display().to_string();
     // The endpoint is plain HTTP, which every client takes. Issuers of clusters are https, so whoever asks them needs the region's authority:
     // botocore reads one variable, Go and OpenSSL the other.
@@ -87,8 +110,9 @@ pub fn env(home: &Path, options: &Env) -> Done {
     let variables = [
         ("AWS_ACCESS_KEY_ID", keys.access_key_id.as_str()),
         ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key.as_str()),
-        ("AWS_REGION", endpoint.region.as_str()),
-        ("AWS_DEFAULT_REGION", endpoint.region.as_str()),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
+        (region::ACCOUNT, keys.account_id.as_str()),
         ("AWS_ENDPOINT_URL", endpoint.endpoint.as_str()),
     ];
     let trust = trust.iter().filter(|_| endpoint.tls_endpoint.is_some());

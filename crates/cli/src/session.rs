@@ -33,14 +33,9 @@ pub struct Session {
 /// Why a command cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The named region is another than the running one.
-    #[error("region {wanted} is not the one that runs here, which is {running}")]
-    OtherRegion {
-        /// The asked one.
-        wanted: String,
-        /// The running one.
-        running: String,
-    },
+    /// The named region is not known.
+    #[error("region {0} is not known here; `aws ec2 describe-regions` lists those that are")]
+    UnknownRegion(String),
     /// A cluster did not become what it should.
     #[error("cluster {name} is {status}: {reason}")]
     Cluster {
@@ -79,18 +74,23 @@ pub enum CommandError {
 }
 
 impl Session {
-    /// Finds the running region; a command for another one is refused.
+    /// Finds the running process. The region is the asked one, that of the environment as for other AWS clients, or the one that the
+    /// process was started as.
     ///
     /// # Errors
-    /// When none runs, or another than the asked one.
+    /// When none runs, or the region is not known.
     pub fn open(home: &Path, wanted: Option<&str>) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let endpoint = region::endpoint(home)?;
+        let mut endpoint = region::endpoint(home)?;
+        let of_environment = || {
+            let mut variables = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter();
+            variables.find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        };
+        let wanted = wanted.map(str::to_owned).or_else(of_environment);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != endpoint.region) {
-            return Err(CommandError::OtherRegion {
-                wanted: wanted.to_owned(),
-                running: endpoint.region,
+            if !aws_types::region::REGIONS.iter().any(|known| known.name == wanted) {
+                return Err(CommandError::UnknownRegion(wanted).into());
             }
-            .into());
+            endpoint.region = wanted;
         }
         let aws = Aws::new(home, endpoint, region::credentials(home)?);
         Ok(Self {

@@ -5,7 +5,7 @@ use std::path::Path;
 use aws_types::eks::{
     ListClustersRequest, ListClustersResponse, ListNodegroupsRequest, ListNodegroupsResponse, Nodegroup,
 };
-use aws_types::status::RegionStatus;
+use aws_types::status::{ClusterStatus, RegionStatus};
 use comfy_table::Table;
 use serde::Serialize;
 
@@ -247,11 +247,24 @@ pub async fn status(home: &Path, options: &Status) -> Done {
 fn print_status(status: &RegionStatus) {
     println!("region {} of account {}\n", status.region, status.account);
     let mut clusters = table(["CLUSTER", "STATUS", "VERSION", "NODES READY", "ENDPOINT"]);
+    // Where a cluster is, is said of those that are not where the process was started as.
+    let shown_name = |cluster: &ClusterStatus| {
+        let elsewhere = [(&cluster.region, &status.region), (&cluster.account, &status.account)];
+        let said: Vec<&str> = elsewhere
+            .into_iter()
+            .filter(|(own, usual)| own != usual && !own.is_empty())
+            .map(|(own, _)| own.as_str())
+            .collect();
+        match said.is_empty() {
+            true => cluster.name.clone(),
+            false => format!("{} ({})", cluster.name, said.join(", ")),
+        }
+    };
     for cluster in &status.clusters {
         let ready = cluster.nodes.iter().filter(|node| node.ready).count();
         let nodes = format!("{ready}/{}", cluster.nodes.len());
         clusters.add_row([
-            &cluster.name,
+            &shown_name(cluster),
             &cluster.status,
             &cluster.version,
             &nodes,

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Uri};
 use registry::{Annotations, Context, Registry, StatusError, Subject, Warnings};
 use supervision::Supervisor;
 
-use crate::audit::{self, AuditLog};
+use crate::audit::{self, AuditLog, LogReader};
 use crate::authentication::{
     Anonymous, Authentication, Authorities, IdentityProviders, PeerCertificate, RequestHeader, TokenAuthenticator,
     impersonated, take_token,
@@ -63,6 +63,8 @@ pub struct AccessOptions {
     pub request_header: Option<RequestHeader>,
     /// Where requests are written down.
     pub audit: Option<Arc<AuditLog>>,
+    /// Who reads about every request.
+    pub reader: Option<Arc<dyn LogReader>>,
 }
 
 /// Why the API cannot be served.
@@ -89,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Arc<ServiceAccountTokens>,
     pub(crate) authentication: Authentication,
     pub(crate) audit: Option<Arc<AuditLog>>,
+    reader: Option<Arc<dyn LogReader>>,
     pub(crate) authorities: Authorities,
     pub(crate) identity_providers: Arc<IdentityProviders>,
     pub(crate) dialer: Arc<dyn NodeDialer>,
@@ -148,11 +151,16 @@ impl KubeApi {
         let mut others = options.token_authenticators;
         others.push(identity_providers.clone());
         options.tokens.attach_others(others.clone());
-        let AccessOptions { request_header, audit } = options.access;
+        let AccessOptions {
+            request_header,
+            audit,
+            reader,
+        } = options.access;
         let proxies = request_header.as_ref().map(|header| header.authority_pem.as_str());
         let fairness = fairness::Fairness::new();
         let shared = Arc::new(Shared {
             audit,
+            reader,
             authorities: Authorities::new(options.pki.ca_pem(), proxies)?,
             authentication: Authentication {
                 service_accounts: options.tokens.clone(),
@@ -218,17 +226,29 @@ impl KubeApi {
         let query = query_pairs(request.uri().query().unwrap_or_default());
         let info = RequestInfo::read(request.method(), request.uri().path(), &query);
         let labels = self.0.metrics.begin(&info, &query);
-        let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| {
+        let reader = self.0.reader.as_ref().filter(|reader| reader.wants_requests());
+        let logged = (reader.is_some() || tracing::enabled!(tracing::Level::DEBUG)).then(|| {
             (
                 request.method().clone(),
                 request.uri().clone(),
                 agent(request.headers()),
+                caller.address(),
             )
         });
         let answer = self.answer(request, info, query, caller).await;
         let answer = self.0.metrics.end(labels, answer, started.elapsed());
-        if let Some((method, uri, agent)) = logged {
+        if let Some((method, uri, agent, address)) = logged {
             let (code, took) = (answer.status().as_u16(), started.elapsed());
+            if let Some(reader) = reader {
+                let id = answer.headers().get(audit::ID_HEADER);
+                let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+                let from = address.map(|address| address.to_string()).unwrap_or_default();
+                let path = uri.path_and_query().map_or("/", |path| path.as_str());
+                // In the words of upstream's `httplog`.
+                reader.request(format!(
+                    "\"HTTP\" verb=\"{method}\" URI={path:?} latency=\"{took:?}\" userAgent={agent:?} audit-ID={id:?} srcIP={from:?} resp={code}"
+                ));
+            }
             tracing::debug!(%method, %uri, code, ?took, agent, "request");
         }
         answer
@@ -247,7 +267,8 @@ impl KubeApi {
             .as_ref()
             .map_or_else(|_refused| respond::Wire::default(), |found| found.wire);
         let request_id = audit::identifier(request.headers(), || self.0.random.uuid());
-        let annotations = self.0.audit.as_ref().map(|_| Annotations::kept()).unwrap_or_default();
+        let audit = self.0.audit.as_ref().filter(|log| log.is_wanted());
+        let annotations = audit.map(|_| Annotations::kept()).unwrap_or_default();
         let (record, admitted) = self
             .admit(
                 (request.headers(), request.uri()),
@@ -372,7 +393,8 @@ impl KubeApi {
     ) -> (Option<audit::Record>, Result<User, StatusError>) {
         let address = caller.address();
         let authenticated = self.authenticate(headers, websocket_token, info, caller).await;
-        let record = self.0.audit.as_ref().and_then(|log| {
+        let audit = self.0.audit.as_ref().filter(|log| log.is_wanted());
+        let record = audit.and_then(|log| {
             let arrival = audit::Arrival {
                 id,
                 info,

@@ -100,11 +100,43 @@ pub fn read_policy(path: &std::path::Path) -> Result<Policy, AuditError> {
     })
 }
 
-/// A policy and the file that is written.
+/// Reads and checks a policy that is part of the program.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn parse_policy(text: &str) -> Result<Policy, AuditError> {
+    let path = PathBuf::from("built in");
+    let policy: Policy = serde_saphyr::from_str(text).map_err(|error| AuditError::Decode {
+        path: path.clone(),
+        problem: error.to_string(),
+    })?;
+    match policy.problems() {
+        problems if problems.is_empty() => Ok(policy),
+        problems => Err(AuditError::Invalid {
+            path,
+            problems: problems.join(", "),
+        }),
+    }
+}
+
+/// Who else reads what the server says, while it wants to.
+pub trait LogReader: Send + Sync {
+    /// Whether it reads audit events.
+    fn wants_audit(&self) -> bool;
+    /// Takes an audit event, a line of JSON.
+    fn audit(&self, line: String);
+    /// Whether it reads about every request.
+    fn wants_requests(&self) -> bool;
+    /// Takes what there is to say about a request, without a time.
+    fn request(&self, line: String);
+}
+
+/// A policy, and where events are written: a file, a reader, or both.
 pub struct AuditLog {
     policy: Policy,
     clock: Arc<dyn Clock>,
-    file: Mutex<LogFile>,
+    file: Option<Mutex<LogFile>>,
+    reader: Option<Arc<dyn LogReader>>,
     written: AtomicU64,
 }
 
@@ -131,9 +163,34 @@ impl AuditLog {
         Ok(Self {
             policy,
             clock,
-            file: Mutex::new(file),
+            file: Some(Mutex::new(file)),
+            reader: None,
             written: AtomicU64::new(0),
         })
+    }
+
+    /// A log without a file.
+    #[must_use]
+    pub fn for_reader(policy: Policy, reader: Arc<dyn LogReader>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            policy,
+            clock,
+            file: None,
+            reader: Some(reader),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// The same that somebody reads besides.
+    #[must_use]
+    pub fn read_by(mut self, reader: Arc<dyn LogReader>) -> Self {
+        self.reader = Some(reader);
+        self
+    }
+
+    /// Whether anybody wants events now.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.file.is_some() || self.reader.as_ref().is_some_and(|reader| reader.wants_audit())
     }
 
     /// How many events were written.
@@ -147,8 +204,12 @@ impl AuditLog {
             Ok(line) => line,
             Err(error) => return tracing::error!(%error, "an audit event cannot be written"),
         };
+        if let Some(reader) = self.reader.as_ref().filter(|reader| reader.wants_audit()) {
+            reader.audit(String::from_utf8_lossy(&line).into_owned());
+        }
+        let Some(file) = &self.file else { return };
         line.push(b'\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write(&line, self.clock.now()) {
             tracing::error!(%error, "write the audit log");
         }

@@ -29,7 +29,7 @@ mod webhook_caller;
 
 pub use access_rules::oidc::Provider as IdentityProvider;
 pub use api::{AccessOptions, Caller, KubeApi, Options, ServeError};
-pub use audit::{AuditError, AuditLog, LogOptions, read_policy};
+pub use audit::{AuditError, AuditLog, LogOptions, LogReader, parse_policy, read_policy};
 pub use authentication::{
     Anonymous, AuthenticationError, IdentityProviders, PeerCertificate, RequestHeader, TokenAuthenticator,
 };

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use aws_types::region_files::{ENDPOINT_FILE, RegionEndpoint};
+use aws_types::AccountId;
+use aws_types::region_files::{ACCOUNTS_DIRECTORY, CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
 use cli::hooks::{DownOptions, DownReport, HookError, Hooks, Image, UpOptions, UpReport};
+use clock::{Random, SystemRandom};
 use image_store::ImageStore;
 use machine_driver::cgroup::{Enforcement, MachineGroup};
 use machine_driver::{Machine, user_namespace};
@@ -82,6 +84,19 @@ impl Hooks for LocalCommands {
         })
     }
 
+    fn account_create(&self, home: &Path, id: Option<&str>) -> Result<String, HookError> {
+        let account = match id {
+            Some(id) => AccountId::new(id)?,
+            None => AccountId::new(drawn_account(&SystemRandom))?,
+        };
+        let first = aws_api::credentials::load_or_create(&home.join(CREDENTIALS_FILE), &SystemRandom)?;
+        if account != first.account_id {
+            let file = home.join(ACCOUNTS_DIRECTORY).join(format!("{account}.json"));
+            aws_api::credentials::load_or_create_for(&file, account.clone(), &SystemRandom)?;
+        }
+        Ok(account.to_string())
+    }
+
     fn image_load(&self, home: &Path, archive: &Path) -> Result<Vec<String>, HookError> {
         let home = Home::new(home);
         enter(&home)?;
@@ -106,6 +121,13 @@ impl Hooks for LocalCommands {
         });
         Ok(images.collect())
     }
+}
+
+/// An account's id: twelve digits, of which AWS's first is never zero.
+fn drawn_account(random: &dyn Random) -> String {
+    let digit = |digit: char| char::from(b'0' + (u32::from(digit) % 10) as u8);
+    let drawn: String = random.hex(11).chars().map(digit).collect();
+    format!("2{drawn}")
 }
 
 /// Becomes root enough for what machines have left, which simulated ones have not.

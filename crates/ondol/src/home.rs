@@ -2,7 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use aws_api::credentials::DEFAULT_ACCOUNT;
+use aws_api::host::ClusterRef;
 use aws_types::InstanceId;
+
+/// A cluster among those of all accounts and regions: the first account's have no account before them.
+pub fn part_of(cluster: &ClusterRef) -> String {
+    let ClusterRef { account, region, name } = cluster;
+    match account.as_str() {
+        DEFAULT_ACCOUNT => format!("{region}/{name}"),
+        account => format!("{account}/{region}/{name}"),
+    }
+}
 
 /// The state directory. One Ondol has one; two with different directories do not see each other.
 #[derive(Debug, Clone)]
@@ -35,8 +46,8 @@ impl Home {
     }
 
     /// One cluster's store and keys.
-    pub fn cluster(&self, region: &str, name: &str) -> PathBuf {
-        self.clusters().join(region).join(name)
+    pub fn cluster(&self, cluster: &ClusterRef) -> PathBuf {
+        self.clusters().join(part_of(cluster))
     }
 
     /// All machines. Short, because sockets below it may have paths of 107 bytes only.

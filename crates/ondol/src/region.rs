@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use access_rules::{Attributes, User};
-use aws_api::Region;
 use aws_api::endpoint::Endpoint;
 use aws_api::host::ClusterRef;
+use aws_api::{LogKind, Partition, Region};
 use aws_types::RegionName;
-use aws_types::region_files::{CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
+use aws_types::region_files::{ACCOUNTS_DIRECTORY, CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
 use clock::{SystemClock, SystemRandom};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -33,6 +33,9 @@ use crate::vpc_services::VpcServices;
 
 /// How long the region's tasks may take to end by themselves.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// The variable that makes the region tell clients when they call too often, as AWS does.
+const THROTTLING: &str = "ONDOL_THROTTLING";
 
 /// How often the store's history is forgotten. The region itself reads none of it.
 const HISTORY: Duration = Duration::from_secs(300);
@@ -73,7 +76,14 @@ impl RegionOptions {
 
 /// The region as the one who knows EKS tokens; filled in once the region, which needs the host first, is open.
 #[derive(Default)]
-struct RegionTokens(OnceLock<Weak<Region>>);
+struct RegionTokens(OnceLock<Weak<Partition>>);
+
+impl RegionTokens {
+    /// The region that a cluster is in.
+    fn region(&self, cluster: &ClusterRef) -> Option<Arc<Region>> {
+        self.0.get().and_then(Weak::upgrade)?.of(cluster)
+    }
+}
 
 impl EksTokens for RegionTokens {
     fn authenticate<'a>(
@@ -82,7 +92,7 @@ impl EksTokens for RegionTokens {
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<User>, AuthenticationError>> {
         async move {
-            let Some(region) = self.0.get().and_then(Weak::upgrade) else {
+            let Some(region) = self.region(cluster) else {
                 return Ok(None);
             };
             let user = region.authenticate_eks_token(&cluster.name, token).await;
@@ -97,17 +107,28 @@ impl EksTokens for RegionTokens {
         namespace: &str,
         labels: &BTreeMap<String, String>,
     ) -> Option<String> {
-        let region = self.0.get().and_then(Weak::upgrade)?;
+        let region = self.region(cluster)?;
         region.fargate_profile_for(&cluster.name, namespace, labels)
     }
 
+    fn wants_log(&self, cluster: &ClusterRef, kind: LogKind) -> bool {
+        self.region(cluster)
+            .is_some_and(|region| region.wants_log(&cluster.name, kind))
+    }
+
+    fn log(&self, cluster: &ClusterRef, kind: LogKind, line: String) {
+        if let Some(region) = self.region(cluster) {
+            region.log(&cluster.name, kind, line);
+        }
+    }
+
     fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String> {
-        let region = self.0.get().and_then(Weak::upgrade)?;
+        let region = self.region(cluster)?;
         region.access_policy_allows(&cluster.name, attributes)
     }
 
     fn is_associated(&self, cluster: &ClusterRef, namespace: &str, service_account: &str) -> bool {
-        let region = self.0.get().and_then(Weak::upgrade);
+        let region = self.region(cluster);
         region.is_some_and(|region| region.has_pod_identity(&cluster.name, namespace, service_account))
     }
 }
@@ -148,11 +169,12 @@ pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
     let tls_endpoint = format!("https://localhost:{}", address.port());
     let services = Arc::new(VpcServices::default());
     let settings = settings(&home, &options, &load_balancers, &services, &supervisor)?;
-    let region = open(settings, name, &tls_endpoint).await?;
-    let endpoint = Endpoint::new(region.router(), tls);
-    services.open(&region, endpoint.clone());
-    region.resume();
+    let partition = open(settings, name, &tls_endpoint).await?;
+    let endpoint = Endpoint::new(partition.router(), tls);
+    services.open(&partition, endpoint.clone());
+    partition.resume();
     endpoint.serve(listener, "AWS endpoint", &supervisor);
+    serve_issuers(&partition, &endpoint, address.port(), &supervisor).await;
     let endpoint = RegionEndpoint {
         pid: std::process::id(),
         endpoint: format!("http://{address}"),
@@ -172,6 +194,19 @@ pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
         tracing::warn!(aborted = ?report.aborted, "tasks did not end by themselves");
     }
     remove_if_there(&home.path().join(ENDPOINT_FILE))
+}
+
+/// An issuer's URL is in tokens, trust policies and other people's configurations, so it is the same for as long as its cluster lives: a port
+/// that the endpoint had before goes on answering, beside the one that it has now.
+async fn serve_issuers(partition: &Partition, endpoint: &Endpoint, own: u16, supervisor: &Supervisor) {
+    for port in partition.issuer_ports().into_iter().filter(|port| *port != own) {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => endpoint.serve(listener, "issuers of clusters", supervisor),
+            Err(error) => {
+                tracing::warn!(port, %error, "issuers of clusters that were made at this port cannot be reached there");
+            }
+        }
+    }
 }
 
 /// Where clusters keep their objects, when it is not this machine's disk.
@@ -210,7 +245,7 @@ async fn open(
     (settings, tokens): (Settings, Arc<RegionTokens>),
     name: RegionName,
     tls_endpoint: &str,
-) -> Result<Arc<Region>, Failure> {
+) -> Result<Arc<Partition>, Failure> {
     let (home, supervisor) = (settings.home.clone(), settings.supervisor.clone());
     let (clock, random) = (settings.clock.clone(), settings.random.clone());
     let store_options = store::Options {
@@ -225,7 +260,8 @@ async fn open(
     });
     let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
     let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
-    let region = Region::open(aws_api::Options {
+    let accounts = Some(home.path().join(ACCOUNTS_DIRECTORY));
+    let partition = Partition::open(aws_api::Options {
         store,
         host: Arc::new(LocalHost::new(settings)),
         clock,
@@ -233,11 +269,13 @@ async fn open(
         supervisor,
         region: name,
         credentials,
+        accounts,
+        throttled: std::env::var_os(THROTTLING).is_some(),
         tls_endpoint: tls_endpoint.to_owned(),
     });
-    let region = region.await.map_err(Failure::of("read the region's records"))?;
-    tokens.0.get_or_init(|| Arc::downgrade(&region));
-    Ok(region)
+    let partition = partition.await.map_err(Failure::of("read the region's records"))?;
+    tokens.0.get_or_init(|| Arc::downgrade(&partition));
+    Ok(partition)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), Failure> {

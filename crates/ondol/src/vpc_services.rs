@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
 
-use aws_api::Region;
+use aws_api::Partition;
 use aws_api::endpoint::{Endpoint, VPC_ADDRESS};
+use aws_api::host::ClusterRef;
 use aws_api::metadata::{self, INSTANCE_ADDRESS, POD_IDENTITY_ADDRESS};
 use aws_types::VpcId;
 use network_agent::vpc::VpcAddresses;
@@ -17,23 +18,28 @@ pub const PLAIN_URL: &str = "http://169.254.1.4";
 
 /// The region's services in VPCs. Filled in once the region, which needs the host first, is open.
 #[derive(Default)]
-pub struct VpcServices(OnceLock<(Weak<Region>, Endpoint)>);
+pub struct VpcServices(OnceLock<(Weak<Partition>, Endpoint)>);
 
 impl VpcServices {
     /// From now on, VPCs have these.
-    pub fn open(&self, region: &Arc<Region>, endpoint: Endpoint) {
-        self.0.get_or_init(|| (Arc::downgrade(region), endpoint));
+    pub fn open(&self, partition: &Arc<Partition>, endpoint: Endpoint) {
+        self.0.get_or_init(|| (Arc::downgrade(partition), endpoint));
     }
 
-    /// Serves a VPC until the supervisor is cancelled. A VPC without anybody who could ask, of a region that ends, is served by nobody.
+    /// Serves a VPC, of the region that a cluster in it is in, until the supervisor is cancelled. A VPC without anybody who could ask, of a region that ends, is served by nobody.
     ///
     /// # Errors
     /// When the VPC refuses an address or a socket.
-    pub async fn serve(&self, fabric: &Fabric, vpc: &VpcId, supervisor: &Supervisor) -> Result<(), FabricError> {
-        let Some((region, endpoint)) = self.0.get() else {
+    pub async fn serve(
+        &self,
+        fabric: &Fabric,
+        (cluster, vpc): (&ClusterRef, &VpcId),
+        supervisor: &Supervisor,
+    ) -> Result<(), FabricError> {
+        let Some((partition, endpoint)) = self.0.get() else {
             return Ok(());
         };
-        let Some(region) = region.upgrade() else {
+        let Some(region) = partition.upgrade().and_then(|partition| partition.of(cluster)) else {
             return Ok(());
         };
         for address in [VPC_ADDRESS, INSTANCE_ADDRESS, POD_IDENTITY_ADDRESS] {

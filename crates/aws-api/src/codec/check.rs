@@ -49,6 +49,10 @@ pub fn answer(service: &Service, shape: &str, value: &Value) -> Result<(), Viola
 /// The most values that an enumeration may have and still be complete.
 const MOST_VALUES: usize = 40;
 
+/// Members whose values are the handler's to judge: `ReceiveMessage` is asked for attributes of messages by the name that its model has
+/// for attributes of queues.
+const WIDER: &[(&str, &str)] = &[("AmazonSQS", "AttributeNames")];
+
 struct Check<'a> {
     service: &'a Service,
     strict: bool,
@@ -124,7 +128,7 @@ impl Check<'_> {
             return Ok(());
         }
         // Open-ended sets, such as EC2's instance types, are the handler's to judge: it knows which are offered.
-        let closed = (1..=MOST_VALUES).contains(&shape.values.len());
+        let closed = (1..=MOST_VALUES).contains(&shape.values.len()) && !self.is_wider(path);
         if closed && !shape.values.iter().any(|allowed| **allowed == *text) {
             let allowed = shape.values.join(", ");
             let message = format!(
@@ -133,6 +137,14 @@ impl Check<'_> {
             return violation(path, Rule::Enumeration, message);
         }
         self.bounds(shape, path, text.chars().count() as f64, "length")
+    }
+
+    /// Whether the service takes more for a member than its model lists.
+    fn is_wider(&self, path: &str) -> bool {
+        let service = self.service.metadata.target_prefix.as_deref();
+        WIDER
+            .iter()
+            .any(|(prefix, member)| service == Some(prefix) && path.split('[').next() == Some(member))
     }
 
     fn bounds(&self, shape: &Shape, path: &str, size: f64, what: &str) -> Result<(), Violation> {

@@ -210,7 +210,15 @@ impl Driver {
             return;
         };
         let (name, id) = (group.name.clone(), instance.id.clone());
+        // A cluster that goes by `aws-auth` knows the nodes of a new group by it.
+        let is_new = group.status == NodegroupStatus::Creating && cluster.authentication_mode != "API";
+        let mapped = is_new.then(|| (self.region.cluster_ref(&self.name), group.node_role.clone()));
         self.fly(Key::Instance(id.clone()), |region| async move {
+            if let Some((cluster, role)) = mapped
+                && let Err(error) = region.host.map_node_role(cluster, role).await
+            {
+                return Outcome::Launched(name, id, Err(error));
+            }
             Outcome::Launched(name, id, region.host.launch_instance(spec).await)
         });
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{group_name, invalid, millis, no_group, no_stream, stream_key};
+use super::{group_name, invalid, millis, new_group, new_stream, no_group, no_stream, stream_key};
 use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
@@ -13,6 +13,10 @@ use crate::operations::Context;
 const OVERHEAD: i64 = 26;
 /// The most events of an answer.
 const MOST: usize = 10_000;
+/// The most bytes of a stream that a service of AWS's own writes.
+const MOST_BYTES: i64 = 2 << 20;
+/// The most bytes of an event.
+const MOST_EVENT: usize = 256 << 10;
 
 /// `PutLogEvents`.
 pub async fn put(context: Context, input: Value) -> Result<Value, ApiError> {
@@ -34,39 +38,91 @@ pub async fn put(context: Context, input: Value) -> Result<Value, ApiError> {
             .clone();
         let mut changes = Vec::new();
         if !events.is_empty() {
-            let number = stream.body.number("_batches").unwrap_or(0) + 1;
-            let bytes: i64 = events
-                .iter()
-                .map(|event| OVERHEAD + event.required("message").len() as i64)
-                .sum();
-            let body = json!({"events": events, "ingestionTime": now, "bytes": bytes});
-            changes.push(Change::put(Item::new(
-                ItemKind::LogBatch,
-                format!("{key}\n{number:012}"),
-                body,
-            )));
-            stream.body["_batches"] = number.into();
-            stream.body["lastIngestionTime"] = now.into();
-            let first = stream
-                .body
-                .number("firstEventTimestamp")
-                .into_iter()
-                .chain(times.first().copied())
-                .min();
-            let last = stream
-                .body
-                .number("lastEventTimestamp")
-                .into_iter()
-                .chain(times.last().copied())
-                .max();
-            stream.body["firstEventTimestamp"] = first.into();
-            stream.body["lastEventTimestamp"] = last.into();
+            changes.push(Change::put(batch(&mut stream, events, now)));
         }
         stream.body["uploadSequenceToken"] = next.as_str().into();
         changes.push(Change::put(stream));
         Ok::<_, ApiError>((json!({ "nextSequenceToken": next }), changes))
     };
     context.region.ledger.change(decide).await
+}
+
+/// The events of one call as a record, with what they change in their stream's.
+fn batch(stream: &mut Item, events: &[Value], now: i64) -> Item {
+    let number = stream.body.number("_batches").unwrap_or(0) + 1;
+    let bytes: i64 = events
+        .iter()
+        .map(|event| OVERHEAD + event.required("message").len() as i64)
+        .sum();
+    let times = || events.iter().filter_map(|event| event.number("timestamp"));
+    let first = stream
+        .body
+        .number("firstEventTimestamp")
+        .into_iter()
+        .chain(times())
+        .min();
+    let last = stream
+        .body
+        .number("lastEventTimestamp")
+        .into_iter()
+        .chain(times())
+        .max();
+    stream.body["_batches"] = number.into();
+    stream.body["lastIngestionTime"] = now.into();
+    stream.body["firstEventTimestamp"] = first.into();
+    stream.body["lastEventTimestamp"] = last.into();
+    let body = json!({"events": events, "ingestionTime": now, "bytes": bytes});
+    Item::new(ItemKind::LogBatch, format!("{}\n{number:012}", stream.key), body)
+}
+
+/// Writes lines of a service's own into a stream; group and stream are made when they are not there. Of a stream that becomes too large
+/// the oldest events go.
+///
+/// # Errors
+/// When they cannot be written down.
+pub async fn append(context: &Context, group: &str, stream: &str, lines: Vec<(i64, String)>) -> Result<(), ApiError> {
+    let event = |(at, line): (i64, String)| json!({"timestamp": at, "message": shortened(line)});
+    let events: Vec<Value> = lines.into_iter().map(event).collect();
+    let now = millis(context);
+    let key = stream_key(group, stream);
+    let decide = |state: &State| {
+        let mut changes = Vec::new();
+        if catalogue::find(state, ItemKind::LogGroup, group).is_none() {
+            changes.push(Change::put(new_group(context, group, "STANDARD")));
+        }
+        let known = catalogue::find(state, ItemKind::LogStream, &key).cloned();
+        let mut into = known.unwrap_or_else(|| new_stream(context, group, stream));
+        let made = batch(&mut into, &events, now);
+        changes.extend(surplus(state, &key, made.body.number("bytes").unwrap_or(0)));
+        changes.extend([Change::put(made), Change::put(into)]);
+        Ok::<_, ApiError>(((), changes))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// The oldest batches of a stream, as far as they must go before so many more bytes come.
+fn surplus(state: &State, key: &str, coming: i64) -> Vec<Change> {
+    let batches = || catalogue::beginning(state, ItemKind::LogBatch, &format!("{key}\n"));
+    let size = |batch: &Item| batch.body.number("bytes").unwrap_or(0);
+    let mut held: i64 = batches().map(size).sum::<i64>() + coming;
+    let mut gone = Vec::new();
+    for batch in batches() {
+        if held <= MOST_BYTES {
+            break;
+        }
+        held -= size(batch);
+        gone.push(batch.removal());
+    }
+    gone
+}
+
+/// A line no longer than an event may be.
+fn shortened(mut line: String) -> String {
+    if line.len() > MOST_EVENT {
+        let end = (0..=MOST_EVENT).rev().find(|end| line.is_char_boundary(*end));
+        line.truncate(end.unwrap_or(0));
+    }
+    line
 }
 
 /// The events of a stream in the order of their time, each with the time at which it came and its id.

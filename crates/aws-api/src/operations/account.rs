@@ -24,17 +24,6 @@ pub const ROWS: &[Row] = &[
     row!("service-quotas", "GetServiceQuota", quotas::get),
     row!("service-quotas", "GetAWSDefaultServiceQuota", quotas::get_default),
     row!("service-quotas", "RequestServiceQuotaIncrease", quotas::request),
-    row!("service-quotas", "GetRequestedServiceQuotaChange", quotas::requested),
-    row!(
-        "service-quotas",
-        "ListRequestedServiceQuotaChangeHistory",
-        quotas::history
-    ),
-    row!(
-        "service-quotas",
-        "ListRequestedServiceQuotaChangeHistoryByQuota",
-        quotas::history
-    ),
     row!("resourcegroupstaggingapi", "GetResources", tagging::resources),
     row!("resourcegroupstaggingapi", "GetTagKeys", tagging::keys),
     row!("resourcegroupstaggingapi", "GetTagValues", tagging::values),

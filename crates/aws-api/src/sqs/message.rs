@@ -150,6 +150,20 @@ pub async fn send_batch(context: Context, input: Value) -> Result<Value, ApiErro
     Ok(answer)
 }
 
+/// What may be asked about a message.
+const OF_MESSAGES: &[&str] = &[
+    "All",
+    "SenderId",
+    "SentTimestamp",
+    "ApproximateReceiveCount",
+    "ApproximateFirstReceiveTimestamp",
+    "SequenceNumber",
+    "MessageDeduplicationId",
+    "MessageGroupId",
+    "AWSTraceHeader",
+    "DeadLetterQueueSourceArn",
+];
+
 /// Takes messages that are visible now.
 async fn take(context: &Context, input: &Value) -> Result<(Vec<Value>, i64), ApiError> {
     let name = name_of(input);
@@ -159,6 +173,13 @@ async fn take(context: &Context, input: &Value) -> Result<(Vec<Value>, i64), Api
             "Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."
         );
         return Err(error("InvalidParameterValue", message));
+    }
+    let unknown = input.texts("AttributeNames").into_iter().find(|name| {
+        let is_of_queues = super::ATTRIBUTES.iter().any(|(known, _)| known == name) || super::MORE.contains(name);
+        !OF_MESSAGES.contains(name) && !is_of_queues
+    });
+    if let Some(unknown) = unknown {
+        return Err(error("InvalidAttributeName", format!("Unknown Attribute {unknown}.")));
     }
     let now = context.region.clock.now().as_millisecond();
     let decide = |state: &State| {

@@ -1,9 +1,11 @@
 //! `AssumeRole`: the role's trust policy and the caller's own policies decide together.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use access_rules::iam_policy::{self, Decision, Document, Effect, Facts, Request};
+use access_rules::iam_policy::{self, Decision, Document, Effect, Facts, Policies, Request};
 use aws_types::AccountId;
+use aws_types::arn::Arn;
 use aws_types::shapes::Protocol;
 use serde_json::{Value, json};
 
@@ -15,6 +17,7 @@ use crate::iam::entity::{Entity, EntityKind};
 use crate::ledger::State;
 use crate::members::Members;
 use crate::operations::Context;
+use crate::region::Region;
 
 /// The longest session that a session may make.
 const CHAINED: i64 = 3600;
@@ -52,18 +55,44 @@ pub async fn assumed_by(context: &Context, input: &Value) -> Result<Session, Api
         resource: arn,
         facts: &facts,
     };
-    let role = context.region.ledger.read(|state| {
-        let role = find(state, arn);
-        let trusted = role.is_some_and(|role| is_trusted(state, role, &context.caller, &request));
-        role.filter(|_| trusted).cloned()
+    let region = region_of(context, arn).await?;
+    let role = region
+        .as_ref()
+        .and_then(|region| region.ledger.read(|state| find(state, arn).cloned()));
+    let role = role.filter(|role| {
+        let own = context
+            .region
+            .ledger
+            .read(|state| authorization::policies_for(state, &context.caller));
+        is_trusted(own.as_ref(), role, &context.caller, &request)
     });
-    let role = role.ok_or_else(|| {
+    let found = region.zip(role).ok_or_else(|| {
         let mut error = authorization::denied(&context.caller, Protocol::Query, &request, Decision::Allowed);
         error.message = error.message.trim_end().to_owned();
         error
     })?;
+    let (region, role) = found;
     let chained = context.caller.access_key_id.starts_with("ASIA");
-    begin(context, &role, input, chained).await
+    let there = Context {
+        region,
+        caller: context.caller.clone(),
+    };
+    begin(&there, &role, input, chained).await
+}
+
+/// The region, of the account that a role is in, where its sessions are remembered.
+async fn region_of(context: &Context, role: &str) -> Result<Option<Arc<Region>>, ApiError> {
+    let account = role
+        .parse::<Arn>()
+        .ok()
+        .and_then(|arn| AccountId::new(arn.account).ok());
+    match (account, context.region.partition()) {
+        (Some(account), Some(partition)) if account != *context.region.account() => {
+            let found = partition.region(&account, context.region.name.as_str()).await;
+            found.map_err(ApiError::internal)
+        }
+        _ => Ok(Some(Arc::clone(&context.region))),
+    }
 }
 
 /// The role of an ARN.
@@ -73,8 +102,9 @@ pub fn find<'a>(state: &'a State, arn: &str) -> Option<&'a Entity> {
     role.filter(|role| role.arn == arn)
 }
 
-/// A trust policy that names the caller itself is enough; one that names the account leaves it to the caller's policies.
-fn is_trusted(state: &State, role: &Entity, caller: &Caller, request: &Request<'_>) -> bool {
+/// A trust policy that names the caller itself is enough in one account; one that names the account, or another account's callers, leaves
+/// it to the caller's policies.
+fn is_trusted(own: Option<&Policies>, role: &Entity, caller: &Caller, request: &Request<'_>) -> bool {
     let Some(document) = role.trust.as_deref().and_then(|text| Document::trust(text).ok()) else {
         return false;
     };
@@ -94,15 +124,16 @@ fn is_trusted(state: &State, role: &Entity, caller: &Caller, request: &Request<'
         iam_policy::trust(&document, principal(""), request),
         iam_policy::trust(&document, principal("none"), request),
     ) {
-        (Some(Effect::Allow), Some(Effect::Allow)) => {
-            let own = authorization::policies_for(state, caller);
+        (Some(Effect::Allow), Some(Effect::Allow)) if is_of_account(role, &caller.account) => {
             own.is_none_or(|own| !matches!(own.decide(request), Decision::ExplicitDeny(_)))
         }
-        (Some(Effect::Allow), _) => {
-            authorization::policies_for(state, caller).is_none_or(|own| own.decide(request) == Decision::Allowed)
-        }
+        (Some(Effect::Allow), _) => own.is_none_or(|own| own.decide(request) == Decision::Allowed),
         _ => false,
     }
+}
+
+fn is_of_account(role: &Entity, account: &AccountId) -> bool {
+    role.arn.parse::<Arn>().is_ok_and(|arn| arn.account == account.as_str())
 }
 
 /// The policies that a request gives to its session.
@@ -147,7 +178,7 @@ pub async fn begin(context: &Context, role: &Entity, input: &Value, chained: boo
         return Err(ApiError::bad_request("ValidationError", message));
     }
     let policies = session_policies(context, input)?;
-    let (account, name) = (&context.caller.account, input.required("RoleSessionName"));
+    let (account, name) = (context.region.account(), input.required("RoleSessionName"));
     issue(
         context,
         session(account, role, name, policies, input.tags("Tags")),

@@ -53,12 +53,12 @@ pub fn verified(context: &Context, token: &str) -> Result<Claims, ApiError> {
         invalid("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
     })?;
     let name = issuer_name(&claims.iss);
-    let keys = context.region.ledger.read(|state| {
-        let issuing = state
-            .clusters
-            .values()
-            .find(|cluster| issuer_name(&cluster.network.oidc_issuer) == name);
-        issuing.and_then(|cluster| cluster.issuer_keys.clone())
+    // Whoever's cluster it is: what counts is that the role's account has made it a provider.
+    let keys = context.region.partition().and_then(|partition| {
+        partition.of_clusters(|cluster| {
+            let is_issuer = issuer_name(&cluster.network.oidc_issuer) == name;
+            is_issuer.then(|| cluster.issuer_keys.clone())?
+        })
     });
     let keys = keys.ok_or_else(|| {
         let message = "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements";

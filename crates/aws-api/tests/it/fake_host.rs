@@ -27,6 +27,8 @@ pub struct World {
     pub addons: BTreeSet<String>,
     /// Objects that somebody else has changed.
     pub conflicts: Vec<String>,
+    /// Roles of nodes that EKS has mapped in `aws-auth`.
+    pub node_roles: BTreeSet<String>,
     /// What `aws-auth` holds.
     pub aws_auth: BTreeMap<String, String>,
     /// Pods that Fargate profiles have taken.
@@ -202,6 +204,11 @@ impl ClusterHost for FakeHost {
     fn identity_mappings(&self, _cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>> {
         let data = self.world().aws_auth.clone();
         async { Ok(data) }.boxed()
+    }
+
+    fn map_node_role(&self, _cluster: ClusterRef, role: String) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().node_roles.insert(role);
+        async { Ok(()) }.boxed()
     }
 
     fn fargate_pods(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<FargatePod>, HostError>> {

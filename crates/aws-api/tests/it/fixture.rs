@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_api::{Options, Region, credentials};
+use aws_api::{Options, Partition, Region, credentials};
 use aws_types::RegionName;
 use aws_types::region_files::Credentials;
 use clock::{SystemClock, SystemRandom};
@@ -18,6 +18,7 @@ pub struct Fixture {
     pub world: Arc<Mutex<World>>,
     pub credentials: Credentials,
     directory: TempDir,
+    throttled: bool,
     running: Option<Running>,
 }
 
@@ -33,6 +34,15 @@ pub const REGION: &str = "ap-northeast-2";
 
 impl Fixture {
     pub async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// One that tells clients when they call too often.
+    pub async fn start_throttled() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(throttled: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let credentials =
             credentials::load_or_create(&directory.path().join("credentials.json"), &SystemRandom).unwrap();
@@ -40,6 +50,7 @@ impl Fixture {
             world: Arc::default(),
             credentials,
             directory,
+            throttled,
             running: None,
         };
         fixture.running = Some(fixture.run().await);
@@ -81,18 +92,20 @@ impl Fixture {
             supervisor: supervisor.clone(),
             region: RegionName::new(REGION).unwrap(),
             credentials: self.credentials.clone(),
+            accounts: Some(self.directory.path().join("accounts")),
+            throttled: self.throttled,
             tls_endpoint: "https://localhost:4566".to_owned(),
         };
-        let region = Region::open(options).await.unwrap();
-        region.resume();
+        let partition = Partition::open(options).await.unwrap();
+        partition.resume();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let router = region.router();
+        let router = partition.router();
         supervisor.spawn_until_cancelled("endpoint", async move {
             axum::serve(listener, router).await.unwrap();
         });
         Running {
-            region,
+            region: partition.home(),
             host,
             endpoint,
             supervisor,
@@ -118,9 +131,14 @@ impl Fixture {
         self.succeed(&mut command).await;
     }
 
+    /// A file of the fixture's own.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// A file that a script has left.
     pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.directory.path().join(name)).unwrap()
+        std::fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// Runs a command as somebody else.

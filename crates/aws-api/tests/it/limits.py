@@ -33,9 +33,6 @@ assert "100 clusters" in refused("ResourceLimitExceededException", eks.create_cl
 refused("IllegalArgumentException", quotas.request_service_quota_increase, **CLUSTERS, DesiredValue=100)
 wish = quotas.request_service_quota_increase(**CLUSTERS, DesiredValue=1000)["RequestedQuota"]
 assert wish["Status"] == "APPROVED" and wish["DesiredValue"] == 1000, wish
-assert quotas.get_requested_service_quota_change(RequestId=wish["Id"])["RequestedQuota"]["Status"] == "APPROVED"
-assert [w["Id"] for w in quotas.list_requested_service_quota_change_history(ServiceCode="eks")["RequestedQuotas"]] == [wish["Id"]]
-assert quotas.list_requested_service_quota_change_history_by_quota(**GROUPS)["RequestedQuotas"] == []
 assert quotas.get_service_quota(**CLUSTERS)["Quota"]["Value"] == 1000
 assert quotas.get_aws_default_service_quota(**CLUSTERS)["Quota"]["Value"] == 100
 for number in range(100, 105):

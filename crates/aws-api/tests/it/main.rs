@@ -1,7 +1,9 @@
 //! The region's endpoint, driven by the real AWS clients.
 #![allow(clippy::unwrap_used, reason = "a failed step is the test's failure")]
 
+mod accounts;
 mod cloudformation;
+mod control_plane_logs;
 mod eks;
 mod fake_host;
 mod fargate;

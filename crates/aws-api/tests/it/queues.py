@@ -40,6 +40,9 @@ assert "Messages" not in sqs.receive_message(QueueUrl=url)
 assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "3"
 sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=got[0]["ReceiptHandle"], VisibilityTimeout=0)
 again = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"])["Messages"][0]
+refused("InvalidAttributeName", 400, sqs.receive_message, QueueUrl=url, AttributeNames=["Color"])
+refused("InvalidAttributeName", 400, sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["ApproximateReceiveCount"])
+sqs.receive_message(QueueUrl=url, AttributeNames=["ApproximateReceiveCount", "VisibilityTimeout"])
 assert again["Body"] == "hello" and again["Attributes"] == {"ApproximateReceiveCount": "2"}, again
 for message in got:
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

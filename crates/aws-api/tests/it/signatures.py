@@ -33,7 +33,7 @@ for credentials in (unknown, temporary):
     refused("InvalidClientTokenId", 403, boto3.client("sts", **credentials).get_caller_identity)
     refused("UnrecognizedClientException", 403, boto3.client("eks", **credentials).list_clusters)
     refused("AuthFailure", 401, boto3.client("ec2", **credentials).describe_vpcs)
-assert "us-west-2" in refused("InvalidSignatureException", 403, boto3.client("eks", region_name="us-west-2").list_clusters)
+assert "mars-north-1" in refused("InvalidSignatureException", 403, boto3.client("eks", region_name="mars-north-1").list_clusters)
 
 
 def send(method, path, body=b"", service="eks", sign=True, shift=0, headers=(), content_type="application/json"):

@@ -12,9 +12,9 @@ use std::process::{Command, ExitCode, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_api::{Options, Region, credentials};
+use aws_api::{Options, Partition, credentials};
 use aws_types::RegionName;
-use aws_types::region_files::{CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
+use aws_types::region_files::{ACCOUNTS_DIRECTORY, CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
 use cli::hooks::{DownOptions, DownReport, HookError, Hooks, Image, UpOptions, UpReport};
 use clock::{Random, SystemClock, SystemRandom};
 use fake_host::{FakeHost, World};
@@ -85,7 +85,7 @@ impl Fixture {
             store::open(&home.join("region/store"), store::Options::default(), &supervisor)
                 .map_err(|error| error.to_string())
         });
-        let region = Region::open(Options {
+        let region = Partition::open(Options {
             store: opened.await.unwrap(),
             host: host.clone(),
             clock: Arc::new(SystemClock),
@@ -93,6 +93,8 @@ impl Fixture {
             supervisor: supervisor.clone(),
             region: RegionName::new("ap-northeast-2").unwrap(),
             credentials: credentials::load_or_create(&home.join(CREDENTIALS_FILE), &SystemRandom).unwrap(),
+            accounts: Some(home.join(ACCOUNTS_DIRECTORY)),
+            throttled: false,
             tls_endpoint: "https://localhost:4566".to_owned(),
         })
         .await
@@ -125,6 +127,8 @@ impl Fixture {
             .env(AS_COMMAND, line.split(' ').collect::<Vec<_>>().join("\u{1f}"))
             .env("ONDOL_HOME", self.home.path())
             .env("KUBECONFIG", self.home.path().join("kubeconfig"))
+            .env_remove("AWS_REGION")
+            .env_remove("AWS_DEFAULT_REGION")
             .env("RUST_BACKTRACE", "0");
         tokio::task::spawn_blocking(move || {
             let Output { status, stdout, stderr } = command.output().unwrap();
@@ -271,8 +275,8 @@ async fn errors_name_what_and_where() {
         .await;
     fixture
         .refused(
-            "ondol create cluster x --region us-east-1",
-            "region us-east-1 is not the one that runs here",
+            "ondol create cluster x --region mars-north-1",
+            "region mars-north-1 is not known here",
         )
         .await;
     fixture

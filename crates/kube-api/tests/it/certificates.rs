@@ -99,7 +99,7 @@ async fn a_front_proxy_names_its_users() {
             proxies.pki.ca_pem(),
             names.iter().map(|name| (*name).to_owned()).collect(),
         )),
-        audit: None,
+        ..AccessOptions::default()
     };
     for (names, known) in [(&["jane"][..], true), (&[], true), (&["other"], false)] {
         let world = World::start_access(header(names)).await;

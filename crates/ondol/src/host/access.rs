@@ -4,30 +4,40 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_api::host::HostError;
-use kube_api::{AccessOptions, AuditLog, ClusterPki, LogOptions, RequestHeader, read_policy};
+use kube_api::{AccessOptions, AuditLog, ClusterPki, LogOptions, RequestHeader, parse_policy, read_policy};
 
+use super::logs::{self, ClusterLogs};
 use super::{LocalHost, failed};
 
-/// The file whose presence switches the audit log on.
+/// The file whose presence writes the audit log on this machine, too, and by its own policy.
 const AUDIT_POLICY: &str = "audit-policy.yaml";
 
 impl LocalHost {
-    pub(super) fn access(&self, pki: &ClusterPki, directory: &Path, name: &str) -> Result<AccessOptions, HostError> {
+    pub(super) fn access(
+        &self,
+        pki: &ClusterPki,
+        directory: &Path,
+        logs: &Arc<ClusterLogs>,
+    ) -> Result<AccessOptions, HostError> {
         Ok(AccessOptions {
             request_header: Some(RequestHeader::of_cluster(pki)),
-            audit: self.audit_log(directory, name)?,
+            audit: Some(Arc::new(self.audit_log(directory, logs)?)),
+            reader: Some(logs.clone()),
         })
     }
 
-    /// The audit log, when there is a policy for it in the cluster's directory, or in the region's for every cluster.
-    fn audit_log(&self, directory: &Path, name: &str) -> Result<Option<Arc<AuditLog>>, HostError> {
+    /// The audit log: by EKS's policy where the cluster has it switched on, or by the policy in the cluster's directory, or in the region's
+    /// for every cluster, and then in a file besides.
+    fn audit_log(&self, directory: &Path, logs: &Arc<ClusterLogs>) -> Result<AuditLog, HostError> {
+        let name = logs.cluster.name.as_str();
         let places = [directory, self.home.path()].map(|place| place.join(AUDIT_POLICY));
         let Some(policy) = places.into_iter().find(|place| place.is_file()) else {
-            return Ok(None);
+            let policy = parse_policy(logs::AUDIT_POLICY).map_err(failed("read EKS's audit policy", name))?;
+            return Ok(AuditLog::for_reader(policy, logs.clone(), self.clock.clone()));
         };
         let policy = read_policy(&policy).map_err(failed("read the audit policy", name))?;
         let log = AuditLog::open(policy, LogOptions::at(directory.join("audit.log")), self.clock.clone());
-        log.map(|log| Some(Arc::new(log)))
+        log.map(|log| log.read_by(logs.clone()))
             .map_err(failed("open the audit log", name))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_api::host::{AddonSpec, ClusterRef, HostError};
 use cluster_lifecycle::addon::{self, Values};
+use cluster_lifecycle::aws_auth::edit::{self, EditError, Entry};
 use cluster_lifecycle::system_pods::{self, SystemAddon, SystemPodSettings};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -187,6 +188,31 @@ impl Cluster {
     }
 }
 
+/// The ConfigMap by which AWS identities get in.
+const AWS_AUTH: &str = "aws-auth";
+/// How often a ConfigMap that others change, too, is tried.
+const ATTEMPTS: usize = 20;
+
+/// Adds what EKS maps a role of nodes to; false when the role is mapped already.
+fn with_role(map: &mut ConfigMap, role: &str) -> Result<bool, EditError> {
+    map.metadata.name = Some(AWS_AUTH.to_owned());
+    let data = map.data.get_or_insert_default();
+    // Paths of roles have no place in the ConfigMap.
+    let (start, name) = role.split_once(":role/").unwrap_or((role, ""));
+    let own = format!("{start}:role/{}", name.rsplit('/').next().unwrap_or_default());
+    let is_mapped = |entry: &Entry| matches!(entry, Entry::Principal { arn, .. } if *arn == own);
+    if edit::entries(data)?.iter().any(is_mapped) {
+        return Ok(false);
+    }
+    let entry = Entry::Principal {
+        arn: own,
+        username: "system:node:{{EC2PrivateDNSName}}".to_owned(),
+        groups: ["system:bootstrappers", "system:nodes"].map(str::to_owned).to_vec(),
+    };
+    edit::add(data, &entry)?;
+    Ok(true)
+}
+
 impl LocalHost {
     pub(super) async fn put_addon(&self, spec: AddonSpec) -> Result<Vec<String>, HostError> {
         let cluster = self.cluster(&spec.cluster)?;
@@ -226,5 +252,40 @@ impl LocalHost {
             .await
             .map_err(failed("read aws-auth", cluster.name.as_str()))?;
         Ok(map.and_then(|map| map.data).unwrap_or_default())
+    }
+
+    /// A mapping of the role in `aws-auth`, unless there is one.
+    pub(super) async fn let_nodes_in(&self, cluster: ClusterRef, role: String) -> Result<(), HostError> {
+        let name = cluster.name.as_str();
+        let maps = Api::<ConfigMap>::namespaced(self.cluster(&cluster)?.client.clone(), "kube-system");
+        let mut problem = None;
+        // Instances of a group start together: whoever comes second looks again.
+        for _ in 0..ATTEMPTS {
+            let found = maps.get_opt(AWS_AUTH).await.map_err(failed("read aws-auth", name))?;
+            let mut map = found.clone().unwrap_or_default();
+            match with_role(&mut map, &role) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    // Somebody wrote what is no list of mappings: it stays as it is.
+                    tracing::warn!(
+                        cluster = name,
+                        error = supervision::error_chain(&error),
+                        "aws-auth cannot be changed"
+                    );
+                    return Ok(());
+                }
+            }
+            let written = match found {
+                Some(_) => maps.replace(AWS_AUTH, &PostParams::default(), &map).await,
+                None => maps.create(&PostParams::default(), &map).await,
+            };
+            match written {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 409 => problem = Some(kube::Error::Api(status)),
+                Err(error) => return Err(failed("write aws-auth", name)(error)),
+            }
+        }
+        problem.map_or(Ok(()), |error| Err(failed("write aws-auth", name)(error)))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use access_rules::{Attributes, User};
+use aws_api::LogKind;
 use aws_api::host::{ClusterRef, ControlPlaneSpec};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -33,6 +34,12 @@ pub trait EksTokens: Send + Sync {
         namespace: &str,
         labels: &BTreeMap<String, String>,
     ) -> Option<String>;
+
+    /// Whether a cluster has control plane logs of a kind switched on.
+    fn wants_log(&self, cluster: &ClusterRef, kind: LogKind) -> bool;
+
+    /// Takes a line of a cluster's control plane.
+    fn log(&self, cluster: &ClusterRef, kind: LogKind, line: String);
 
     /// The access policy by which an AWS identity may do what the cluster's own roles do not allow.
     fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String>;

@@ -20,8 +20,10 @@ use supervision::Supervisor;
 use tokio::net::TcpListener;
 
 use super::cluster_tokens::{ClusterTokens, introduce};
+use super::logs::ClusterLogs;
 use super::network::{MetricsOptions, Network};
 use super::{LocalHost, api_port, failed, locked};
+use crate::home::part_of;
 
 /// How long a cluster's tasks may take to end by themselves.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
@@ -137,11 +139,18 @@ impl LocalHost {
             return Ok(running.control_plane());
         }
         let name = spec.cluster.name.to_string();
-        let directory = self.home.cluster(spec.cluster.region.as_str(), &name);
+        let directory = self.home.cluster(&spec.cluster);
         fs::create_dir_all(&directory).map_err(failed("make the directory", &name))?;
         let network = self.network(&spec).await?;
+        let logs = Arc::new(ClusterLogs {
+            tokens: self.tokens.clone(),
+            cluster: spec.cluster.clone(),
+            clock: self.clock.clone(),
+        });
         let supervisor = self.supervisor.child(format!("cluster {name}"));
-        let started = self.start_components(&spec, &directory, network, &supervisor).await;
+        let started = self
+            .start_components(&spec, &directory, (network, logs), &supervisor)
+            .await;
         let cluster = match started {
             Ok(cluster) => Arc::new(cluster),
             Err(error) => {
@@ -170,7 +179,7 @@ impl LocalHost {
         &self,
         spec: &ControlPlaneSpec,
         directory: &Path,
-        network: Network,
+        (network, logs): (Network, Arc<ClusterLogs>),
         supervisor: &Supervisor,
     ) -> Result<Cluster, HostError> {
         let name = spec.cluster.name.as_str();
@@ -202,7 +211,7 @@ impl LocalHost {
             tokens: tokens.clone(),
             token_authenticators: vec![eks_tokens],
             anonymous: Anonymous::HealthOnly,
-            access: self.access(&pki, directory, name)?,
+            access: self.access(&pki, directory, &logs)?,
             dialer: Arc::new(network.clone()),
             version: version(&spec.git_version),
             external_address: format!("127.0.0.1:{port}"),
@@ -267,8 +276,7 @@ impl LocalHost {
     /// The cluster's part of etcd, when objects are kept there.
     async fn open_etcd(&self, cluster: &ClusterRef) -> Result<Option<Arc<store::EtcdStore>>, store::StoreError> {
         let Some(etcd) = &self.etcd else { return Ok(None) };
-        let part = format!("{}/{}", cluster.region.as_str(), cluster.name.as_str());
-        store::open_etcd(&etcd.below(&part)).await.map(Some)
+        store::open_etcd(&etcd.below(&part_of(cluster))).await.map(Some)
     }
 
     fn pki(
@@ -352,7 +360,7 @@ impl LocalHost {
         kinds.extend(scheduler::KINDS);
         observer.start(&kinds, &supervisor.child("observer"));
         self.load_balancers.add_cluster(load_balancer::ClusterOptions {
-            name: spec.cluster.name.to_string(),
+            name: part_of(&spec.cluster),
             region,
             client: client(api, "eks:load-balancer", &["system:masters"]),
             dialer: Arc::new(network.clone()),
@@ -378,7 +386,7 @@ impl LocalHost {
         };
         let cleared = cleared.await;
         cleared.map_err(failed("remove the objects", cluster.name.as_str()))?;
-        let directory = self.home.cluster(cluster.region.as_str(), cluster.name.as_str());
+        let directory = self.home.cluster(&cluster);
         match fs::remove_dir_all(&directory) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -392,7 +400,7 @@ impl LocalHost {
         let described = self.load_balancers.status().into_iter().filter_map(|status| {
             let cluster = clusters
                 .keys()
-                .find(|cluster| cluster.name.as_str() == status.cluster)?
+                .find(|cluster| part_of(cluster) == status.cluster)?
                 .clone();
             let own = status
                 .listeners

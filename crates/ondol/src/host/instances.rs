@@ -128,9 +128,7 @@ impl LocalHost {
         // A control plane that is there but does not run yet has the Node of the instance: forgetting that would leave it to a later instance.
         let has_cluster = |spec: &&InstanceSpec| {
             let cluster = &spec.cluster;
-            self.home
-                .cluster(cluster.region.as_str(), cluster.name.as_str())
-                .exists()
+            self.home.cluster(cluster).exists()
         };
         if let Some(spec) = spec.as_ref().filter(has_cluster) {
             let cluster = self.cluster(&spec.cluster)?;

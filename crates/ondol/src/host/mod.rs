@@ -8,6 +8,7 @@ mod control_plane;
 mod explain;
 mod fargate;
 mod instances;
+mod logs;
 mod network;
 mod nodes;
 mod simulated;
@@ -254,6 +255,10 @@ impl ClusterHost for LocalHost {
 
     fn identity_mappings(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<BTreeMap<String, String>, HostError>> {
         self.mappings_of(cluster).boxed()
+    }
+
+    fn map_node_role(&self, cluster: ClusterRef, role: String) -> BoxFuture<'_, Result<(), HostError>> {
+        self.let_nodes_in(cluster, role).boxed()
     }
 
     fn fargate_pods(&self, cluster: ClusterRef) -> BoxFuture<'_, Result<Vec<FargatePod>, HostError>> {

@@ -146,7 +146,10 @@ impl LocalHost {
         };
         let served = network_agent::vpc::serve(fabric.clone(), options, &supervisor).await;
         served.map_err(failed("serve the network", &object))?;
-        let offered = self.services.serve(&fabric, &spec.vpc.id, &supervisor).await;
+        let offered = self
+            .services
+            .serve(&fabric, (&spec.cluster, &spec.vpc.id), &supervisor)
+            .await;
         offered.map_err(failed("offer the region's services in the network", &object))?;
         fabrics.insert(spec.vpc.id.clone(), (fabric.clone(), supervisor));
         Ok(fabric)
