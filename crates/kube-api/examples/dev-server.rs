@@ -32,6 +32,10 @@ impl NodeDialer for Direct {
     }
 }
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     supervision::init_logging(&supervision::LogOptions::default())?;

@@ -190,6 +190,16 @@ impl Registry {
         Some(item.object())
     }
 
+    /// As [`Registry::cached`], of resources that there are few of: the object that was read is kept for the next who
+    /// looks.
+    pub(crate) fn shared(&self, group: &str, plural: &str, key: &ObjectKey) -> Option<Arc<Object>> {
+        let resource = self.built_in(group, plural).ok()?;
+        let item = resource
+            .cache
+            .get(&resource.cache_key(key.namespace.as_deref(), &key.name))?;
+        Some(item.shared())
+    }
+
     /// A failure of the store as clients see it.
     pub(crate) fn store_error(&self, error: &store::StoreError) -> StatusError {
         match error {

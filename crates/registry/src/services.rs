@@ -25,6 +25,11 @@ struct Held {
     ports: Vec<u16>,
 }
 
+/// Whether objects of a resource take addresses and ports.
+pub(crate) fn allocates(resource: &Resource) -> bool {
+    resource.kind.group.is_empty() && resource.kind.plural == "services"
+}
+
 impl Registry {
     /// What must be written together with an object. Fills in the addresses and ports of a service (`new`), and lets go
     /// of those that it (`old`) does not need any more. Other kinds need nothing.
@@ -35,7 +40,7 @@ impl Registry {
         old: Option<&Object>,
     ) -> Result<Allocation, StatusError> {
         let mut allocation = Allocation::default();
-        if !resource.kind.group.is_empty() || resource.kind.plural != "services" {
+        if !allocates(resource) {
             return Ok(allocation);
         }
         let before = old.map(held).unwrap_or_default();

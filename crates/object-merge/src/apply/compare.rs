@@ -29,11 +29,11 @@ impl Comparison {
         self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
     }
 
-    pub(crate) fn map(&self, filter: impl Fn(&Set) -> Set) -> Self {
+    pub(crate) fn map(self, filter: impl Fn(Set) -> Set) -> Self {
         Self {
-            added: filter(&self.added),
-            modified: filter(&self.modified),
-            removed: filter(&self.removed),
+            added: filter(self.added),
+            modified: filter(self.modified),
+            removed: filter(self.removed),
         }
     }
 }
@@ -71,14 +71,15 @@ struct Below {
 }
 
 impl Below {
-    fn push(&mut self, element: &PathElement, outcome: Outcome) {
+    /// The element is made only for what differs.
+    fn push(&mut self, element: impl Fn() -> PathElement, outcome: Outcome) {
         for (nodes, node) in [
             (&mut self.added, outcome.added),
             (&mut self.modified, outcome.modified),
             (&mut self.removed, outcome.removed),
         ] {
             if !node.is_empty() {
-                nodes.push((element.clone(), node));
+                nodes.push((element(), node));
             }
         }
     }
@@ -159,12 +160,12 @@ impl Walk<'_> {
         for (name, after) in new.into_iter().flatten() {
             let before = old.and_then(|old| old.get(name)).or_else(|| of_empty(name, old));
             let outcome = self.value(of(name), before, Some(after))?;
-            below.push(&PathElement::field(name), outcome);
+            below.push(|| PathElement::field(name), outcome);
         }
         for (name, before) in old.into_iter().flatten() {
             if new.is_none_or(|new| !new.contains_key(name)) {
                 let outcome = self.value(of(name), Some(before), of_empty(name, new))?;
-                below.push(&PathElement::field(name), outcome);
+                below.push(|| PathElement::field(name), outcome);
             }
         }
         if old.is_some() != new.is_some() {
@@ -172,7 +173,7 @@ impl Walk<'_> {
             for field in map.always().filter(|field| !written(&field.name)) {
                 let (before, after) = (of_empty(&field.name, old), of_empty(&field.name, new));
                 let outcome = self.value(field.of, before, after)?;
-                below.push(&PathElement::Field(field.name.clone()), outcome);
+                below.push(|| PathElement::Field(field.name.clone()), outcome);
             }
         }
         Ok(below.finish())
@@ -215,7 +216,7 @@ impl Walk<'_> {
                     outcome
                 }
             };
-            below.push(&element, outcome);
+            below.push(|| element.clone(), outcome);
         }
         Ok(below.finish())
     }

@@ -38,13 +38,13 @@ impl Filter {
 
     /// What remains of a set.
     #[must_use]
-    pub fn apply(&self, set: &Set) -> Set {
+    pub fn apply(&self, set: Set) -> Set {
         match self {
-            Self::All => set.clone(),
-            Self::Except(gone) => set.recursive_difference(gone),
+            Self::All => set,
+            Self::Except(gone) => set.without_all_below(gone),
             Self::Only(patterns) => {
                 let patterns: Vec<&[Step]> = patterns.iter().map(Vec::as_slice).collect();
-                only(set, &patterns)
+                only(&set, &patterns)
             }
         }
     }

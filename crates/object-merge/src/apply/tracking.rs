@@ -126,7 +126,7 @@ impl Writer<'_> {
         name: &str,
     ) -> Result<(), UpdateError> {
         let updater = self.updater();
-        let taken = updater.update(managed, live, new, found)?.difference(unowned());
+        let taken = updater.update(managed, live, new, found)?.without(unowned());
         if taken.is_empty() {
             return Ok(());
         }
@@ -197,7 +197,7 @@ impl Writer<'_> {
         let manager = updater.writer(self.name, Operation::Apply, self.subresource);
         let object = updater.apply(&mut managed, live, applied, &manager, force)?;
         if let Some(mut mine) = managed.take(&manager) {
-            mine.set = mine.set.difference(unowned());
+            mine.set = mine.set.without(unowned());
             mine.time = Some(self.now.to_owned());
             if !mine.set.is_empty() {
                 managed.set(mine);

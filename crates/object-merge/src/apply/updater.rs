@@ -146,12 +146,15 @@ impl Updater<'_> {
         new: &Map<String, Value>,
         found: Comparison,
     ) -> Result<Set, UpdateError> {
-        let owned = found.modified.union(&found.added);
-        if !managed.is_empty() {
+        let owned = if managed.is_empty() {
+            found.modified.joined(found.added)
+        } else {
+            let owned = found.modified.union(&found.added);
             self.reconcile(managed);
             self.disown(managed, live, new, found, None, true)?;
-        }
-        Ok(self.versions.filter(self.api_version).apply(&owned))
+            owned
+        };
+        Ok(self.versions.filter(self.api_version).apply(owned))
     }
 
     /// The live object with an applied configuration, and who owns what then.
@@ -166,7 +169,7 @@ impl Updater<'_> {
         self.reconcile(managed);
         let merged = merge(self.of, live, applied)?;
         let set = field_set(self.of, applied);
-        let set = self.versions.filter(self.api_version).apply(&set);
+        let set = self.versions.filter(self.api_version).apply(set);
         let last = managed.take(writer);
         let time = last.as_ref().and_then(|last| last.time.clone());
         managed.set(Owner {

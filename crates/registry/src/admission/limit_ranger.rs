@@ -99,7 +99,7 @@ fn items(request: &Request<'_>, namespace: &str) -> Vec<Value> {
     let (found, _) = ranges
         .cache
         .select(&format!("{namespace}/"), None, |_| true, usize::MAX);
-    let objects = found.iter().map(|item| item.object());
+    let objects = found.iter().map(|item| item.shared());
     objects
         .flat_map(|range| list(&range.0, &["spec", "limits"]).to_vec())
         .collect()

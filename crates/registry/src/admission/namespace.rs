@@ -16,7 +16,7 @@ pub(super) fn lifecycle(request: &Request<'_>, object: &mut Object) -> Result<()
     let name = object.namespace().unwrap_or_default().to_owned();
     let Some(namespace) = request
         .registry
-        .cached("", "namespaces", &ObjectKey::cluster(name.as_str()))
+        .shared("", "namespaces", &ObjectKey::cluster(name.as_str()))
     else {
         return Err(StatusError::not_found(&Subject::new("", "namespaces"), &name));
     };

@@ -71,7 +71,7 @@ pub(super) fn inject(request: &Request<'_>, pod: &mut Object) -> Result<(), Stat
     let account = pod.0.get("spec").and_then(|spec| spec["serviceAccountName"].as_str());
     let account = account.unwrap_or("default").to_owned();
     let key = ObjectKey::namespaced(namespace.as_str(), account.as_str());
-    let Some(found) = request.registry.cached("", "serviceaccounts", &key) else {
+    let Some(found) = request.registry.shared("", "serviceaccounts", &key) else {
         return Ok(());
     };
     let jitter = i64::try_from(request.registry.random.below(JITTER_SECONDS)).unwrap_or(0);

@@ -37,7 +37,7 @@ pub(super) fn keep_to_standard(request: &Request<'_>, object: &Object) -> Result
         _ => return Ok(()),
     };
     let key = ObjectKey::cluster(object.namespace().unwrap_or_default());
-    let Some(namespace) = request.registry.cached("", "namespaces", &key) else {
+    let Some(namespace) = request.registry.shared("", "namespaces", &key) else {
         return Ok(());
     };
     let policy = Policy::of_labels(&namespace.labels());

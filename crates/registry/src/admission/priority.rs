@@ -1,5 +1,7 @@
 //! Priority: the number and the preemption policy behind a pod's priority class.
 
+use std::sync::Arc;
+
 use kube_types::ObjectKey;
 use kube_types::dynamic::{Map, Object, Value};
 
@@ -83,21 +85,21 @@ fn check(request: &Request<'_>, pod: &Object, field: &str, computed: &Value) -> 
     }
 }
 
-fn named_class(request: &Request<'_>, pod: &Object, name: &str) -> Result<Object, StatusError> {
+fn named_class(request: &Request<'_>, pod: &Object, name: &str) -> Result<Arc<Object>, StatusError> {
     let key = ObjectKey::cluster(name);
     request
         .registry
-        .cached("scheduling.k8s.io", "priorityclasses", &key)
+        .shared("scheduling.k8s.io", "priorityclasses", &key)
         .ok_or_else(|| request.forbidden(pod, &format!("no PriorityClass with name {name} was found")))
 }
 
-fn default_class(request: &Request<'_>) -> Option<Object> {
+fn default_class(request: &Request<'_>) -> Option<Arc<Object>> {
     let classes = request.registry.built_in("scheduling.k8s.io", "priorityclasses").ok()?;
     let (items, _) = classes.cache.select("", None, |_| true, usize::MAX);
-    let value = |class: &Object| class.0.get("value").and_then(Value::as_i64).unwrap_or(0);
+    let value = |class: &Arc<Object>| class.0.get("value").and_then(Value::as_i64).unwrap_or(0);
     items
         .iter()
-        .map(|item| item.object())
+        .map(|item| item.shared())
         .filter(|class| truth(&class.0, &["globalDefault"]))
         .min_by_key(value)
 }

@@ -31,7 +31,7 @@ pub(super) fn mount_token(request: &Request<'_>, pod: &mut Object) -> Result<(),
     let name = string(spec, &["serviceAccountName"]).to_owned();
     let namespace = pod.namespace().unwrap_or_default().to_owned();
     let key = ObjectKey::namespaced(namespace.as_str(), name.as_str());
-    let Some(account) = request.registry.cached("", "serviceaccounts", &key) else {
+    let Some(account) = request.registry.shared("", "serviceaccounts", &key) else {
         let problem =
             format!("error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found");
         return Err(request.forbidden(pod, &problem));

@@ -142,7 +142,7 @@ impl Request<'_> {
             Some(namespace) => namespace.labels(),
             None => {
                 let key = ObjectKey::cluster(subject.namespace);
-                let found = self.registry.cached("", "namespaces", &key);
+                let found = self.registry.shared("", "namespaces", &key);
                 let missing =
                     || StatusError::not_found(&crate::status::Subject::new("", "namespaces"), subject.namespace);
                 found.ok_or_else(missing)?.labels()

@@ -76,6 +76,8 @@ pub(crate) struct Item {
     pub bytes: Bytes,
     /// Where the fields after `kind` and `apiVersion` begin.
     body_at: usize,
+    /// The object as it was read, once somebody wanted to share it.
+    read: OnceLock<Arc<Object>>,
     /// A custom resource in other versions, made when they were asked for.
     views: OnceLock<Box<Mutex<Views>>>,
     /// The protobuf form, made when it is first asked for.
@@ -140,6 +142,7 @@ impl Item {
             revision,
             bytes: bytes.into(),
             body_at: metadata_at,
+            read: OnceLock::new(),
             views: OnceLock::new(),
             protobuf: OnceLock::new(),
         }
@@ -160,6 +163,7 @@ impl Item {
             revision,
             bytes: bytes.into(),
             body_at: self.body_at,
+            read: OnceLock::new(),
             views: OnceLock::new(),
             protobuf: OnceLock::new(),
         }
@@ -198,6 +202,11 @@ impl Item {
     pub fn object(&self) -> Object {
         // The bytes were made by `encode`, or were read once by `stored`.
         serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// The object, read once and kept as long as the item. For objects that every other request looks at.
+    pub fn shared(&self) -> Arc<Object> {
+        self.read.get_or_init(|| Arc::new(self.object())).clone()
     }
 
     /// The object in protobuf; every reader of it shares the same bytes.

@@ -179,6 +179,13 @@ impl ResourceCache {
         (found, rest)
     }
 
+    /// Whether there is an object whose key begins so.
+    pub fn has_any(&self, prefix: &str) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let mut from = state.items.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.next().is_some_and(|(key, _)| key.starts_with(prefix))
+    }
+
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.state.read().unwrap_or_else(PoisonError::into_inner).items.len()

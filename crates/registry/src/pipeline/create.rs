@@ -24,6 +24,8 @@ const ALLOCATION_ATTEMPTS: usize = 128;
 /// Characters appended to `generateName`, and the length that leaves for them.
 const SUFFIX_LENGTH: usize = 5;
 const LONGEST_PREFIX: usize = 63 - SUFFIX_LENGTH;
+/// Bytes from which on an object is kept for a second try without its owners.
+const LARGE: usize = 128 << 10;
 
 /// A made object, stored or, in a dry run, as it would be.
 pub(crate) enum Created {
@@ -112,17 +114,28 @@ impl Registry {
         } else {
             ownership.created(&object, sent.as_ref())
         };
+        let large = is_large(&object).then(|| object.clone());
         let created = self
-            .create_owned(context, resource, object.clone(), owners, options.dry_run)
+            .create_owned(context, resource, object, owners, options.dry_run)
             .await;
-        match created {
+        match (created, large) {
             // What is too large to be stored may be small enough without its owners.
-            Err(error) if error.code() == 413 => {
+            (Err(error), Some(object)) if error.code() == 413 => {
                 self.create_owned(context, resource, object, None, options.dry_run)
                     .await
             }
-            created => created,
+            (created, _) => created,
         }
+    }
+
+    /// Whether storing a new object may have to be tried again: with another name, another address or another share of
+    /// a quota.
+    fn may_be_repeated(&self, resource: &Resource, object: &Object) -> Result<bool, StatusError> {
+        let generated = object.name().is_none();
+        let takes = crate::services::allocates(resource);
+        let namespace = object.namespace().unwrap_or_default();
+        let quotas = self.built_in("", "resourcequotas")?;
+        Ok(generated || takes || quotas.cache.has_any(&format!("{namespace}/")))
     }
 
     /// Takes an object in the stored version, whose fields have these owners, through the whole of a creation.
@@ -131,7 +144,7 @@ impl Registry {
         context: &Context,
         resource: &Resource,
         mut object: Object,
-        owners: Option<Value>,
+        mut owners: Option<Value>,
         dry_run: bool,
     ) -> Result<Created, StatusError> {
         metadata::forget(&mut object);
@@ -146,14 +159,16 @@ impl Registry {
             1
         };
         let mut allocations_left = ALLOCATION_ATTEMPTS;
-        loop {
-            let mut object = object.clone();
+        let spare = self.may_be_repeated(resource, &object)?.then(|| object.clone());
+        let mut first = Some(object);
+        while let Some(mut object) = first.take().or_else(|| spare.clone()) {
             if generated && !prefix.is_empty() {
                 let kept: String = prefix.chars().take(LONGEST_PREFIX).collect();
                 let name = format!("{kept}{}", self.random.name_suffix(SUFFIX_LENGTH));
                 object.metadata_mut().insert("name".to_owned(), name.into());
             }
-            let allocation = self.prepare_create(&request, &mut object, owners.clone()).await?;
+            let owners = if spare.is_some() { owners.clone() } else { owners.take() };
+            let allocation = self.prepare_create(&request, &mut object, owners).await?;
             let name = object.name().unwrap_or_default().to_owned();
             if dry_run {
                 let existing = self.newest(resource, object.namespace(), &name).await?;
@@ -186,6 +201,10 @@ impl Registry {
                 }
             }
         }
+        // A quota appeared while the object was being checked.
+        Err(StatusError::internal(
+            "what the object needs besides was taken by others",
+        ))
     }
 
     /// The steps between admission and storing; each one's refusal ends the request.
@@ -218,6 +237,26 @@ impl Registry {
         request.take_quota(object, &mut allocation)?;
         Ok(allocation)
     }
+}
+
+/// Whether an object and the names of its fields' owners may together be more than can be stored. Those take less than
+/// five times what the object takes.
+fn is_large(object: &Object) -> bool {
+    fn rest(value: &Value, left: usize) -> Option<usize> {
+        match value {
+            Value::String(text) => left.checked_sub(text.len()),
+            Value::Array(items) => items.iter().try_fold(left, |left, item| rest(item, left)),
+            Value::Object(members) => members.iter().try_fold(left, |left, (name, member)| {
+                rest(member, left.checked_sub(name.len() + 4)?)
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => left.checked_sub(4),
+        }
+    }
+    let members = object.0.values();
+    members
+        .into_iter()
+        .try_fold(LARGE, |left, member| rest(member, left))
+        .is_none()
 }
 
 fn already_exists(resource: &Resource, name: &str, existing: &Object) -> StatusError {

@@ -1,5 +1,7 @@
 //! Asking validating policies, and what both kinds of policy have in common.
 
+use std::sync::Arc;
+
 use cel_rules::{Session, Value as Cel};
 use kube_types::ObjectKey;
 use kube_types::dynamic::{Object, Value, json};
@@ -46,7 +48,7 @@ pub(super) struct Sight<'a> {
     pub object: Option<Object>,
     pub old: Option<Object>,
     pub request: Value,
-    pub namespace: Option<Object>,
+    pub namespace: Option<Arc<Object>>,
     pub access: Access<'a>,
 }
 
@@ -105,7 +107,7 @@ impl Request<'_> {
         let namespace = self.namespace(object);
         let key = ObjectKey::cluster(namespace);
         let namespace = (!namespace.is_empty())
-            .then(|| self.registry.cached("", "namespaces", &key))
+            .then(|| self.registry.shared("", "namespaces", &key))
             .flatten();
         Sight {
             object: object.map(|object| self.shown(object, version)),
@@ -204,7 +206,7 @@ impl Sight<'_> {
         };
         let mut session = bound.session();
         let object = |object: Option<&'s Object>| object.map_or(Cel::Null, |object| Cel::from_object(&object.0));
-        session.bind("namespaceObject", object(self.namespace.as_ref()));
+        session.bind("namespaceObject", object(self.namespace.as_deref()));
         session.bind("params", object(params));
         session.compose(&policy.variables);
         session
