@@ -10,8 +10,10 @@ use cluster_lifecycle::nodegroup::{Instance, Nodegroup, Phase};
 use jiff::Timestamp;
 use service_routing::subnets::{AddressError, SubnetAddresses};
 
+use crate::ec2::launch_template;
 use crate::host::{InstanceSpec, Taint};
 use crate::ledger::State;
+use crate::members::Members;
 use crate::region::Region;
 
 /// Why an instance cannot be decided.
@@ -65,9 +67,26 @@ pub fn instances(
             launched_at: now,
             phase: Phase::Launching,
             release: group.release_version.clone(),
+            security_groups: template_groups(state, group),
         });
     }
     Ok(made)
+}
+
+/// The security groups that the group's launch template gives its instances; none when it says nothing of them.
+fn template_groups(state: &State, group: &Nodegroup) -> Vec<String> {
+    let data = group.launch_template.as_ref().and_then(|(id, _, version)| {
+        let template = launch_template::find(state, Some(id), None).ok()?;
+        let version = launch_template::chosen(template, version).ok()?;
+        version.get("LaunchTemplateData")
+    });
+    let interfaces = data
+        .map(|data| data.list("NetworkInterfaces"))
+        .unwrap_or_default()
+        .iter();
+    let of_interfaces = interfaces.flat_map(|interface| interface.texts("Groups"));
+    let named = data.map(|data| data.texts("SecurityGroupIds")).unwrap_or_default();
+    named.into_iter().chain(of_interfaces).map(str::to_owned).collect()
 }
 
 pub(crate) fn random_id(random: &dyn Random, prefix: &str) -> String {

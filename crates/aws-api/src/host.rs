@@ -10,9 +10,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use aws_types::{AccountId, ClusterName, EniId, InstanceId, NodegroupName, RegionName, SubnetId, VpcId, ZoneName};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use service_routing::security_groups::SecurityGroups;
 
 /// Does what EKS, EC2 and Auto Scaling do to the world.
 ///
@@ -36,6 +38,17 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// Called again for a running instance (same id): success. For one that died: an error of kind
     /// [`HostErrorKind::InstanceLost`], because an instance id is never used twice; the region launches another.
     fn launch_instance(&self, spec: InstanceSpec) -> BoxFuture<'_, Result<(), HostError>>;
+
+    /// The VPCs whose traffic passes here and can be filtered; none where nodes are simulated.
+    fn networks(&self) -> BoxFuture<'_, Vec<VpcId>> {
+        std::future::ready(Vec::new()).boxed()
+    }
+
+    /// Makes a VPC's traffic obey these security groups. Returns when new connections do; those that exist go on. A VPC that
+    /// is gone is success.
+    fn secure_network(&self, _vpc: VpcId, _groups: SecurityGroups) -> BoxFuture<'_, Result<(), HostError>> {
+        std::future::ready(Ok(())).boxed()
+    }
 
     /// Ends the machine with all that runs in it, frees its links and files, and removes its Node object as EC2's cloud
     /// controller would. Unknown instances are success.

@@ -21,7 +21,7 @@ use cluster_lifecycle::update::Update;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Outcome, RangeRequest, Store, StoreError, Transaction, Write};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::catalogue::{Item, ItemKind};
 use crate::cloudformation::stack::Stack;
@@ -304,9 +304,15 @@ pub struct Ledger {
     prefix: String,
     account: Arc<Account>,
     state: Arc<RwLock<State>>,
+    changed: Notify,
 }
 
 impl Ledger {
+    /// Ends when something was changed since it ended last. There is one who waits.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
     /// Looks at the present state. The closure must be short: writers wait for it.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
@@ -341,6 +347,7 @@ impl Ledger {
             }
         }
         self.apply(&changes);
+        self.changed.notify_one();
         Ok(answer)
     }
 

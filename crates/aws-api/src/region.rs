@@ -18,7 +18,7 @@ use crate::control_plane_logs::{self, LogKind};
 use crate::host::{ClusterHost, ClusterRef};
 use crate::ledger::Ledger;
 use crate::partition::Partition;
-use crate::{access, cloudformation, cloudtrail, driver, fleet};
+use crate::{access, cloudformation, cloudtrail, driver, fleet, security};
 
 /// What a partition is made of.
 pub struct Options {
@@ -59,6 +59,8 @@ pub struct Region {
     supervisor: Supervisor,
     drivers: Mutex<BTreeMap<ClusterName, Arc<Notify>>>,
     fleet: Arc<Notify>,
+    /// Held while networks are told of security groups.
+    pub(crate) securing: tokio::sync::Mutex<()>,
     /// Tells those who wait for messages of a queue that there may be some.
     pub(crate) messages: Notify,
     /// Calls that changed something.
@@ -82,6 +84,7 @@ impl Region {
             supervisor: partition.supervisor.clone(),
             drivers: Mutex::new(BTreeMap::new()),
             fleet: Arc::default(),
+            securing: tokio::sync::Mutex::default(),
             messages: Notify::new(),
             trail: cloudtrail::Trail::default(),
             lines: control_plane_logs::Lines::default(),
@@ -106,6 +109,8 @@ impl Region {
         let (region, notify) = (Arc::clone(self), Arc::clone(&self.fleet));
         self.supervisor
             .spawn_until_cancelled("ec2 instances".to_owned(), fleet::run(region, notify));
+        self.supervisor
+            .spawn_until_cancelled("security groups".to_owned(), security::follow(Arc::clone(self)));
         let region = Arc::clone(self);
         self.supervisor
             .spawn_until_cancelled("control plane logs", control_plane_logs::run(region));

@@ -139,6 +139,9 @@ pub struct Instance {
     /// The release that it runs; empty for those of before releases were kept.
     #[serde(default)]
     pub release: String,
+    /// Its security groups, where they are not the cluster's.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
 }
 
 /// Where an instance is. Each phase says what must be done next.

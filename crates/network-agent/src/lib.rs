@@ -9,6 +9,7 @@
 pub mod cni;
 pub mod dns;
 pub mod proxy;
+pub mod security_groups;
 pub mod vpc;
 
 mod health;

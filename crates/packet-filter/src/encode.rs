@@ -49,15 +49,16 @@ pub(crate) fn create_table(table: &Table) -> Vec<Message> {
     messages
 }
 
-/// What turns one table into another that has the same sets and base chains; `None` when they differ in those.
+/// What turns one table into another that has the same base chains; `None` when they differ in those, or in what a set
+/// of theirs holds.
 pub(crate) fn change_table(from: &Table, to: &Table) -> Option<Vec<Message>> {
     let name = to.name.as_str();
     let same_shape = |a: &Set, b: &Set| a.key == b.key && a.kind == b.kind;
-    let sets_equal = from.sets.len() == to.sets.len()
-        && from
-            .sets
-            .iter()
-            .all(|(set, content)| to.sets.get(set).is_some_and(|other| same_shape(content, other)));
+    let mut kept = from
+        .sets
+        .iter()
+        .filter_map(|(set, content)| Some((content, to.sets.get(set)?)));
+    let sets_equal = kept.all(|(before, after)| same_shape(before, after));
     let hooks = |table: &Table| {
         let base = table.chains.iter().filter(|(_, chain)| chain.hook.is_some());
         base.map(|(name, chain)| (name.clone(), chain.clone()))
@@ -66,7 +67,11 @@ pub(crate) fn change_table(from: &Table, to: &Table) -> Option<Vec<Message>> {
     if !sets_equal || hooks(from) != hooks(to) {
         return None;
     }
-    let mut messages = Vec::new();
+    let new_sets = to.sets.iter().filter(|(set, _)| !from.sets.contains_key(*set));
+    let new_sets = new_sets
+        .zip(1..)
+        .map(|((set, content), id)| set_message(name, set, content, id));
+    let mut messages: Vec<Message> = new_sets.collect();
     let changed: Vec<_> = to
         .chains
         .iter()
@@ -82,16 +87,18 @@ pub(crate) fn change_table(from: &Table, to: &Table) -> Option<Vec<Message>> {
     for (chain, content) in &changed {
         messages.extend(content.rules.iter().map(|rule| rule_message(name, chain, rule)));
     }
-    for (set, before) in &from.sets {
-        let after = &to.sets[set].elements;
-        let differs = |one: &BTreeMap<Vec<Value>, Data>, other: &BTreeMap<Vec<Value>, Data>| {
-            let differing = one.iter().filter(|(key, data)| other.get(*key) != Some(data));
-            differing
-                .map(|(key, data)| (key.clone(), data.clone()))
-                .collect::<BTreeMap<_, _>>()
-        };
-        remove_elements(&mut messages, name, set, &differs(&before.elements, after));
-        put_elements(&mut messages, name, set, &differs(after, &before.elements));
+    let nothing = BTreeMap::new();
+    for set in from
+        .sets
+        .keys()
+        .chain(to.sets.keys().filter(|set| !from.sets.contains_key(*set)))
+    {
+        let (before, after) = (
+            from.sets.get(set).map_or(&nothing, |set| &set.elements),
+            to.sets.get(set).map_or(&nothing, |set| &set.elements),
+        );
+        remove_elements(&mut messages, name, set, &differing(before, after));
+        put_elements(&mut messages, name, set, &differing(after, before));
     }
     let gone: Vec<_> = from
         .chains
@@ -101,7 +108,15 @@ pub(crate) fn change_table(from: &Table, to: &Table) -> Option<Vec<Message>> {
     // Emptied first: they may go to each other, and a chain that is gone to cannot be removed.
     messages.extend(gone.iter().map(|chain| flush_chain_message(name, chain)));
     messages.extend(gone.iter().map(|chain| delete_chain_message(name, chain)));
+    let gone_sets = from.sets.keys().filter(|set| !to.sets.contains_key(*set));
+    messages.extend(gone_sets.map(|set| delete_set_message(name, set)));
     Some(messages)
+}
+
+/// The elements of one that another has not, or has with other data.
+fn differing(one: &BTreeMap<Vec<Value>, Data>, other: &BTreeMap<Vec<Value>, Data>) -> BTreeMap<Vec<Value>, Data> {
+    let differing = one.iter().filter(|(key, data)| other.get(*key) != Some(data));
+    differing.map(|(key, data)| (key.clone(), data.clone())).collect()
 }
 
 fn table_message(table: &str, message_kind: i32) -> Message {
@@ -145,6 +160,13 @@ fn delete_chain_message(table: &str, name: &str) -> Message {
         0,
     );
     message.text(1, table).text(3, name);
+    message
+}
+
+fn delete_set_message(table: &str, name: &str) -> Message {
+    let what = format!("remove set {name} of table {table}");
+    let mut message = Message::new(what, kind(libc::NFT_MSG_DELSET), 0);
+    message.text(1, table).text(2, name);
     message
 }
 

@@ -21,6 +21,9 @@ const DATA: u16 = 2;
 const VALUE: u16 = 1;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
+const AT_MOST: u32 = 3;
+const AT_LEAST: u32 = 5;
+const TRANSPORT_HEADER: u32 = 2;
 
 /// Adds a rule's expressions to its message.
 pub(crate) fn put_rule(message: &mut Message, rule: &Rule) {
@@ -35,6 +38,9 @@ fn put_statement(message: &mut Message, statement: &Statement) {
         | Statement::DestinationIn { .. }
         | Statement::SourceIn(_)
         | Statement::ProtocolIs(_)
+        | Statement::ProtocolNumberIs(_)
+        | Statement::DestinationPortIn { .. }
+        | Statement::IcmpIs { .. }
         | Statement::CameInBy(_)
         | Statement::DestinationIsLocal
         | Statement::SourceIsLocal
@@ -104,6 +110,22 @@ fn put_condition(message: &mut Message, statement: &Statement) {
             load(message, Field::Protocol, REGISTER);
             compare(message, REGISTER, EQUAL, &[protocol.number()]);
         }
+        Statement::ProtocolNumberIs(number) => {
+            load(message, Field::Protocol, REGISTER);
+            compare(message, REGISTER, EQUAL, &[*number]);
+        }
+        Statement::DestinationPortIn { first, last } => {
+            load(message, Field::DestinationPort, REGISTER);
+            compare_ports(message, *first, *last);
+        }
+        Statement::IcmpIs { kind, code } => {
+            payload(message, TRANSPORT_HEADER, 0, 1, REGISTER);
+            compare(message, REGISTER, EQUAL, &[*kind]);
+            if let Some(code) = code {
+                payload(message, TRANSPORT_HEADER, 1, 1, REGISTER);
+                compare(message, REGISTER, EQUAL, &[*code]);
+            }
+        }
         Statement::CameInBy(prefix) => {
             const INCOMING_NAME: u32 = 6;
             meta(message, INCOMING_NAME, WIDE_REGISTER);
@@ -147,7 +169,6 @@ fn load_all(message: &mut Message, fields: &[Field], first: u32) {
 
 fn load(message: &mut Message, field: Field, register: u32) {
     const NETWORK_HEADER: u32 = 1;
-    const TRANSPORT_HEADER: u32 = 2;
     match field {
         Field::SourceAddress => payload(message, NETWORK_HEADER, 12, 4, register),
         Field::DestinationAddress => payload(message, NETWORK_HEADER, 16, 4, register),
@@ -181,6 +202,15 @@ fn compare(message: &mut Message, register: u32, operator: u32, value: &[u8]) {
             data.attribute(VALUE, value);
         });
     });
+}
+
+/// Whether the port in the first register, in network order, lies in a range.
+fn compare_ports(message: &mut Message, first: u16, last: u16) {
+    if first == last {
+        return compare(message, REGISTER, EQUAL, &first.to_be_bytes());
+    }
+    compare(message, REGISTER, AT_LEAST, &first.to_be_bytes());
+    compare(message, REGISTER, AT_MOST, &last.to_be_bytes());
 }
 
 /// `register = (register & mask) ^ flip`, on the first register.

@@ -7,6 +7,7 @@ pub mod endpoints;
 pub mod load_balancer_name;
 pub mod names;
 pub mod ruleset;
+pub mod security_groups;
 pub mod service_rules;
 pub mod subnets;
 pub mod vpc_rules;

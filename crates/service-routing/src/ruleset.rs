@@ -263,6 +263,22 @@ pub enum Statement {
     SourceIn(Ipv4Net),
     /// Only this protocol.
     ProtocolIs(Protocol),
+    /// Only the protocol of this number.
+    ProtocolNumberIs(u8),
+    /// Only if the destination port lies in the range.
+    DestinationPortIn {
+        /// The first port.
+        first: u16,
+        /// The last port.
+        last: u16,
+    },
+    /// Only ICMP messages of this type; the protocol is not looked at.
+    IcmpIs {
+        /// The type.
+        kind: u8,
+        /// The code, if it matters.
+        code: Option<u8>,
+    },
     /// Only if the packet came in by an interface whose name begins so.
     CameInBy(String),
     /// Only if the destination is an address of this namespace.

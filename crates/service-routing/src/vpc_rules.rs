@@ -56,7 +56,7 @@ fn leaving(cidrs: &[Ipv4Net], protocol: Protocol, then: &[Statement]) -> Vec<Rul
 }
 
 /// Where the metadata service, the gateway and the fabric's own helpers live.
-fn link_local() -> Ipv4Net {
+pub(crate) fn link_local() -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)
 }
 

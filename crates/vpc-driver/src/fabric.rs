@@ -260,6 +260,17 @@ impl Fabric {
         connected.map_err(|source| self.socket_error("dial", to, source))
     }
 
+    /// The same as one of the fabric's own addresses, by which security groups know who speaks.
+    ///
+    /// # Errors
+    /// As [`Fabric::dial`], or when the address is not the fabric's.
+    pub async fn dial_as(&self, from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream, FabricError> {
+        let socket = self.run(move || sockets::tcp_from(from, to)).await?;
+        let socket = socket.map_err(|source| self.socket_error("dial", to, source))?;
+        let connected = TcpSocket::from_std_stream(socket).connect(to).await;
+        connected.map_err(|source| self.socket_error("dial", to, source))
+    }
+
     /// Runs a short job on the fabric's thread: sockets it makes belong to the VPC (packet filter, raw netlink).
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Sockets made in the calling thread's namespace, to be used by any thread afterwards.
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt};
@@ -30,6 +30,15 @@ pub(crate) fn unconnected_tcp(to: SocketAddr) -> io::Result<TcpStream> {
     let socket: OwnedFd = socket(family, SockType::Stream, flags, None)?;
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
     Ok(TcpStream::from(socket))
+}
+
+/// The same bound to an address of the namespace. Its port is chosen when it connects, so that one port serves
+/// connections to different places.
+pub(crate) fn tcp_from(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = unconnected_tcp(to)?;
+    setsockopt(&stream, sockopt::IpBindAddressNoPort, &true)?;
+    bind(stream.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(from, 0)))?;
+    Ok(stream)
 }
 
 /// A datagram socket that is given what others sent to any address, and is told which (`IP_ORIGDSTADDR`).

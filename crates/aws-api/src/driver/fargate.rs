@@ -169,7 +169,7 @@ impl Driver {
                     return;
                 };
                 self.fly(key, |region| async move {
-                    let launched = region.host.launch_instance(spec).await;
+                    let launched = region.launch(spec).await;
                     Outcome::Fargate(uid, launched.map(|()| Step::Launched))
                 });
             }
@@ -289,6 +289,7 @@ fn node(
         launched_at: region.clock.now(),
         phase: Phase::Launching,
         release: String::new(),
+        security_groups: Vec::new(),
     };
     Ok(FargateNode {
         cluster: cluster.name.clone(),

@@ -219,7 +219,7 @@ impl Driver {
             {
                 return Outcome::Launched(name, id, Err(error));
             }
-            Outcome::Launched(name, id, region.host.launch_instance(spec).await)
+            Outcome::Launched(name, id, region.launch(spec).await)
         });
     }
 

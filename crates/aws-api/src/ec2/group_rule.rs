@@ -44,7 +44,7 @@ pub fn named(group: &Document, member: &str, ids: &[&str]) -> Result<Vec<Value>,
 /// `ModifySecurityGroupRules`: the ids stay.
 pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("GroupId");
-    document::edit(&context, &input, Kind::SecurityGroup, id, |state, group| {
+    let changed = document::edit(&context, &input, Kind::SecurityGroup, id, |state, group| {
         for wanted in input.list("SecurityGroupRules") {
             let id = wanted.required("SecurityGroupRuleId");
             let (member, index) = place(group, id).ok_or_else(|| not_found(id))?;
@@ -60,8 +60,10 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
             group.body[member] = joined(known);
         }
         Ok(json!({ "Return": true }))
-    })
-    .await
+    });
+    let answer = changed.await?;
+    context.region.secure_now().await;
+    Ok(answer)
 }
 
 /// A rule as requests for a change write it, as a permission with one source.

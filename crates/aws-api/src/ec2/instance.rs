@@ -1,6 +1,7 @@
 //! Describing instances, those of managed node groups and all others, and their network interfaces.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use aws_types::time::Time;
 use aws_types::{instance_type, region};
@@ -11,9 +12,11 @@ use serde_json::{Value, json};
 use super::document::{self, Kind};
 use crate::allocation;
 use crate::error::ApiError;
+use crate::fleet::instance::named_groups;
 use crate::ledger::State;
 use crate::members::{Members, tag_list};
 use crate::operations::Context;
+use crate::security;
 
 pub fn status(phase: Phase) -> Value {
     match phase {
@@ -40,10 +43,10 @@ pub fn tags(cluster: &Cluster, group: &Nodegroup) -> BTreeMap<String, String> {
     tags
 }
 
-fn view(context: &Context, (cluster, group, instance): (&Cluster, &Nodegroup, &Instance)) -> Value {
+fn view(context: &Context, state: &State, (cluster, group, instance): (&Cluster, &Nodegroup, &Instance)) -> Value {
     let owner = &context.caller.account;
     let architecture = instance_type::find(&instance.instance_type).map_or("x86_64", |known| known.architecture);
-    let groups = json!([{"GroupId": cluster.network.cluster_security_group_id, "GroupName": format!("eks-cluster-sg-{}", cluster.name)}]);
+    let groups = named_groups(state, &security::groups_of(cluster, instance));
     let address = instance.address.to_string();
     let pods = instance
         .pod_addresses
@@ -177,7 +180,7 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
         let groups = all(state).filter(|(_, _, instance)| chosen(instance.id.as_str()));
         let context = &context;
         let groups = groups.map(|one| {
-            let made: View<'_> = Box::new(move || view(context, one));
+            let made: View<'_> = Box::new(move || view(context, state, one));
             (made, tags(one.0, one.1))
         });
         let answer = document::answer_of(&input, "Instances", FILTERS, groups.chain(own))?;
@@ -267,12 +270,30 @@ const INTERFACE_FILTERS: &[(&str, &str)] = &[
     ("interface-type", "InterfaceType"),
 ];
 
+/// An interface of a cluster's control plane.
+fn cluster_interface(state: &State, cluster: &Cluster, address: Ipv4Addr, owner: &str) -> Value {
+    let network = &cluster.network;
+    let number = u32::from(address);
+    let groups: Vec<String> = network
+        .security_group_ids
+        .iter()
+        .chain([&network.cluster_security_group_id])
+        .cloned()
+        .collect();
+    json!({
+        "NetworkInterfaceId": format!("eni-{number:08x}"), "Description": format!("Amazon EKS {}", cluster.name),
+        "VpcId": network.vpc_id, "OwnerId": owner, "PrivateIpAddress": address,
+        "Status": "in-use", "InterfaceType": "interface", "RequesterManaged": true, "Groups": named_groups(state, &groups),
+        "PrivateIpAddresses": [{"Primary": true, "PrivateIpAddress": address}],
+    })
+}
+
 /// `DescribeNetworkInterfaces`: those of instances and of clusters' control planes.
 pub async fn interfaces(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
     let views = context.region.ledger.read(|state| {
         let of_instances = all(state).flat_map(|one| {
-            let mut views = view(&context, one)["NetworkInterfaces"].take();
+            let mut views = view(&context, state, one)["NetworkInterfaces"].take();
             if let Some(own) = views.as_array_mut().and_then(|views| views.first_mut()) {
                 own["AvailabilityZone"] = one.2.zone.to_string().into();
                 own["Attachment"]["InstanceId"] = one.2.id.to_string().into();
@@ -280,31 +301,29 @@ pub async fn interfaces(context: Context, input: Value) -> Result<Value, ApiErro
             }
             views.as_array().cloned().unwrap_or_default()
         });
+        let owner = context.caller.account.as_str();
         let of_clusters = state.clusters.values().flat_map(|cluster| {
             let addresses = cluster.network.addresses.iter();
-            addresses.map(|address| {
-                let number = u32::from(*address);
-                json!({
-                    "NetworkInterfaceId": format!("eni-{number:08x}"), "Description": format!("Amazon EKS {}", cluster.name),
-                    "VpcId": cluster.network.vpc_id, "OwnerId": context.caller.account, "PrivateIpAddress": address,
-                    "Status": "in-use", "InterfaceType": "interface", "RequesterManaged": true,
-                    "Groups": [{"GroupId": cluster.network.cluster_security_group_id}],
-                    "PrivateIpAddresses": [{"Primary": true, "PrivateIpAddress": address}],
-                })
-            })
+            addresses.map(|address| cluster_interface(state, cluster, *address, owner))
         });
-        let owner = context.caller.account.as_str();
-        let own = state.instances.values().filter(|instance| instance.has_addresses()).map(|instance| {
-            let mut view = instance.interface(state, owner);
-            view["AvailabilityZone"] = instance.zone.to_string().into();
-            view["Attachment"]["InstanceId"] = instance.id.to_string().into();
-            view["Attachment"]["InstanceOwnerId"] = owner.into();
-            view["Description"] = "".into();
-            view["TagSet"] = json!([]);
-            view
-        });
+        let own = state
+            .instances
+            .values()
+            .filter(|instance| instance.has_addresses())
+            .map(|instance| {
+                let mut view = instance.interface(state, owner);
+                view["AvailabilityZone"] = instance.zone.to_string().into();
+                view["Attachment"]["InstanceId"] = instance.id.to_string().into();
+                view["Attachment"]["InstanceOwnerId"] = owner.into();
+                view["Description"] = "".into();
+                view["TagSet"] = json!([]);
+                view
+            });
         let made = document::of_kind(state, Kind::NetworkInterface).map(super::interface::shown);
-        let untagged = of_instances.chain(of_clusters).chain(own).map(|view| (view, BTreeMap::new()));
+        let untagged = of_instances
+            .chain(of_clusters)
+            .chain(own)
+            .map(|view| (view, BTreeMap::new()));
         untagged.chain(made).collect::<Vec<_>>()
     });
     let ids = input.texts("NetworkInterfaceIds");

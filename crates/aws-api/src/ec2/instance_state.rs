@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::instance::{self, not_found};
 use super::launch::{self, Placement};
-use super::{dry_run, invalid};
+use super::{dry_run, interface, invalid};
 use crate::error::ApiError;
 use crate::fleet::instance::{Ec2Instance, LifeState};
 use crate::ledger::{Change, State};
@@ -296,7 +296,15 @@ pub async fn attribute(context: Context, input: Value) -> Result<Value, ApiError
 /// `ModifyInstanceAttribute`.
 pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("InstanceId");
+    let groups = input.texts("Groups");
     let decide = |state: &State| {
+        if !groups.is_empty() && instance::all(state).any(|(_, _, one)| one.id.as_str() == id) {
+            dry_run(input.flag("DryRun"))?;
+            return Ok((
+                (),
+                interface::secure_managed(state, |one| one.id.as_str() == id, &groups)?,
+            ));
+        }
         let mut one = find(state, id)?.clone();
         dry_run(input.flag("DryRun"))?;
         let given = |member: &str| input.get(member).and_then(|value| value.get("Value")).cloned();
@@ -330,16 +338,13 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
         if let Some(value) = given("EbsOptimized") {
             one.details["EbsOptimized"] = value;
         }
-        let groups = input.texts("Groups");
         if !groups.is_empty() {
-            for group in &groups {
-                super::document::find(state, super::document::Kind::SecurityGroup, group)?;
-            }
-            one.groups = groups.into_iter().map(str::to_owned).collect();
+            one.groups = interface::known_groups(state, &groups)?;
         }
         Ok::<_, ApiError>(((), vec![Change::put(one)]))
     };
     context.region.ledger.change(decide).await?;
+    context.region.secure_now().await;
     Ok(nothing())
 }
 

@@ -6,12 +6,13 @@ use std::net::Ipv4Addr;
 
 use aws_types::VpcId;
 use aws_types::time::Time;
+use cluster_lifecycle::nodegroup::{Input, Instance};
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
 use super::{dry_run, instance, invalid, subnet};
 use crate::error::ApiError;
-use crate::fleet::instance::mac;
+use crate::fleet::instance::{mac, named_groups};
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing, tag_list};
 use crate::operations::Context;
@@ -151,15 +152,23 @@ pub async fn detach(context: Context, input: Value) -> Result<Value, ApiError> {
 /// `ModifyNetworkInterfaceAttribute`.
 pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("NetworkInterfaceId");
+    if context
+        .region
+        .ledger
+        .read(|state| of_instance(state, &input, id).is_some())
+    {
+        let decide = |state: &State| match of_instance(state, &input, id) {
+            Some(changes) => Ok(((), changes?)),
+            None => Err(Kind::NetworkInterface.not_found(id)),
+        };
+        context.region.ledger.change(decide).await?;
+        context.region.secure_now().await;
+        return Ok(nothing());
+    }
     document::edit(&context, &input, Kind::NetworkInterface, id, |state, interface| {
         let groups = input.texts("Groups");
         if !groups.is_empty() {
-            let mut views = Vec::new();
-            for group in groups {
-                let known = document::find(state, Kind::SecurityGroup, group)?;
-                views.push(json!({"GroupId": group, "GroupName": known.body["GroupName"]}));
-            }
-            interface.body["Groups"] = views.into();
+            interface.body["Groups"] = named_groups(state, &known_groups(state, &groups)?);
         }
         if let Some(text) = input.get("Description").and_then(|value| value.text("Value")) {
             interface.body["Description"] = text.into();
@@ -176,6 +185,62 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
         Ok(nothing())
     })
     .await
+}
+
+/// The groups of these ids.
+///
+/// # Errors
+/// When one of them is not there.
+pub fn known_groups(state: &State, ids: &[&str]) -> Result<Vec<String>, ApiError> {
+    let known = ids.iter().map(|id| document::find(state, Kind::SecurityGroup, id));
+    known.map(|found| found.map(|group| group.id.clone())).collect()
+}
+
+/// Gives an instance of a managed node group other security groups.
+///
+/// # Errors
+/// When a group is not there.
+pub fn secure_managed(
+    state: &State,
+    is_it: impl Fn(&Instance) -> bool,
+    groups: &[&str],
+) -> Result<Vec<Change>, ApiError> {
+    let groups = known_groups(state, groups)?;
+    let Some((_, of, one)) = instance::all(state).find(|(_, _, one)| is_it(one)) else {
+        return Ok(Vec::new());
+    };
+    let change = Input::Secure {
+        instance: one.id.clone(),
+        groups,
+    };
+    Ok(of.clone().step(change)?.map(Change::put).into_iter().collect())
+}
+
+/// A change of the interface that an instance was launched with; `None` when it is no such. Of its attributes, the groups
+/// can be changed.
+fn of_instance(state: &State, input: &Value, id: &str) -> Option<Result<Vec<Change>, ApiError>> {
+    let groups = input.texts("Groups");
+    let own = state
+        .instances
+        .values()
+        .find(|one| one.eni.as_str() == id && one.has_addresses());
+    let is_managed = instance::all(state).any(|(_, _, one)| one.eni.as_str() == id);
+    if own.is_none() && !is_managed {
+        return None;
+    }
+    let changes = || {
+        dry_run(input.flag("DryRun"))?;
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(own) = own else {
+            return secure_managed(state, |one| one.eni.as_str() == id, &groups);
+        };
+        let mut changed = own.clone();
+        changed.groups = known_groups(state, &groups)?;
+        Ok(vec![Change::put(changed)])
+    };
+    Some(changes())
 }
 
 /// `DescribeNetworkInterfaceAttribute`.

@@ -1,4 +1,4 @@
-//! Security groups and their rules. They are kept and shown; within a VPC here all traffic passes.
+//! Security groups and their rules. What they mean for packets is [`crate::security`]'s.
 
 use serde_json::{Value, json};
 
@@ -114,12 +114,18 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
     Ok(json!({"Return": true, "GroupId": id}))
 }
 
-/// By a cluster, or by a rule of another group.
+/// By a cluster, an instance, or a rule of another group.
 fn is_used(state: &State, id: &str) -> bool {
-    let by_cluster = state.clusters.values().any(|cluster| {
-        cluster.network.cluster_security_group_id == id
-            || cluster.network.security_group_ids.iter().any(|own| own == id)
-    });
+    let has = |groups: &[String]| groups.iter().any(|own| own == id);
+    let mut own = state.instances.values().filter(|one| one.has_addresses());
+    let mut managed = state.nodegroups.values().flat_map(|group| &group.instances);
+    if own.any(|one| has(&one.groups)) || managed.any(|one| has(&one.security_groups)) {
+        return true;
+    }
+    let by_cluster = state
+        .clusters
+        .values()
+        .any(|cluster| cluster.network.cluster_security_group_id == id || has(&cluster.network.security_group_ids));
     let mut others = document::of_kind(state, Kind::SecurityGroup).filter(|group| group.id != id);
     by_cluster
         || others.any(|group| {
@@ -264,7 +270,7 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
         return Err(super::missing("ipPermissions"));
     }
     let egress = member == "IpPermissionsEgress";
-    document::edit(context, input, Kind::SecurityGroup, &id, |state, group| {
+    let changed = document::edit(context, input, Kind::SecurityGroup, &id, |state, group| {
         let mut wanted = given;
         wanted.extend(group_rule::named(group, member, &ids)?);
         let mut known = flat(group.body.list(member));
@@ -297,8 +303,10 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
         } else {
             json!({ "Return": true })
         })
-    })
-    .await
+    });
+    let answer = changed.await?;
+    context.region.secure_now().await;
+    Ok(answer)
 }
 
 /// What tells a rule from others, the same in whichever order its members are.

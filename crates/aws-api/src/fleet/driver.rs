@@ -302,7 +302,7 @@ async fn join(region: &Arc<Region>, instance: Ec2Instance) -> Option<Outcome> {
             Err(error) => return Some(Outcome::Joined(instance.id, name, Err(error))),
         },
     }
-    let result = region.host.launch_instance(spec).await;
+    let result = region.launch(spec).await;
     Some(Outcome::Joined(instance.id, name, result))
 }
 

@@ -138,14 +138,7 @@ impl Ec2Instance {
     }
 
     fn security_groups(&self, state: &State) -> Value {
-        let named = self.groups.iter().map(|id| {
-            let name = state
-                .documents
-                .get(id)
-                .and_then(|group| group.body["GroupName"].as_str());
-            json!({"GroupId": id, "GroupName": name.unwrap_or_default()})
-        });
-        named.collect()
+        named_groups(state, &self.groups)
     }
 
     /// Its first network interface, as it shows it.
@@ -235,6 +228,19 @@ impl Ec2Instance {
     pub fn reservation_view(&self, owner: &str, instances: &[Value]) -> Value {
         json!({"ReservationId": self.reservation, "OwnerId": owner, "Groups": [], "Instances": instances})
     }
+}
+
+/// Security groups with their names, as answers show them.
+pub fn named_groups(state: &State, ids: &[String]) -> Value {
+    let name = |id: &String| {
+        state
+            .documents
+            .get(id)
+            .and_then(|group| group.body["GroupName"].as_str())
+    };
+    ids.iter()
+        .map(|id| json!({"GroupId": id, "GroupName": name(id).unwrap_or_default()}))
+        .collect()
 }
 
 /// The hardware address of the interface that has this address, as `vpc-driver` gives it.

@@ -19,6 +19,7 @@ use crate::iam::entity::EntityKind;
 use crate::ledger::State;
 use crate::members::Members;
 use crate::region::Region;
+use crate::security;
 
 /// How the metadata service treats an instance: EC2's `MetadataOptions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,13 +151,6 @@ fn of_instance(region: &Region, state: &State, instance: &Ec2Instance) -> Facts 
         .as_ref()
         .and_then(|name| state.instance_profiles.get(name));
     let role = profile.and_then(|profile| state.entities.get(&(EntityKind::Role, profile.role.clone()?)));
-    let group_name = |id: &String| {
-        let document = state.documents.get(id);
-        let name = document
-            .and_then(|group| group.body.text("GroupName"))
-            .unwrap_or_default();
-        (id.clone(), name.to_owned())
-    };
     let user_data = instance.user_data.as_ref().and_then(|text| STANDARD.decode(text).ok());
     Facts {
         account: region.account().clone(),
@@ -182,12 +176,19 @@ fn of_instance(region: &Region, state: &State, instance: &Ec2Instance) -> Facts 
         name: instance.node_name.clone(),
         role: role.map(|role| role.arn.clone()).unwrap_or_default(),
         profile: profile.map(|profile| profile.arn.clone()).unwrap_or_default(),
-        security_groups: instance.groups.iter().map(group_name).collect(),
+        security_groups: instance.groups.iter().map(|id| group_name(state, id)).collect(),
         tags: instance.tags.clone(),
         spot: instance.spot,
         user_data,
         options: Options::of(&instance.details),
     }
+}
+
+/// A security group's id and name.
+fn group_name(state: &State, id: &str) -> (String, String) {
+    let document = state.documents.get(id);
+    let name = document.and_then(|group| group.body.text("GroupName"));
+    (id.to_owned(), name.unwrap_or_default().to_owned())
 }
 
 /// An instance of a managed node group.
@@ -220,10 +221,10 @@ fn of_group(region: &Region, state: &State, cluster: &Cluster, group: &Nodegroup
         name: instance.node_name.clone(),
         role: group.node_role.clone(),
         profile: format!("arn:aws:iam::{}:instance-profile/eks-{unique}", region.account()),
-        security_groups: vec![(
-            cluster.network.cluster_security_group_id.clone(),
-            format!("eks-cluster-sg-{}", cluster.name),
-        )],
+        security_groups: security::groups_of(cluster, instance)
+            .iter()
+            .map(|id| group_name(state, id))
+            .collect(),
         tags: instance::tags(cluster, group),
         spot: group.capacity_type == "SPOT",
         user_data: None,

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_api::host::*;
-use aws_types::InstanceId;
+use aws_types::{InstanceId, VpcId};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
 use futures::{FutureExt, stream};
+use service_routing::security_groups::SecurityGroups;
 use tokio::sync::broadcast;
 
 /// The world that the host changes. It outlives the region, as machines do.
@@ -35,6 +36,10 @@ pub struct World {
     pub fargate_pods: Vec<FargatePod>,
     /// Fargate pods and their nodes, or why there is none.
     pub fargate_said: Vec<String>,
+    /// What networks were told of security groups last.
+    pub secured: BTreeMap<VpcId, SecurityGroups>,
+    /// Instances that were launched before their network knew their groups.
+    pub launched_unknown: BTreeSet<InstanceId>,
     /// Control planes are never ready while this is set.
     pub control_plane_hangs: bool,
 }
@@ -116,11 +121,30 @@ impl ClusterHost for FakeHost {
             (Some(kind), _) => Err(error(kind, "launch", &spec.id)),
             (None, Some((_, InstanceState::Terminated))) => Err(error(HostErrorKind::InstanceLost, "launch", &spec.id)),
             (None, _) => {
+                let known = world.secured.get(&spec.vpc);
+                if known.is_none_or(|known| !known.members.contains_key(&spec.address)) {
+                    world.launched_unknown.insert(spec.id.clone());
+                }
                 world.instances.insert(spec.id.clone(), (spec, InstanceState::Running));
                 Ok(())
             }
         };
         async { outcome }.boxed()
+    }
+
+    fn networks(&self) -> BoxFuture<'_, Vec<VpcId>> {
+        let vpcs: BTreeSet<VpcId> = self
+            .world()
+            .control_planes
+            .values()
+            .map(|spec| spec.vpc.id.clone())
+            .collect();
+        async move { vpcs.into_iter().collect() }.boxed()
+    }
+
+    fn secure_network(&self, vpc: VpcId, groups: SecurityGroups) -> BoxFuture<'_, Result<(), HostError>> {
+        self.world().secured.insert(vpc, groups);
+        async { Ok(()) }.boxed()
     }
 
     fn terminate_instance(&self, instance: InstanceRef) -> BoxFuture<'_, Result<(), HostError>> {

@@ -13,6 +13,7 @@ mod iam;
 mod instances;
 mod issuer;
 mod limits;
+mod security;
 mod services;
 mod signatures;
 mod tokens;

@@ -55,6 +55,13 @@ pub enum Input {
     },
     /// `TerminateInstances`: it ends at once.
     Terminate(InstanceId),
+    /// The instance's interface has these security groups from now on.
+    Secure {
+        /// Which.
+        instance: InstanceId,
+        /// The groups by id.
+        groups: Vec<String>,
+    },
     /// Auto Scaling's sizes, maybe with an instance that goes.
     Resize {
         /// The sizes.
@@ -143,6 +150,11 @@ impl Nodegroup {
             Input::ChangeVersion(change) => self.change_version(change)?,
             Input::EvictionFailed { instance, message } => self.eviction_failed(&instance, message),
             Input::Terminate(id) => self.set_phase(&id, Phase::Terminating),
+            Input::Secure { instance, groups } => {
+                if let Some(found) = self.instances.iter_mut().find(|found| found.id == instance) {
+                    found.security_groups = groups;
+                }
+            }
             Input::Resize { scaling, end } => self.resize(scaling, end),
             Input::Delete => return self.delete(),
         }

@@ -85,6 +85,7 @@ fn instance(number: usize, id: &SubnetId, group: &Nodegroup) -> Instance {
         launched_at: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
         phase: Phase::Launching,
         release: group.release_version.clone(),
+        security_groups: Vec::new(),
     }
 }
 

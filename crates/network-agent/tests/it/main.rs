@@ -5,6 +5,7 @@
     reason = "a test's helpers fail as its assertions do"
 )]
 mod names;
+mod security_groups;
 mod services;
 #[allow(dead_code, reason = "each crate's tests use a part of the shared world")]
 #[path = "../../../vpc-driver/tests/it/world.rs"]

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 use super::cluster_tokens::{ClusterTokens, introduce};
 use super::logs::ClusterLogs;
-use super::network::{MetricsOptions, Network};
+use super::network::{ControlPlaneDialer, MetricsOptions, Network};
 use super::{LocalHost, api_port, failed, locked};
 use crate::home::part_of;
 
@@ -212,7 +212,7 @@ impl LocalHost {
             token_authenticators: vec![eks_tokens],
             anonymous: Anonymous::HealthOnly,
             access: self.access(&pki, directory, &logs)?,
-            dialer: Arc::new(network.clone()),
+            dialer: Arc::new(ControlPlaneDialer::new(&network, spec)),
             version: version(&spec.git_version),
             external_address: format!("127.0.0.1:{port}"),
             clock: self.clock.clone(),

@@ -31,14 +31,15 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use load_balancer::LoadBalancers;
 use machine_driver::cgroup::Enforcement;
+use service_routing::security_groups::SecurityGroups;
 use supervision::Supervisor;
 use tokio::sync::broadcast;
-use vpc_driver::Fabric;
 
 pub(crate) use cluster_tokens::EksTokens;
 pub(crate) use control_plane::Cluster;
 pub(crate) use instances::{read_json, write_json};
 
+use self::network::VpcNetwork;
 use crate::home::Home;
 use crate::processes;
 use crate::vpc_services::VpcServices;
@@ -93,8 +94,8 @@ pub struct LocalHost {
 #[derive(Default)]
 struct Shared {
     clusters: Mutex<BTreeMap<ClusterRef, Arc<Cluster>>>,
-    /// Fabrics by VPC, with the parent of what serves them. Held while one is made, so that two clusters of a VPC share it.
-    fabrics: tokio::sync::Mutex<BTreeMap<VpcId, (Fabric, Supervisor)>>,
+    /// Networks by VPC. Held while one is made, so that two clusters of a VPC share it.
+    networks: tokio::sync::Mutex<BTreeMap<VpcId, VpcNetwork>>,
     /// Instances whose end is waited for.
     watched: Mutex<BTreeSet<InstanceId>>,
 }
@@ -202,6 +203,14 @@ impl ClusterHost for LocalHost {
 
     fn launch_instance(&self, spec: InstanceSpec) -> BoxFuture<'_, Result<(), HostError>> {
         self.launch(spec).boxed()
+    }
+
+    fn networks(&self) -> BoxFuture<'_, Vec<VpcId>> {
+        self.known_networks().boxed()
+    }
+
+    fn secure_network(&self, vpc: VpcId, groups: SecurityGroups) -> BoxFuture<'_, Result<(), HostError>> {
+        self.secure(vpc, groups).boxed()
     }
 
     fn terminate_instance(&self, instance: InstanceRef) -> BoxFuture<'_, Result<(), HostError>> {

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_api::host::{ControlPlaneSpec, HostError};
+use aws_types::VpcId;
 use clock::{Clock, Random};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use kube_api::NodeDialer;
 use metrics_server::MetricsServer;
+use network_agent::security_groups::SecurityFilter;
 use network_agent::vpc::VpcOptions;
 use node_agent::simulated::SimulatedNode;
+use service_routing::security_groups::SecurityGroups;
 use supervision::Supervisor;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::OnceCell;
@@ -25,6 +28,14 @@ use crate::vpc_services::ServiceNames;
 
 /// The port of a node's agent, and of the metrics server.
 const AGENT: u16 = 10250;
+
+/// A VPC's fabric and what it is served by.
+pub(crate) struct VpcNetwork {
+    fabric: Fabric,
+    filter: SecurityFilter,
+    /// The parent of what serves it.
+    supervisor: Supervisor,
+}
 
 /// A cluster's VPC. Clones are the same.
 #[derive(Clone)]
@@ -98,9 +109,31 @@ impl Network {
     }
 }
 
-impl NodeDialer for Network {
+/// Connections of a cluster's control plane: they come from its interfaces, which are in its security groups.
+pub(super) struct ControlPlaneDialer {
+    network: Network,
+    address: Option<Ipv4Addr>,
+}
+
+impl ControlPlaneDialer {
+    pub(super) fn new(network: &Network, spec: &ControlPlaneSpec) -> Self {
+        Self {
+            network: network.clone(),
+            address: spec.addresses.first().copied(),
+        }
+    }
+}
+
+impl NodeDialer for ControlPlaneDialer {
     fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn kube_api::AsyncReadWrite>>> {
-        async move { Ok(Box::new(self.connect(to).await?) as Box<dyn kube_api::AsyncReadWrite>) }.boxed()
+        async move {
+            let stream: Box<dyn Stream> = match (&self.network, self.address) {
+                (Network::Vpc(fabric), Some(own)) => Box::new(fabric.dial_as(own, to).await.map_err(io::Error::other)?),
+                (network, _) => network.connect(to).await?,
+            };
+            Ok(Box::new(stream) as Box<dyn kube_api::AsyncReadWrite>)
+        }
+        .boxed()
     }
 }
 
@@ -120,9 +153,9 @@ impl LocalHost {
 
     /// The fabric of a cluster's VPC: one that runs, one that a machine kept open, or a new one.
     async fn fabric(&self, spec: &ControlPlaneSpec) -> Result<Fabric, HostError> {
-        let mut fabrics = self.shared.fabrics.lock().await;
-        if let Some((fabric, _)) = fabrics.get(&spec.vpc.id) {
-            return Ok(fabric.clone());
+        let mut networks = self.shared.networks.lock().await;
+        if let Some(network) = networks.get(&spec.vpc.id) {
+            return Ok(network.fabric.clone());
         }
         let object = spec.vpc.id.to_string();
         let block: Ipv4Net = spec.vpc.cidr.parse().map_err(failed("read the block", &object))?;
@@ -151,19 +184,46 @@ impl LocalHost {
             .serve(&fabric, (&spec.cluster, &spec.vpc.id), &supervisor)
             .await;
         offered.map_err(failed("offer the region's services in the network", &object))?;
-        fabrics.insert(spec.vpc.id.clone(), (fabric.clone(), supervisor));
+        let network = VpcNetwork {
+            fabric: fabric.clone(),
+            filter: SecurityFilter::new(fabric.clone()),
+            supervisor,
+        };
+        networks.insert(spec.vpc.id.clone(), network);
         Ok(fabric)
     }
 
     /// The last cluster of a VPC takes its fabric along.
     pub(super) async fn forget_fabric(&self, removed: &Cluster) {
-        let mut fabrics = self.shared.fabrics.lock().await;
+        let mut networks = self.shared.networks.lock().await;
         let vpc = &removed.spec.vpc.id;
         let is_used = locked(&self.shared.clusters)
             .values()
             .any(|other| other.spec.vpc.id == *vpc);
-        if !is_used && let Some((_, supervisor)) = fabrics.remove(vpc) {
-            supervisor.drain(DRAIN).await;
+        if !is_used && let Some(network) = networks.remove(vpc) {
+            network.supervisor.drain(DRAIN).await;
+        }
+    }
+
+    pub(super) async fn known_networks(&self) -> Vec<VpcId> {
+        self.shared.networks.lock().await.keys().cloned().collect()
+    }
+
+    /// Lets pass in a VPC what its security groups allow.
+    pub(super) async fn secure(&self, vpc: VpcId, groups: SecurityGroups) -> Result<(), HostError> {
+        let filter = self
+            .shared
+            .networks
+            .lock()
+            .await
+            .get(&vpc)
+            .map(|network| network.filter.clone());
+        match filter {
+            Some(filter) => filter
+                .apply(groups)
+                .await
+                .map_err(failed("set the security groups", vpc.as_str())),
+            None => Ok(()),
         }
     }
 }

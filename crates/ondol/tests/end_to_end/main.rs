@@ -8,6 +8,7 @@ mod guide;
 mod identity;
 mod kills;
 mod ordinary_user;
+mod security_groups;
 mod side_by_side;
 mod simulated;
 mod support;

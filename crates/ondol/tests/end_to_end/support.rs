@@ -216,6 +216,11 @@ impl Ondol {
         self.command(&self.tool("aws"), arguments)
     }
 
+    /// The same with any number of arguments.
+    pub fn aws_with(&self, arguments: &[&str]) -> Said {
+        self.command(&self.tool("aws"), arguments)
+    }
+
     /// Runs a script by the Python that has boto3.
     pub fn python(&self, script: &str, argument: &str) -> Said {
         self.command(&self.tool("python"), ["-c", script, argument])

@@ -166,6 +166,50 @@ fn a_table_that_others_removed_is_made_anew() {
     });
 }
 
+/// A table with a set, a chain and an element for each of these names.
+fn with_sets(names: &[&str]) -> Table {
+    let mut table = Table::new("t");
+    table.define("verdicts", &[DataType::Address], SetKind::VerdictMap);
+    let hook = Hook {
+        kind: ChainKind::Filter,
+        point: HookPoint::Forward,
+        priority: 0,
+    };
+    let look = Statement::VerdictOf {
+        key: vec![Field::SourceAddress],
+        map: "verdicts".into(),
+    };
+    table.chain("forward", Some(hook), vec![vec![look]]);
+    for (name, host) in names.iter().zip(1..) {
+        let address = vec![Value::Address(Ipv4Addr::new(10, 0, 0, host))];
+        table.define(name, &[DataType::Address], SetKind::Set);
+        table.insert(name, address.clone(), Data::Member);
+        let member = Statement::Member {
+            key: vec![Field::DestinationAddress],
+            set: (*name).to_owned(),
+        };
+        let chain = format!("to-{name}");
+        table.chain(&chain, None, vec![vec![member, Statement::Verdict(Verdict::Drop)]]);
+        table.insert("verdicts", address, Data::Verdict(Verdict::Goto(chain)));
+    }
+    table
+}
+
+#[test]
+fn sets_come_and_go_with_the_chains_that_use_them() {
+    in_namespace(|| {
+        let mut filter = PacketFilter::open().unwrap();
+        filter.apply(with_sets(&["a"])).unwrap();
+        for names in [&["a", "b", "c"][..], &["c"], &[], &["b", "a"]] {
+            filter.apply(with_sets(names)).unwrap();
+            let changed = nft_list();
+            let mut fresh = PacketFilter::open().unwrap();
+            fresh.apply(with_sets(names)).unwrap();
+            assert_eq!(sorted(changed), sorted(nft_list()), "{names:?}");
+        }
+    });
+}
+
 #[test]
 fn a_refusal_says_which_rule_and_changes_nothing() {
     in_namespace(|| {
@@ -237,6 +281,21 @@ fn every_statement_is_accepted() {
                     key: vec![Field::SourceAddress],
                     map: "verdicts".into(),
                 }],
+                vec![
+                    Statement::ProtocolNumberIs(6),
+                    Statement::DestinationPortIn { first: 80, last: 90 },
+                    Statement::Count,
+                ],
+                vec![
+                    Statement::ProtocolNumberIs(17),
+                    Statement::DestinationPortIn { first: 53, last: 53 },
+                    Statement::Count,
+                ],
+                vec![
+                    Statement::ProtocolNumberIs(1),
+                    Statement::IcmpIs { kind: 3, code: Some(4) },
+                    Statement::Count,
+                ],
                 vec![Statement::DestinationIn { range, negated: false }, Statement::Reject],
             ],
         );
@@ -249,6 +308,9 @@ fn every_statement_is_accepted() {
         );
         assert!(text.contains("dnat to 169.254.1.3:15001"), "{text}");
         assert!(text.contains("ct state established,related accept"), "{text}");
+        assert!(text.contains("dport >= 80") || text.contains("dport 80-90"), "{text}");
+        assert!(text.contains("udp dport 53") || text.contains("th dport 53"), "{text}");
+        assert!(text.contains("icmp type destination-unreachable"), "{text}");
     });
 }
 
