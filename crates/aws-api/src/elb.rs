@@ -1,8 +1,9 @@
 //! Elastic Load Balancing: load balancers, target groups, listeners and rules as records with AWS's states and errors. Network
-//! load balancers and gateways to them can be made; those of type application are refused until they have a data path.
+//! load balancers serve what `plan` reads from the records; those of type application are refused until they have a data path.
 
 pub mod attribute;
 pub mod listener;
+pub mod plan;
 pub mod rule;
 pub mod tag;
 pub mod target;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 
 use aws_types::time::Time;
 use serde_json::{Value, json};
+use service_routing::LOAD_BALANCER_DOMAIN;
 
 use crate::catalogue::{self, Item, ItemKind};
 use crate::ec2::document::{self, Kind};
@@ -154,7 +156,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         let (vpc, zones) = zones(state, &input)?;
         let groups = security_groups(state, &input)?;
         let mut body = json!({
-            "LoadBalancerArn": arn, "DNSName": format!("{host}-{id}.elb.{}.amazonaws.com", context.region.name),
+            "LoadBalancerArn": arn, "DNSName": format!("{host}-{id}.{}.{LOAD_BALANCER_DOMAIN}", context.region.name),
             "CanonicalHostedZoneId": "ZIBE1TIR4HY56", "CreatedTime": Time(context.region.clock.now()),
             "LoadBalancerName": name, "Scheme": scheme, "VpcId": vpc, "State": {"Code": "active"}, "Type": kind,
             "AvailabilityZones": zones, "IpAddressType": input.text("IpAddressType").unwrap_or("ipv4"),

@@ -14,6 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use service_routing::network_balancers::{HealthState, VpcBalancers};
 use service_routing::security_groups::SecurityGroups;
 
 /// Does what EKS, EC2 and Auto Scaling do to the world.
@@ -48,6 +49,20 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// is gone is success.
     fn secure_network(&self, _vpc: VpcId, _groups: SecurityGroups) -> BoxFuture<'_, Result<(), HostError>> {
         std::future::ready(Ok(())).boxed()
+    }
+
+    /// Makes a VPC's network load balancers be these. A VPC that is gone is success.
+    fn balance(&self, _vpc: VpcId, _wanted: VpcBalancers) -> BoxFuture<'_, Result<(), HostError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// How a target group's targets are, by id and port; nothing where nobody asks them.
+    fn target_health(
+        &self,
+        _vpc: VpcId,
+        _group: String,
+    ) -> BoxFuture<'_, Option<BTreeMap<(String, u16), HealthState>>> {
+        std::future::ready(None).boxed()
     }
 
     /// Ends the machine with all that runs in it, frees its links and files, and removes its Node object as EC2's cloud

@@ -308,6 +308,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// As if something had been changed.
+    pub fn look_again(&self) {
+        self.changed.notify_one();
+    }
+
     /// Ends when something was changed since it ended last. There is one who waits.
     pub async fn changed(&self) {
         self.changed.notified().await;

@@ -154,14 +154,19 @@ impl Region {
     }
 }
 
-/// Follows the records until the region ends.
+/// Keeps networks as the records say until the region ends: who may speak to whom, and what load balancers serve.
 pub async fn follow(region: Arc<Region>) {
     loop {
         region.ledger.changed().await;
-        while let Err(error) = region.secure().await {
+        while let Err(error) = told(&region).await {
             let error = supervision::error_chain(&error);
-            tracing::warn!(error, "security groups are not in force yet");
+            tracing::warn!(error, "networks are not yet as they should be");
             supervision::sleep(PAUSE).await;
         }
     }
+}
+
+async fn told(region: &Region) -> Result<(), HostError> {
+    region.secure().await?;
+    region.balance().await
 }

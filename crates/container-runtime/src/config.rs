@@ -75,7 +75,7 @@ pub trait Images: Send + Sync {
 }
 
 /// A pod that wants an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PodNetworkRequest<'a> {
     /// The sandbox's identifier: attaching twice gives the same addresses.
     pub sandbox_id: &'a str,
@@ -89,6 +89,8 @@ pub struct PodNetworkRequest<'a> {
     pub netns_path: &'a Path,
     /// The pod's hostname.
     pub hostname: &'a str,
+    /// Ports of the machine that are to lead to it.
+    pub ports: &'a [cri_api::v1::PortMapping],
 }
 
 /// What a pod was given.

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::IpNet;
+use service_routing::ruleset::Protocol;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 use crate::pool::Pool;
@@ -46,6 +49,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> TargetStream for T {}
 pub trait Dialer: Send + Sync {
     /// Opens a TCP connection.
     fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn TargetStream>>>;
+
+    /// A socket whose datagrams go to this address, and which is given those that come from there.
+    fn datagrams(&self, _to: SocketAddr) -> BoxFuture<'_, io::Result<UdpSocket>> {
+        std::future::ready(Err(io::ErrorKind::Unsupported.into())).boxed()
+    }
 }
 
 /// What a balancer is to be, as its service and the endpoints say it.
@@ -57,6 +65,10 @@ pub(crate) struct Desired {
     pub host_name: String,
     /// Ready targets by TCP port.
     pub ports: BTreeMap<u16, Vec<SocketAddrV4>>,
+    /// Ready targets by UDP port.
+    pub datagrams: BTreeMap<u16, Vec<SocketAddrV4>>,
+    /// How long what goes on with a target that is gone may still go on, by TCP port, where that was said.
+    pub drains: BTreeMap<u16, Duration>,
     /// Where clients may come from; empty for anywhere.
     pub sources: Vec<IpNet>,
     /// Whether a client stays with its target.
@@ -102,6 +114,8 @@ pub struct BalancerStatus {
 /// A listener of a balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerStatus {
+    /// TCP or UDP.
+    pub protocol: Protocol,
     /// The service's port.
     pub port: u16,
     /// Where it accepts connections on this machine; `None` while no address can be had.
@@ -136,8 +150,13 @@ impl Balancer {
     }
 
     /// How many targets a port has.
-    pub fn ready(&self, port: u16) -> usize {
-        self.desired().ports.get(&port).map_or(0, Vec::len)
+    pub fn ready(&self, protocol: Protocol, port: u16) -> usize {
+        let desired = self.desired();
+        let targets = match protocol {
+            Protocol::Udp => desired.datagrams.get(&port),
+            _ => desired.ports.get(&port),
+        };
+        targets.map_or(0, Vec::len)
     }
 
     /// The port that HTTP by host name goes to: 80, or the first one.
@@ -156,7 +175,31 @@ impl Balancer {
     /// The targets of a port in the order in which this client's traffic tries them.
     pub fn targets(&self, port: u16, client: IpAddr) -> Vec<SocketAddrV4> {
         let desired = self.desired();
-        let mut targets = desired.ports.get(&port).cloned().unwrap_or_default();
+        self.in_order(&desired, desired.ports.get(&port).cloned().unwrap_or_default(), client)
+    }
+
+    /// The target that a client's new flow of datagrams goes to.
+    pub fn datagram_target(&self, port: u16, client: IpAddr) -> Option<SocketAddrV4> {
+        let desired = self.desired();
+        let targets = desired.datagrams.get(&port).cloned().unwrap_or_default();
+        self.in_order(&desired, targets, client).first().copied()
+    }
+
+    /// Does a port of datagrams have this target now?
+    pub fn has_datagrams(&self, port: u16, target: SocketAddrV4) -> bool {
+        let desired = self.desired();
+        desired
+            .datagrams
+            .get(&port)
+            .is_some_and(|targets| targets.contains(&target))
+    }
+
+    /// A socket for datagrams to a target.
+    pub async fn datagrams_to(&self, target: SocketAddrV4) -> io::Result<UdpSocket> {
+        self.dialer.datagrams(SocketAddr::V4(target)).await
+    }
+
+    fn in_order(&self, desired: &Desired, mut targets: Vec<SocketAddrV4>, client: IpAddr) -> Vec<SocketAddrV4> {
         if targets.is_empty() {
             return targets;
         }
@@ -200,7 +243,8 @@ impl Balancer {
                 return;
             }
             let back = desired.wait_for(|desired| is_target(desired, port, target));
-            match tokio::time::timeout(self.limits.drain, back).await {
+            let limit = self.desired().drains.get(&port).copied().unwrap_or(self.limits.drain);
+            match tokio::time::timeout(limit, back).await {
                 Ok(Ok(_back)) => {}
                 _ => return,
             }

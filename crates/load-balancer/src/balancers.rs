@@ -6,14 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube_types::ObjectKey;
+use service_routing::ruleset::Protocol;
 use supervision::Supervisor;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::address::loopback_address;
 use crate::balancer::{Balancer, BalancerStatus, Desired, Dialer, Limits, ListenerStatus};
 use crate::http_port::{self, ByName};
-use crate::{discover, stream};
+use crate::{datagram, discover, stream};
 
 /// How many addresses are tried before a balancer goes without one.
 const ATTEMPTS: u32 = 16;
@@ -64,7 +65,7 @@ struct Shared {
 /// A balancer with its listeners.
 struct Serving {
     balancer: Arc<Balancer>,
-    listeners: BTreeMap<u16, Listener>,
+    listeners: BTreeMap<(Protocol, u16), Listener>,
     supervisor: Supervisor,
 }
 
@@ -147,10 +148,11 @@ impl LoadBalancers {
             listeners: serving
                 .listeners
                 .iter()
-                .map(|(port, listener)| ListenerStatus {
+                .map(|((protocol, port), listener)| ListenerStatus {
+                    protocol: *protocol,
                     port: *port,
                     address: listener.address,
-                    ready_targets: serving.balancer.ready(*port),
+                    ready_targets: serving.balancer.ready(*protocol, *port),
                 })
                 .collect(),
         });
@@ -162,7 +164,8 @@ impl LoadBalancers {
         self.shared.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn apply(
+    /// Makes the balancers of an owner (a cluster, or a VPC) be these.
+    pub(crate) fn apply(
         &self,
         cluster: &str,
         desired: BTreeMap<ObjectKey, Desired>,
@@ -193,7 +196,7 @@ impl LoadBalancers {
         self.publish(&serving);
     }
 
-    fn forget(&self, cluster: &str) {
+    pub(crate) fn forget(&self, cluster: &str) {
         let mut serving = self.serving();
         serving.retain(|(of, _), gone| {
             if of == cluster {
@@ -215,23 +218,22 @@ impl LoadBalancers {
 impl Serving {
     /// Listens on the balancer's own address for each of its ports. A port that could not be had is tried again.
     fn listen(&mut self, desired: &Desired) {
+        let of =
+            |protocol, ports: &BTreeMap<u16, _>| ports.keys().map(move |port| (protocol, *port)).collect::<Vec<_>>();
+        let wanted = [of(Protocol::Tcp, &desired.ports), of(Protocol::Udp, &desired.datagrams)].concat();
         self.listeners.retain(|port, listener| {
-            let stays = desired.ports.contains_key(port) && listener.address.is_some();
+            let stays = wanted.contains(port) && listener.address.is_some();
             if !stays {
                 listener.supervisor.cancel();
             }
             stays
         });
-        for port in desired.ports.keys().copied() {
+        for (protocol, port) in wanted {
             let (balancer, parent) = (&self.balancer, &self.supervisor);
-            self.listeners.entry(port).or_insert_with(|| {
+            self.listeners.entry((protocol, port)).or_insert_with(|| {
                 let supervisor = parent.child(format!("port {port}"));
-                let address = match bind(&desired.host_name, port) {
-                    Ok(listener) => {
-                        let address = listener.local_addr().ok();
-                        stream::serve(listener, Arc::clone(balancer), port, &supervisor);
-                        address
-                    }
+                let address = match open(protocol, &desired.host_name, port, balancer, &supervisor) {
+                    Ok(address) => Some(address),
                     Err(error) => {
                         tracing::warn!(service = desired.service, port, %error, "no address can be had for this port");
                         None
@@ -243,8 +245,28 @@ impl Serving {
     }
 }
 
+/// Listens for one port of a balancer, and where.
+fn open(
+    protocol: Protocol,
+    host_name: &str,
+    port: u16,
+    balancer: &Arc<Balancer>,
+    supervisor: &Supervisor,
+) -> io::Result<SocketAddr> {
+    if protocol == Protocol::Udp {
+        let socket = bind(host_name, port, datagram_socket)?;
+        let address = socket.local_addr()?;
+        datagram::serve(socket, Arc::clone(balancer), port, supervisor);
+        return Ok(address);
+    }
+    let listener = bind(host_name, port, listen)?;
+    let address = listener.local_addr()?;
+    stream::serve(listener, Arc::clone(balancer), port, supervisor);
+    Ok(address)
+}
+
 /// Listens on the balancer's address; on another one if somebody else is there; on another port where this one is not permitted.
-fn bind(host_name: &str, port: u16) -> io::Result<TcpListener> {
+fn bind<T>(host_name: &str, port: u16, listen: fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = None;
     for attempt in 0..ATTEMPTS {
         let address = loopback_address(host_name, attempt);
@@ -263,6 +285,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+fn datagram_socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube_types::ObjectKey;
 use service_routing::endpoints::{SliceIndex, ready_endpoints};
 use service_routing::load_balancer_hostname;
+use service_routing::ruleset::Protocol;
 
 use crate::balancer::Desired;
 
@@ -92,17 +93,22 @@ fn wants_balancer(service: &Service) -> bool {
 fn desired_of(key: &ObjectKey, service: &Service, index: &SliceIndex<'_>, region: &str) -> Desired {
     let slices = index.of_service(service);
     let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
-    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
-    let ports = tcp
-        .filter_map(|port| Some((u16::try_from(port.port).ok()?, ready_endpoints(slices, port))))
-        .collect();
+    let of_protocol = |wanted: Protocol| {
+        let own = ports
+            .clone()
+            .filter(move |port| Protocol::parse(port.protocol.as_deref()) == Some(wanted));
+        own.filter_map(|port| Some((u16::try_from(port.port).ok()?, ready_endpoints(slices, port))))
+            .collect()
+    };
     let uid = service.metadata.uid.as_deref().unwrap_or_default();
     let spec = service.spec.as_ref();
     let sources = spec.and_then(|spec| spec.load_balancer_source_ranges.as_ref());
     Desired {
         service: key.to_string(),
         host_name: load_balancer_hostname(uid, region),
-        ports,
+        ports: of_protocol(Protocol::Tcp),
+        datagrams: of_protocol(Protocol::Udp),
+        drains: BTreeMap::new(),
         // What is not a range was refused when the service was written.
         sources: sources
             .into_iter()

@@ -8,6 +8,7 @@
 
 pub mod cni;
 pub mod dns;
+pub mod host_ports;
 pub mod proxy;
 pub mod security_groups;
 pub mod vpc;

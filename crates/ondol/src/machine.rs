@@ -2,21 +2,25 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_api::host::{HostError, InstanceSpec};
 use clock::{SystemClock, SystemRandom};
+use cri_api::v1;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Taint;
 use machine_driver::cgroup::Limits;
 use machine_driver::init::{self, ChildSpec};
+use network_agent::host_ports::{HostPorts, HostPortsError};
 use serde::{Deserialize, Serialize};
+use service_routing::host_ports::HostPort;
+use service_routing::ruleset::Protocol;
 use supervision::Supervisor;
-use vpc_driver::{MachineNetwork, MachineNetworkSpec, PodAttachment};
+use vpc_driver::{MachineNetwork, MachineNetworkSpec, PodAttachment, PodPort};
 
 use crate::failure::Failure;
 use crate::host::{Cluster, LocalHost, read_json};
@@ -241,7 +245,54 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// The machine's network as its runtime wants it.
-struct PodNetwork(MachineNetwork);
+struct PodNetwork {
+    network: MachineNetwork,
+    ports: Mutex<HostPorts>,
+}
+
+impl PodNetwork {
+    /// With the ports of pods that are there already.
+    fn new(network: MachineNetwork) -> Result<Self, HostPortsError> {
+        let own = Self {
+            network,
+            ports: Mutex::default(),
+        };
+        own.open_ports()?;
+        Ok(own)
+    }
+
+    /// Makes the machine's ports lead to the pods that want them.
+    fn open_ports(&self) -> Result<(), HostPortsError> {
+        let wanted = self.network.host_ports().into_iter().filter_map(|(address, port)| {
+            let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+            Some(HostPort {
+                protocol: protocols.into_iter().find(|known| known.number() == port.protocol)?,
+                address: port.host_address,
+                port: port.host_port,
+                pod: SocketAddrV4::new(address, port.pod_port),
+            })
+        });
+        let wanted = wanted.collect();
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).apply(wanted)
+    }
+}
+
+/// A pod's ports as CRI writes them. Those of which no packet could speak are left out.
+fn pod_port(mapping: &v1::PortMapping) -> Option<PodPort> {
+    let protocol = match mapping.protocol() {
+        v1::Protocol::Tcp => Protocol::Tcp,
+        v1::Protocol::Udp => Protocol::Udp,
+        v1::Protocol::Sctp => Protocol::Sctp,
+    };
+    // 0.0.0.0 is every address, as none is.
+    let address: Option<Ipv4Addr> = mapping.host_ip.parse().ok();
+    Some(PodPort {
+        protocol: protocol.number(),
+        host_address: address.filter(|address| !address.is_unspecified()),
+        host_port: u16::try_from(mapping.host_port).ok().filter(|port| *port > 0)?,
+        pod_port: u16::try_from(mapping.container_port).ok()?,
+    })
+}
 
 impl container_runtime::PodNetwork for PodNetwork {
     fn attach<'a>(
@@ -254,9 +305,14 @@ impl container_runtime::PodNetwork for PodNetwork {
             name: request.name.to_owned(),
             uid: request.uid.to_owned(),
             netns_path: request.netns_path.to_path_buf(),
+            host_ports: request.ports.iter().filter_map(pod_port).collect(),
         };
         async move {
-            let attached = self.0.attach(pod).await?;
+            let wants_ports = !pod.host_ports.is_empty();
+            let attached = self.network.attach(pod).await?;
+            if wants_ports {
+                self.open_ports()?;
+            }
             Ok(container_runtime::PodAddresses {
                 ips: vec![IpAddr::V4(attached.address)],
             })
@@ -265,7 +321,12 @@ impl container_runtime::PodNetwork for PodNetwork {
     }
 
     fn detach<'a>(&'a self, sandbox_id: &'a str) -> BoxFuture<'a, Result<(), container_runtime::NeighbourError>> {
-        async move { Ok(self.0.detach(sandbox_id).await?) }.boxed()
+        async move {
+            self.network.detach(sandbox_id).await?;
+            // Nothing is done where nothing changed.
+            Ok(self.open_ports()?)
+        }
+        .boxed()
     }
 
     fn not_ready(&self) -> Option<String> {
@@ -314,7 +375,7 @@ pub async fn runtime(directory: &Path, supervisor: &Supervisor) -> Result<(), Fa
         .map_err(Failure::of("open the machine's network"))?;
     let parts = container_runtime::Parts {
         images: Arc::new(Images(store.clone())),
-        network: Arc::new(PodNetwork(network)),
+        network: Arc::new(PodNetwork::new(network).map_err(Failure::of("open the ports of pods"))?),
         clock: clock.clone(),
         random: Arc::new(SystemRandom),
         supervisor: supervisor.clone(),

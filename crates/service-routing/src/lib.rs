@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 pub mod endpoints;
+pub mod host_ports;
 pub mod load_balancer_name;
 pub mod names;
+pub mod network_balancers;
 pub mod ruleset;
 pub mod security_groups;
 pub mod service_rules;

@@ -18,7 +18,7 @@ mod sockets;
 mod sysctl;
 
 pub use fabric::{Fabric, FabricError, FabricSpec, InstanceLink, MachineNamespace};
-pub use machine::{MachineNetwork, MachineNetworkError, MachineNetworkSpec, PodAddresses, PodAttachment};
+pub use machine::{MachineNetwork, MachineNetworkError, MachineNetworkSpec, PodAddresses, PodAttachment, PodPort};
 pub use namespace::NamespaceError;
 pub use netlink::NetlinkError;
 

@@ -19,7 +19,7 @@ use crate::{GATEWAY, GATEWAY_MAC};
 
 mod pool;
 
-pub use pool::{AddressPool, Allocation, PoolError, PoolRecord, PoolStatus};
+pub use pool::{AddressPool, Allocation, PodPort, PoolError, PoolRecord, PoolStatus};
 
 /// How pod links are called in a machine, as the VPC CNI calls them.
 pub const POD_LINK_PREFIX: &str = "eni";
@@ -53,6 +53,8 @@ pub struct PodAttachment {
     pub uid: String,
     /// The file that leads to the pod's network namespace.
     pub netns_path: PathBuf,
+    /// Ports of the machine that are to lead to it. They are remembered here; rules are the packet filter's.
+    pub host_ports: Vec<PodPort>,
 }
 
 /// What a connected pod got.
@@ -191,6 +193,14 @@ impl MachineNetwork {
     #[must_use]
     pub fn address_of(&self, sandbox_id: &str) -> Option<Ipv4Addr> {
         self.pool().allocation(sandbox_id).map(|allocation| allocation.address)
+    }
+
+    /// Every port of the machine that is to lead to a pod, with the pod's address.
+    #[must_use]
+    pub fn host_ports(&self) -> Vec<(Ipv4Addr, PodPort)> {
+        let all = self.pool().allocations().into_values();
+        all.flat_map(|one| one.host_ports.into_iter().map(move |port| (one.address, port)))
+            .collect()
     }
 
     /// How many addresses there are, are given out, and rest.

@@ -161,7 +161,10 @@ impl Driver {
             bootstrap_addons: cluster.bootstrap_addons,
         };
         self.fly(Key::ControlPlane, |region| async move {
-            Outcome::ControlPlane(region.host.create_control_plane(spec).await)
+            let made = region.host.create_control_plane(spec).await;
+            // This process may see its network for the first time.
+            region.ledger.look_again();
+            Outcome::ControlPlane(made)
         });
     }
 

@@ -1,8 +1,12 @@
 //! Target groups, their targets and these' health.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use super::{arn, attribute, check_name, error, find, not_found, paged, validation, view};
+use aws_types::VpcId;
+use serde_json::{Value, json};
+use service_routing::network_balancers::HealthState;
+
+use super::{arn, attribute, check_name, error, find, not_found, paged, plan, validation, view};
 use crate::catalogue::{self, Item, ItemKind};
 use crate::ec2::{instance, vpc};
 use crate::error::ApiError;
@@ -238,6 +242,9 @@ pub async fn register(context: Context, input: Value) -> Result<Value, ApiError>
                 _ => {}
             }
             let full = full(group, target);
+            if let Some(draining) = group.body["_Draining"].as_array_mut() {
+                draining.retain(|known| known["Id"] != full["Id"] || known["Port"] != full["Port"]);
+            }
             if !targets
                 .iter()
                 .any(|known| known["Id"] == full["Id"] && known["Port"] == full["Port"])
@@ -251,58 +258,103 @@ pub async fn register(context: Context, input: Value) -> Result<Value, ApiError>
     .await
 }
 
-/// `DeregisterTargets`.
+/// `DeregisterTargets`: what goes on with them is drained.
 pub async fn deregister(context: Context, input: Value) -> Result<Value, ApiError> {
-    edit(&context, &input, |_, group| {
+    let now = context.region.clock.now().as_second();
+    edit(&context, &input, |state, group| {
         let going: Vec<&Value> = input.list("Targets").iter().collect();
-        let staying: Vec<Value> = group
-            .body
-            .list("_Targets")
-            .iter()
-            .filter(|known| {
-                !going.iter().any(|target| {
-                    target["Id"] == known["Id"]
-                        && target
-                            .number("Port")
-                            .is_none_or(|port| known.number("Port") == Some(port))
-                })
+        let is_going = |known: &Value| {
+            going.iter().any(|target| {
+                let port = target.number("Port");
+                target["Id"] == known["Id"] && port.is_none_or(|port| known.number("Port") == Some(port))
             })
-            .cloned()
-            .collect();
+        };
+        let (gone, staying): (Vec<Value>, Vec<Value>) =
+            group.body.list("_Targets").iter().cloned().partition(is_going);
+        let mut draining: Vec<Value> = draining(group, now).cloned().collect();
+        if !balancers(state, &group.key).is_empty() {
+            let until = now.saturating_add(i64::try_from(plan::delay(group)).unwrap_or(i64::MAX));
+            draining.extend(gone.into_iter().map(|mut target| {
+                target["_Until"] = until.into();
+                target
+            }));
+        }
         group.body["_Targets"] = staying.into();
+        group.body["_Draining"] = draining.into();
         Ok(nothing())
     })
     .await
 }
 
-/// `DescribeTargetHealth`: a target of a group that no load balancer uses is unused; nothing asks the others for their health.
+/// Targets that were deregistered and are drained still.
+fn draining(group: &Item, now: i64) -> impl Iterator<Item = &Value> {
+    let all = group.body.list("_Draining").iter();
+    all.filter(move |target| target.number("_Until").is_some_and(|until| until > now))
+}
+
+/// What is known of a group's targets' health, by id and port.
+type Known = Option<BTreeMap<(String, u16), HealthState>>;
+
+/// `DescribeTargetHealth`. Where nobody asks targets for their health, they are taken for healthy.
 pub async fn health(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("TargetGroupArn");
+    let find_vpc = |state: &State| {
+        let group = find(state, ItemKind::TargetGroup, arn)?;
+        Ok::<_, ApiError>(group.body.text("VpcId").and_then(|id| VpcId::new(id).ok()))
+    };
+    let seen: Known = match context.region.ledger.read(find_vpc)? {
+        Some(vpc) => context.region.host.target_health(vpc, arn.to_owned()).await,
+        None => None,
+    };
+    let now = context.region.clock.now().as_second();
     context.region.ledger.read(|state| {
         let group = find(state, ItemKind::TargetGroup, arn)?;
-        let known = group.body.list("_Targets");
-        let asked = input.list("Targets");
+        let known = plan::targets(state, group);
         let is_used = !balancers(state, arn).is_empty();
-        let view = |target: &Value, is_known: bool| {
-            let health = match (is_known, is_used) {
-                (false, _) => json!({"State": "unused", "Reason": "Target.NotRegistered", "Description": "Target is not registered to the target group"}),
-                (true, false) => json!({"State": "unused", "Reason": "Target.NotInUse", "Description": "Target group is not configured to receive traffic from the load balancer"}),
-                (true, true) => json!({"State": "healthy"}),
+        let drained: Vec<Value> = draining(group, now).map(without_mark).collect();
+        let view = |target: &Value| {
+            let same = |other: &&Value| other["Id"] == target["Id"] && other["Port"] == target["Port"];
+            let health = match (known.iter().any(|known| same(&known)), is_used) {
+                (true, true) => health_of(state, group, target, &seen),
+                (true, false) => unused("Target.NotInUse", "Target group is not configured to receive traffic from the load balancer"),
+                (false, _) if drained.iter().any(|known| same(&known)) => json!({
+                    "State": "draining", "Reason": "Target.DeregistrationInProgress",
+                    "Description": "Target deregistration is in progress",
+                }),
+                (false, _) => unused("Target.NotRegistered", "Target is not registered to the target group"),
             };
-            let port = target.number("Port").map(|port| port.to_string());
+            let checked = group.body.text("HealthCheckPort").filter(|port| *port != "traffic-port").map(str::to_owned);
+            let port = checked.or_else(|| target.number("Port").map(|port| port.to_string()));
             json!({"Target": target, "HealthCheckPort": port, "TargetHealth": health})
         };
-        let views: Vec<Value> = if asked.is_empty() {
-            known.iter().map(|target| view(target, true)).collect()
-        } else {
-            asked
-                .iter()
-                .map(|target| {
-                    let full = full(group, target);
-                    view(&full, known.iter().any(|known| known["Id"] == full["Id"] && known["Port"] == full["Port"]))
-                })
-                .collect()
-        };
-        Ok(json!({ "TargetHealthDescriptions": views }))
+        let asked: Vec<Value> = input.list("Targets").iter().map(|target| full(group, target)).collect();
+        let all = if asked.is_empty() { [known.clone(), drained.clone()].concat() } else { asked };
+        Ok(json!({ "TargetHealthDescriptions": all.iter().map(view).collect::<Vec<_>>() }))
     })
+}
+
+fn unused(reason: &str, description: &str) -> Value {
+    json!({"State": "unused", "Reason": reason, "Description": description})
+}
+
+fn without_mark(target: &Value) -> Value {
+    let mut target = target.clone();
+    if let Some(members) = target.as_object_mut() {
+        members.remove("_Until");
+    }
+    target
+}
+
+/// The health of a registered target of a group that is in use.
+fn health_of(state: &State, group: &Item, target: &Value, seen: &Known) -> Value {
+    let id = target.required("Id");
+    if group.body.text("TargetType") == Some("instance") && plan::address(state, id).is_none() {
+        return unused("Target.InvalidState", "Target is in the stopped state");
+    }
+    let port = target.number("Port").and_then(|port| u16::try_from(port).ok());
+    let health = match (seen, port) {
+        (Some(seen), Some(port)) => seen.get(&(id.to_owned(), port)).copied().unwrap_or_default(),
+        _ => HealthState::Healthy,
+    };
+    plan::view(health)
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use aws_types::{AccountId, RegionName};
 use serde::{Deserialize, Serialize};
 use store::{RangeRequest, Store, Transaction, Write};
+use tokio::sync::Notify;
 
 use super::{Account, Ledger, LedgerError, Owner, State};
 
@@ -125,6 +126,7 @@ impl Books {
             prefix,
             account: Arc::clone(&shared),
             state,
+            changed: Notify::new(),
         })
     }
 

@@ -144,7 +144,9 @@ refused("OperationNotPermitted", 400, elb.delete_load_balancer, LoadBalancerArn=
 elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}])
 refused("InvalidConfigurationRequest", 400, elb.modify_load_balancer_attributes, LoadBalancerArn=arn, Attributes=[{"Key": "none", "Value": "x"}])
 elb.deregister_targets(TargetGroupArn=target["TargetGroupArn"], Targets=[{"Id": "172.31.0.9"}])
-assert [h["Target"]["Id"] for h in elb.describe_target_health(TargetGroupArn=target["TargetGroupArn"])["TargetHealthDescriptions"]] == ["172.31.0.10"]
+health = elb.describe_target_health(TargetGroupArn=target["TargetGroupArn"])["TargetHealthDescriptions"]
+assert [(h["Target"]["Id"], h["TargetHealth"]["State"]) for h in health] == [("172.31.0.10", "healthy"), ("172.31.0.9", "draining")], health
+assert health[1]["TargetHealth"]["Reason"] == "Target.DeregistrationInProgress", health
 elb.delete_load_balancer(LoadBalancerArn=arn)
 elb.delete_target_group(TargetGroupArn=target["TargetGroupArn"])
 refused("ListenerNotFound", 400, elb.describe_rules, ListenerArn=listener["ListenerArn"])

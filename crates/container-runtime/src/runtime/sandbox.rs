@@ -170,11 +170,8 @@ impl Runtime {
         if !wanted.network {
             return Ok(Vec::new());
         }
-        let metadata = sandbox
-            .config
-            .clone()
-            .and_then(|config| config.metadata)
-            .unwrap_or_default();
+        let config = sandbox.config.clone().unwrap_or_default();
+        let metadata = config.metadata.unwrap_or_default();
         let request = PodNetworkRequest {
             sandbox_id: &sandbox.id,
             namespace: &metadata.namespace,
@@ -182,6 +179,7 @@ impl Runtime {
             uid: &metadata.uid,
             netns_path: &self.namespaces(&sandbox.id).network(),
             hostname: &wanted.hostname,
+            ports: &config.port_mappings,
         };
         let addresses = self.parts.network.attach(request).await;
         let addresses = addresses.map_err(|source| RuntimeError::Network {

@@ -4,6 +4,7 @@
     clippy::expect_used,
     reason = "a test's helpers fail as its assertions do"
 )]
+mod host_ports;
 mod names;
 mod security_groups;
 mod services;

@@ -143,8 +143,10 @@ async fn what_no_rule_allows_vanishes_and_what_was_open_goes_on() {
     );
 
     let from_one = permission("sg-one", Traffic::Protocol(6));
-    vpc.change("sg-two", |two| drop(two.ingress.insert(from_one.clone())))
-        .await;
+    vpc.change("sg-two", |two| {
+        two.ingress.insert(from_one.clone());
+    })
+    .await;
     let answer = ask(&vpc.a.namespace, to, 8080).unwrap();
     assert_eq!(
         answer,
@@ -194,10 +196,10 @@ async fn rules_for_what_leaves_hold_for_the_vpc_and_the_outside() {
         }
     });
     vpc.change("sg-two", |two| {
-        drop(two.ingress.insert(permission("0.0.0.0/0", Traffic::All)))
+        two.ingress.insert(permission("0.0.0.0/0", Traffic::All));
     })
     .await;
-    let ask_outside = |namespace: &Namespace| ask(namespace, host, port);
+    let ask_outside = move |namespace: &Namespace| ask(namespace, host, port);
     let pod = vpc.a.namespace.clone();
     let answer = tokio::task::spawn_blocking(move || ask_outside(&pod)).await.unwrap();
     assert_eq!(answer.as_deref(), Ok("outside"));
@@ -242,7 +244,8 @@ async fn the_control_plane_speaks_as_a_member_of_its_groups() {
         .listen_tcp(SocketAddr::from((v4(API), 443)))
         .await
         .unwrap();
-    let accepting = tokio::spawn(async move { while api.accept().await.is_ok() {} });
+    let supervisor = Supervisor::new("test");
+    supervisor.spawn_until_cancelled("api", async move { while api.accept().await.is_ok() {} });
     vpc.change("sg-one", |one| one.ingress = [permission("sg-api", tcp(10250))].into())
         .await;
     let dial = async |vpc: &Vpc, limit| {
@@ -271,7 +274,7 @@ async fn the_control_plane_speaks_as_a_member_of_its_groups() {
     vpc.change("sg-api", |api| api.ingress = [permission("sg-two", tcp(443))].into())
         .await;
     assert!(reaches(&two));
-    accepting.abort();
+    supervisor.drain(Duration::from_secs(1)).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use kube_api::{Anonymous, CertificatePair, ClusterPki, KubeApi, ServerNames, Ser
 use kube_client::Cache;
 use reconcile_loop::Observer;
 use registry::Registry;
+use service_routing::ruleset::Protocol;
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
@@ -398,15 +399,18 @@ impl LocalHost {
         let clusters = locked(&self.shared.clusters);
         let port = self.load_balancers.http_port();
         let described = self.load_balancers.status().into_iter().filter_map(|status| {
-            let cluster = clusters
-                .keys()
-                .find(|cluster| part_of(cluster) == status.cluster)?
-                .clone();
-            let own = status
-                .listeners
-                .iter()
-                .filter_map(|listener| listener.address)
-                .map(|address| address.to_string());
+            // Those of the ELBv2 API belong to a VPC, and are shown with a cluster of it.
+            let is_owner = |known: &Cluster| {
+                part_of(&known.spec.cluster) == status.cluster || known.spec.vpc.id.as_str() == status.cluster
+            };
+            let cluster = clusters.values().find(|known| is_owner(known))?.spec.cluster.clone();
+            let own = status.listeners.iter().filter_map(|listener| {
+                let address = listener.address?;
+                Some(match listener.protocol {
+                    Protocol::Udp => format!("{address}/udp"),
+                    _ => address.to_string(),
+                })
+            });
             let listeners = own.chain([format!("127.0.0.1:{port}")]).collect();
             Some(LoadBalancer {
                 cluster,

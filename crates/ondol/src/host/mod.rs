@@ -31,6 +31,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use load_balancer::LoadBalancers;
 use machine_driver::cgroup::Enforcement;
+use service_routing::network_balancers::{HealthState, VpcBalancers};
 use service_routing::security_groups::SecurityGroups;
 use supervision::Supervisor;
 use tokio::sync::broadcast;
@@ -211,6 +212,14 @@ impl ClusterHost for LocalHost {
 
     fn secure_network(&self, vpc: VpcId, groups: SecurityGroups) -> BoxFuture<'_, Result<(), HostError>> {
         self.secure(vpc, groups).boxed()
+    }
+
+    fn balance(&self, vpc: VpcId, wanted: VpcBalancers) -> BoxFuture<'_, Result<(), HostError>> {
+        self.set_balancers(vpc, wanted).map(Ok).boxed()
+    }
+
+    fn target_health(&self, vpc: VpcId, group: String) -> BoxFuture<'_, Option<BTreeMap<(String, u16), HealthState>>> {
+        self.health_of_targets(vpc, group).boxed()
     }
 
     fn terminate_instance(&self, instance: InstanceRef) -> BoxFuture<'_, Result<(), HostError>> {

@@ -12,13 +12,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
 use kube_api::NodeDialer;
+use load_balancer::{NetworkBalancers, NetworkOptions};
 use metrics_server::MetricsServer;
 use network_agent::security_groups::SecurityFilter;
 use network_agent::vpc::VpcOptions;
 use node_agent::simulated::SimulatedNode;
+use service_routing::network_balancers::{HealthState, VpcBalancers};
 use service_routing::security_groups::SecurityGroups;
 use supervision::Supervisor;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::UdpSocket;
 use tokio::sync::OnceCell;
 use vpc_driver::{Fabric, FabricSpec};
 
@@ -33,6 +36,7 @@ const AGENT: u16 = 10250;
 pub(crate) struct VpcNetwork {
     fabric: Fabric,
     filter: SecurityFilter,
+    balancers: NetworkBalancers,
     /// The parent of what serves it.
     supervisor: Supervisor,
 }
@@ -141,6 +145,18 @@ impl load_balancer::Dialer for Network {
     fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn load_balancer::TargetStream>>> {
         async move { Ok(Box::new(self.connect(to).await?) as Box<dyn load_balancer::TargetStream>) }.boxed()
     }
+
+    fn datagrams(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<UdpSocket>> {
+        async move {
+            let Self::Vpc(fabric) = self else {
+                return Err(io::ErrorKind::Unsupported.into());
+            };
+            let socket = fabric.bind_udp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
+            socket.connect(to).await?;
+            Ok(socket)
+        }
+        .boxed()
+    }
 }
 
 impl LocalHost {
@@ -187,6 +203,11 @@ impl LocalHost {
         let network = VpcNetwork {
             fabric: fabric.clone(),
             filter: SecurityFilter::new(fabric.clone()),
+            balancers: self.load_balancers.add_network(NetworkOptions {
+                vpc: object,
+                dialer: Arc::new(Network::Vpc(fabric.clone())),
+                supervisor: supervisor.child("load balancers"),
+            }),
             supervisor,
         };
         networks.insert(spec.vpc.id.clone(), network);
@@ -207,6 +228,23 @@ impl LocalHost {
 
     pub(super) async fn known_networks(&self) -> Vec<VpcId> {
         self.shared.networks.lock().await.keys().cloned().collect()
+    }
+
+    /// Lets a VPC's network load balancers be these.
+    pub(super) async fn set_balancers(&self, vpc: VpcId, wanted: VpcBalancers) {
+        if let Some(network) = self.shared.networks.lock().await.get(&vpc) {
+            network.balancers.set(wanted);
+        }
+    }
+
+    /// How the targets of a group of a VPC are.
+    pub(super) async fn health_of_targets(
+        &self,
+        vpc: VpcId,
+        group: String,
+    ) -> Option<BTreeMap<(String, u16), HealthState>> {
+        let networks = self.shared.networks.lock().await;
+        networks.get(&vpc).map(|network| network.balancers.health(&group))
     }
 
     /// Lets pass in a VPC what its security groups allow.

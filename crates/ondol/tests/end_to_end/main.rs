@@ -7,6 +7,7 @@ mod full_disk;
 mod guide;
 mod identity;
 mod kills;
+mod network_balancer;
 mod ordinary_user;
 mod security_groups;
 mod side_by_side;

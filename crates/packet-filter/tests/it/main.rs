@@ -281,6 +281,34 @@ fn every_statement_is_accepted() {
                     key: vec![Field::SourceAddress],
                     map: "verdicts".into(),
                 }],
+                vec![Statement::DestinationIn { range, negated: false }, Statement::Reject],
+            ],
+        );
+        PacketFilter::open().unwrap().apply(table).unwrap();
+        let Some(text) = nft_list() else { return };
+        println!("{text}");
+        assert!(
+            text.contains("ip saddr 10.0.0.0/16 ip daddr != 10.0.0.0/16 meta l4proto tcp"),
+            "{text}"
+        );
+        assert!(text.contains("dnat to 169.254.1.3:15001"), "{text}");
+        assert!(text.contains("ct state established,related accept"), "{text}");
+    });
+}
+
+#[test]
+fn ports_and_types_of_any_protocol_are_accepted() {
+    in_namespace(|| {
+        let mut table = Table::new("t");
+        let forward = Hook {
+            kind: ChainKind::Filter,
+            point: HookPoint::Forward,
+            priority: 0,
+        };
+        table.chain(
+            "forward",
+            Some(forward),
+            vec![
                 vec![
                     Statement::ProtocolNumberIs(6),
                     Statement::DestinationPortIn { first: 80, last: 90 },
@@ -296,18 +324,10 @@ fn every_statement_is_accepted() {
                     Statement::IcmpIs { kind: 3, code: Some(4) },
                     Statement::Count,
                 ],
-                vec![Statement::DestinationIn { range, negated: false }, Statement::Reject],
             ],
         );
         PacketFilter::open().unwrap().apply(table).unwrap();
         let Some(text) = nft_list() else { return };
-        println!("{text}");
-        assert!(
-            text.contains("ip saddr 10.0.0.0/16 ip daddr != 10.0.0.0/16 meta l4proto tcp"),
-            "{text}"
-        );
-        assert!(text.contains("dnat to 169.254.1.3:15001"), "{text}");
-        assert!(text.contains("ct state established,related accept"), "{text}");
         assert!(text.contains("dport >= 80") || text.contains("dport 80-90"), "{text}");
         assert!(text.contains("udp dport 53") || text.contains("th dport 53"), "{text}");
         assert!(text.contains("icmp type destination-unreachable"), "{text}");

@@ -74,6 +74,22 @@ pub struct Allocation {
     pub uid: String,
     /// Name of the link in the machine.
     pub link: String,
+    /// Ports of the machine that are to lead to it.
+    #[serde(default)]
+    pub host_ports: Vec<PodPort>,
+}
+
+/// A port of the machine that is to lead to a pod.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct PodPort {
+    /// The protocol's number in the IP header.
+    pub protocol: u8,
+    /// The machine's address, if it is not every one.
+    pub host_address: Option<Ipv4Addr>,
+    /// The machine's port.
+    pub host_port: u16,
+    /// The pod's port.
+    pub pod_port: u16,
 }
 
 /// How full a pool is.
@@ -181,6 +197,7 @@ impl AddressPool {
             name: pod.name.clone(),
             uid: pod.uid.clone(),
             link: link.to_owned(),
+            host_ports: pod.host_ports.clone(),
         };
         self.record.allocations.insert(pod.sandbox_id.clone(), allocation);
         if let Err(error) = self.write() {

@@ -196,6 +196,7 @@ impl Machine {
             name: sandbox_id.into(),
             uid: format!("uid-{sandbox_id}"),
             netns_path: namespace.path().into(),
+            host_ports: Vec::new(),
         }
     }
 

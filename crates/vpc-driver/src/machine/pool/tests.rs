@@ -11,6 +11,7 @@ fn pod(sandbox_id: &str) -> PodAttachment {
         name: format!("pod-{sandbox_id}"),
         uid: "uid".into(),
         netns_path: "/proc/self/ns/net".into(),
+        host_ports: Vec::new(),
     }
 }
 
