@@ -104,10 +104,23 @@ impl Simulation {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// The address that the region itself has in a VPC, the resolver's: it is in no security group.
+fn own_address(fabric: &Fabric) -> Ipv4Addr {
+    fabric
+        .cidrs()
+        .first()
+        .map_or(Ipv4Addr::UNSPECIFIED, |block| nth(*block, 2))
+}
+
 impl Network {
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Stream>> {
         match self {
-            Self::Vpc(fabric) => Ok(Box::new(fabric.dial(to).await.map_err(io::Error::other)?)),
+            Self::Vpc(fabric) => Ok(Box::new(
+                fabric
+                    .dial_as(own_address(fabric), to)
+                    .await
+                    .map_err(io::Error::other)?,
+            )),
             Self::Simulated(simulation) => Ok(Box::new(simulation.connect(to).await?)),
         }
     }
@@ -151,7 +164,7 @@ impl load_balancer::Dialer for Network {
             let Self::Vpc(fabric) = self else {
                 return Err(io::ErrorKind::Unsupported.into());
             };
-            let socket = fabric.bind_udp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
+            let socket = fabric.bind_udp(SocketAddr::from((own_address(fabric), 0))).await?;
             socket.connect(to).await?;
             Ok(socket)
         }
