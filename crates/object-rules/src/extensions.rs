@@ -61,21 +61,3 @@ pub(crate) static VALIDATING_WEBHOOKS: Rules = Rules {
     validate: crate::webhooks::validate,
     ..COUNTED
 };
-
-pub(crate) static FLOW_SCHEMA: Rules = Rules {
-    defaults: |schema| default(ensure(&mut schema.0, "spec"), "matchingPrecedence", 1000),
-    status: true,
-    ..COUNTED
-};
-
-pub(crate) static PRIORITY_LEVEL: Rules = Rules {
-    defaults: |level| {
-        let spec = ensure(&mut level.0, "spec");
-        if let Some(limited) = child_mut(spec, "limited") {
-            default(limited, "nominalConcurrencyShares", 30);
-            default(limited, "lendablePercent", 0);
-        }
-    },
-    status: true,
-    ..COUNTED
-};

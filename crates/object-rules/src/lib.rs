@@ -15,6 +15,7 @@ pub mod certificate;
 mod config;
 mod extensions;
 pub mod field;
+mod flow_control;
 mod limits;
 pub mod metadata;
 pub mod names;

@@ -5,8 +5,8 @@ use kube_types::dynamic::Object;
 use crate::field::Errors;
 use crate::names;
 use crate::{
-    access, api_service, autoscaler, batch, certificate, config, extensions, limits, namespace, network, platform, pod,
-    service, volume, workload,
+    access, api_service, autoscaler, batch, certificate, config, extensions, flow_control, limits, namespace, network,
+    platform, pod, service, volume, workload,
 };
 
 /// What a deletion does at first.
@@ -217,14 +217,14 @@ static ALL: &[(&str, &str, &Rules, Coverage)] = &[
     (
         "flowcontrol.apiserver.k8s.io",
         "FlowSchema",
-        &extensions::FLOW_SCHEMA,
-        Defaults,
+        &flow_control::FLOW_SCHEMA,
+        Full,
     ),
     (
         "flowcontrol.apiserver.k8s.io",
         "PriorityLevelConfiguration",
-        &extensions::PRIORITY_LEVEL,
-        Defaults,
+        &flow_control::PRIORITY_LEVEL,
+        Full,
     ),
 ];
 

@@ -61,6 +61,10 @@ pub fn minimal(kind: &ResourceKind) -> Value {
         "VolumeAttachment" => {
             json!({"spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}})
         }
+        "FlowSchema" => json!({"spec": {"priorityLevelConfiguration": {"name": "workload-low"}}}),
+        "PriorityLevelConfiguration" => {
+            json!({"spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}})
+        }
         "Widget" => json!({"spec": {"color": "red"}}),
         "ResourceSlice" => {
             json!({"spec": {"driver": "d", "nodeName": "n", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}}})
