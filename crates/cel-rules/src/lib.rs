@@ -10,6 +10,7 @@
 mod authorizer;
 mod check;
 mod cost;
+mod estimate;
 mod evaluate;
 mod functions;
 mod library;
@@ -20,6 +21,7 @@ mod types;
 mod value;
 
 pub use authorizer::{AccessCheck, Answer, Authorizer};
+pub use estimate::{Extent, Inside};
 pub use evaluate::{EvalError, Session};
 pub use parse::CompileError;
 pub use program::{Environment, Program};

@@ -8,6 +8,8 @@ mod default;
 pub mod definition;
 mod embedded;
 mod field_path;
+#[cfg(test)]
+mod fuzzing;
 pub mod json_path;
 mod list_type;
 mod merging;

@@ -1,6 +1,7 @@
 //! `x-kubernetes-validations`: rules in CEL, compiled with the definition and evaluated on every write.
 //! Source: `apiserver/schema/cel/{compilation,validation}.go`.
 
+mod cost;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,8 @@ struct Place<'p> {
     /// The part of the schema in which old and new values cannot be told to belong together.
     uncorrelated: Option<&'p str>,
 }
+
+pub use cost::check as check_costs;
 
 /// The rules of a whole schema, and what is wrong with them; `path` names the schema.
 pub fn compile(schema: &Schema, path: &str) -> (Option<Rules>, Vec<Error>) {

@@ -61,7 +61,12 @@ pub(super) fn validate(document: &Node, has_status: bool, path: &str, errors: &m
     errors.extend(found);
     if is_sound {
         // Of a schema that is not sound, a compiler would complain in words that help nobody.
-        errors.extend(rules::compile(&Schema::parse(document), path).1);
+        let schema = Schema::parse(document);
+        let (rules, problems) = rules::compile(&schema, path);
+        errors.extend(problems);
+        if let Some(rules) = rules {
+            errors.extend(rules::check_costs(&schema, &rules, path));
+        }
     }
 }
 

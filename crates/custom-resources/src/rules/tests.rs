@@ -106,3 +106,80 @@ fn what_cannot_be_compiled_is_told_with_its_place() {
         "{uncorrelated:?}"
     );
 }
+
+fn costs(schema: Value) -> Vec<String> {
+    let schema = self::schema(schema);
+    let (rules, problems) = compile(&schema, "schema");
+    assert_eq!(problems, []);
+    let found = check_costs(&schema, &rules.unwrap(), "schema");
+    found.iter().map(ToString::to_string).collect()
+}
+
+const ADVICE: &str = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and \
+                      strings are declared)";
+
+#[test]
+fn rules_that_may_cost_too_much_are_refused_in_upstreams_words() {
+    let pairs = |limits: Value| {
+        let mut list = json!({"type": "array", "items": {"type": "string"},
+            "x-kubernetes-validations": [{"rule": "self.all(a, self.all(b, a == b))"}]});
+        for (name, limit) in limits.as_object().unwrap() {
+            let place = if name == "maxLength" {
+                &mut list["items"]
+            } else {
+                &mut list
+            };
+            place[name] = limit.clone();
+        }
+        costs(json!({"type": "object", "properties": {"names": list}}))
+    };
+    let field = "schema.properties[names].x-kubernetes-validations[0].rule";
+    let whole = "x-kubernetes-validations estimated rule & messageExpression cost total for entire OpenAPIv3 schema";
+    let dear =
+        "contributed to estimated rule & messageExpression cost total exceeding cost limit for entire OpenAPIv3 schema";
+    let factor = "exceeds budget by factor of more than 100x";
+    assert_eq!(
+        pairs(json!({})),
+        [
+            format!("{field}: Forbidden: estimated rule cost {factor} {ADVICE}"),
+            format!("{field}: Forbidden: {dear}"),
+            format!("schema: Forbidden: {whole} {factor} {ADVICE}"),
+        ]
+    );
+    assert_eq!(pairs(json!({"maxItems": 100, "maxLength": 100})), Vec::<String>::new());
+    let some = pairs(json!({"maxItems": 1000, "maxLength": 100}));
+    assert_eq!(some.len(), 1, "{some:?}");
+    assert!(
+        some[0].contains("estimated rule cost exceeds budget by factor of 4."),
+        "{some:?}"
+    );
+}
+
+#[test]
+fn a_rule_inside_lists_counts_for_every_item() {
+    let nested = |limit: Option<i64>| {
+        let item = json!({"type": "object", "properties": {"name": {"type": "string", "maxLength": 1000}},
+            "x-kubernetes-validations": [{"rule": "self.name.matches('^[a-z]+$')"}]});
+        let mut list = json!({"type": "array", "items": item});
+        if let Some(limit) = limit {
+            list["maxItems"] = limit.into();
+        }
+        costs(json!({"type": "object", "properties": {"list": list}})).len()
+    };
+    assert_eq!(nested(Some(100)), 0);
+    assert!(nested(Some(1_000_000)) > 0);
+    assert!(nested(None) > 0);
+}
+
+#[test]
+fn usual_rules_without_limits_are_let_through() {
+    let found = costs(json!({"type": "object", "properties": {"spec": {"type": "object",
+        "x-kubernetes-validations": [
+            {"rule": "self.min <= self.max", "messageExpression": "'min ' + string(self.min) + ' is above max'"},
+            {"rule": "!has(self.mode) || self.mode == oldSelf.mode"},
+            {"rule": "self.mode in ['a', 'b']"},
+            {"rule": "self.hosts.all(h, h.port > 0)"}],
+        "properties": {"min": {"type": "integer"}, "max": {"type": "integer"}, "mode": {"type": "string"},
+            "hosts": {"type": "array", "items": {"type": "object", "properties": {"port": {"type": "integer"}}}}}}}}));
+    assert_eq!(found, Vec::<String>::new());
+}
