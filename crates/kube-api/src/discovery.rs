@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::request::Parts;
@@ -199,8 +201,16 @@ fn resource(kind: &ResourceKind) -> APIResource {
         verbs: verbs(kind.verbs),
         short_names: texts(&kind.short_names),
         categories: texts(&kind.categories),
+        storage_version_hash: storage_version_hash(kind),
         ..APIResource::default()
     }
+}
+
+/// What changes when objects are stored in another version. Source: `discovery.StorageVersionHash`.
+fn storage_version_hash(kind: &ResourceKind) -> Option<String> {
+    let storage = kind.storage.as_ref()?;
+    let text = format!("{}/{}/{}", storage.group, storage.version, kind.kind);
+    Some(STANDARD.encode(&Sha256::digest(text)[..8]))
 }
 
 fn subresource(kind: &ResourceKind, below: &Subresource) -> APIResource {

@@ -42,6 +42,27 @@ async fn every_kind_of_the_table_is_routed_and_discovered() {
 }
 
 #[tokio::test]
+async fn discovery_says_in_which_version_objects_are_stored() {
+    let world = World::start().await;
+    // The hashes that upstream's own discovery shows.
+    for (path, plural, hash) in [
+        ("/api/v1", "pods", Some("xPOwRZ+Yhw8=")),
+        ("/apis/apps/v1", "deployments", Some("8aSe+NMegvE=")),
+        ("/api/v1", "events", Some("r2yiGXH7wu8=")),
+        ("/apis/events.k8s.io/v1", "events", Some("r2yiGXH7wu8=")),
+        ("/apis/autoscaling/v1", "horizontalpodautoscalers", Some("qwQve8ut294=")),
+        ("/api/v1", "bindings", None),
+        ("/api/v1", "pods/status", None),
+    ] {
+        let (_, list) = world.json("GET", path, "").await;
+        let resources = list["resources"].as_array().unwrap();
+        let found = resources.iter().find(|one| one["name"] == plural).unwrap();
+        assert_eq!(found["storageVersionHash"].as_str(), hash, "{path}/{plural}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn aggregated_discovery_has_a_tag() {
     let world = World::start().await;
     let request = |tag: Option<&http::HeaderValue>| {

@@ -33,7 +33,11 @@ pub fn decode(body: &[u8]) -> Result<Map<String, Value>, ProtobufError> {
             _ => {}
         }
     }
-    let of = known(&api_version, &kind)?;
+    let of = match (api_version.as_str(), kind.as_str()) {
+        // What clients from before 1.22 post; the message has not changed since.
+        ("policy/v1beta1", "Eviction") => known("policy/v1", "Eviction")?,
+        (api_version, kind) => known(api_version, kind)?,
+    };
     let mut object = Map::new();
     object.insert("kind".to_owned(), kind.into());
     object.insert("apiVersion".to_owned(), api_version.into());

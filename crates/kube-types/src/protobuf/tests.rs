@@ -153,3 +153,17 @@ fn malformed_bodies_are_refused() {
     let outcome = decode(&envelope("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd));
     assert!(!matches!(outcome, Err(ProtobufError::UnknownKind { .. })));
 }
+
+#[test]
+fn an_eviction_of_the_earlier_version_is_read() {
+    let eviction = serde_json::json!({"apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": "a", "namespace": "b"}, "deleteOptions": {"gracePeriodSeconds": 3}});
+    let envelope = encode(eviction.as_object().unwrap()).unwrap();
+    let mut bytes = head("policy/v1beta1", "Eviction");
+    bytes.extend_from_slice(&envelope.bytes[envelope.content.clone()]);
+    bytes.extend_from_slice(TAIL);
+    let read = decode(&bytes).unwrap();
+    assert_eq!(read["apiVersion"], "policy/v1beta1");
+    assert_eq!(read["metadata"]["name"], "a");
+    assert_eq!(read["deleteOptions"]["gracePeriodSeconds"], 3);
+}
