@@ -92,7 +92,7 @@ fn labels(pod: &Pod) -> HashMap<String, String> {
 }
 
 /// The cgroup of a pod below the runtime's parent, as upstream's cgroupfs driver names it.
-fn cgroup_parent(spec: &PodSpec, uid: &str) -> String {
+pub(crate) fn cgroup_parent(spec: &PodSpec, uid: &str) -> String {
     match resources::qos_class(spec) {
         QosClass::Guaranteed => format!("/kubepods/pod{uid}"),
         QosClass::Burstable => format!("/kubepods/burstable/pod{uid}"),

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::agent::Agent;
 use crate::config::Serving;
 
+mod cadvisor;
 pub(crate) mod delegated;
 mod identity;
 mod logs;
@@ -204,6 +205,7 @@ async fn route(agent: &Arc<Agent>, request: Request<Incoming>) -> Answer {
         }
         (&Method::GET, ["stats", "summary"]) => statistics::summary(agent).await,
         (&Method::GET, ["metrics"]) => Ok(metrics(statistics::own_metrics(agent))),
+        (&Method::GET, ["metrics", "cadvisor"]) => cadvisor::metrics(agent).await.map(metrics),
         (&Method::GET, ["metrics", "resource"]) => statistics::resource_metrics(agent).await.map(metrics),
         _ => Err(Refusal::not_found("404 page not found")),
     }

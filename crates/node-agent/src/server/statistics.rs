@@ -103,14 +103,18 @@ fn memory(usage: Option<&cri::MemoryUsage>) -> Memory {
     }
 }
 
+/// What every pod uses, as the runtime says.
+pub(super) async fn listed(agent: &Agent, pods: &[Arc<Pod>]) -> Result<Vec<cri::PodSandboxStats>, Refusal> {
+    if agent.config.simulated {
+        return Ok(agent.simulated_usage.stats(pods, agent.now()));
+    }
+    let listed = agent.runtime.sandbox_stats().await;
+    listed.map_err(|error| Refusal::internal(error.reason()))
+}
+
 async fn pod_stats(agent: &Agent) -> Result<Vec<PodStats>, Refusal> {
     let pods = agent.pods();
-    let listed = if agent.config.simulated {
-        agent.simulated_usage.stats(&pods, agent.now())
-    } else {
-        let listed = agent.runtime.sandbox_stats().await;
-        listed.map_err(|error| Refusal::internal(error.reason()))?
-    };
+    let listed = listed(agent, &pods).await?;
     Ok(listed.into_iter().filter_map(|stats| one_pod(stats, &pods)).collect())
 }
 

@@ -72,6 +72,7 @@ impl Cluster {
             node_ports: (30000, 32767),
             api_endpoints: (vec!["10.0.0.1".parse().unwrap()], 443),
             token_issuer: tokens.clone(),
+            encryption: Arc::default(),
         })
         .await
         .unwrap();
