@@ -4,6 +4,8 @@
 //! leave: [`check`] refuses it, so that our own answers are checked by the tables that clients use.
 
 pub mod check;
+#[cfg(test)]
+mod fuzzing;
 pub mod json;
 pub mod query;
 pub mod route;

@@ -23,4 +23,6 @@ pub use streams::{
 };
 
 #[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
 mod tests;
