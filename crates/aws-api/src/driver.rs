@@ -7,6 +7,7 @@
 mod addon;
 mod fargate;
 mod flight;
+mod settings;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -93,7 +94,9 @@ impl Driver {
         let (cluster, groups) = self.snapshot();
         let Some(cluster) = cluster else { return Ok(None) };
         match cluster.work() {
-            Work::EnsureControlPlane if !self.ensured || cluster.upgrade.is_some() => {
+            Work::EnsureControlPlane
+                if !self.ensured || cluster.upgrade.is_some() || !self.unapplied(&cluster).is_empty() =>
+            {
                 self.ensure_control_plane(&cluster)
             }
             Work::RemoveControlPlane => self.remove_control_plane(),
@@ -264,10 +267,12 @@ impl Driver {
                     if before.status != after.status {
                         tracing::info!(cluster = %self.name, from = before.status.name(), to = after.status.name(), "cluster");
                     }
-                    let ended = before.upgrade.as_ref().filter(|_| after.upgrade.is_none());
-                    let update = ended.and_then(|upgrade| state.updates.get(&upgrade.update));
-                    let ended = update.map(|update| Change::put(update.clone().step(Ok(()))));
-                    ended.into_iter().chain([Change::put(after)]).collect()
+                    let upgraded = before.upgrade.as_ref().filter(|_| after.upgrade.is_none());
+                    let encrypted = before.encrypting.as_ref().filter(|_| after.encrypting.is_none());
+                    let ended = upgraded.map(|upgrade| &upgrade.update).into_iter().chain(encrypted);
+                    let updates = ended.filter_map(|id| state.updates.get(id));
+                    let ended = updates.map(|update| Change::put(update.clone().step(Ok(()))));
+                    ended.chain([Change::put(after)]).collect()
                 }
             };
             Ok::<_, ApiError>(((), changes))
@@ -280,7 +285,7 @@ impl Driver {
         let now = self.region.clock.now();
         self.backoff.landed(&outcome.key());
         match outcome {
-            Outcome::ControlPlane(result) => self.control_plane(result).await,
+            Outcome::ControlPlane(result, applied) => self.control_plane(result, applied).await,
             Outcome::ControlPlaneGone(Ok(())) => {
                 // Another cluster may be made under the name: nothing that was seen holds for it.
                 self.ensured = false;
@@ -335,7 +340,11 @@ impl Driver {
         }
     }
 
-    async fn control_plane(&mut self, result: Result<ControlPlane, HostError>) -> Result<(), ApiError> {
+    async fn control_plane(
+        &mut self,
+        result: Result<ControlPlane, HostError>,
+        applied: Vec<String>,
+    ) -> Result<(), ApiError> {
         match result {
             Ok(made) => {
                 self.ensured = true;
@@ -345,10 +354,12 @@ impl Driver {
                     certificate_authority_pem,
                     issuer_keys,
                 } = made;
+                self.applied(&applied).await?;
                 self.step_cluster(cluster::Input::ControlPlaneReady {
                     endpoint,
                     certificate_authority_pem,
                     issuer_keys,
+                    applied,
                 })
                 .await
             }

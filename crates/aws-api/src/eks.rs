@@ -4,6 +4,7 @@ pub mod access_entry;
 pub mod addon;
 pub mod cluster;
 pub mod cluster_update;
+pub mod encryption;
 pub mod fargate;
 pub mod identity_provider;
 pub mod insight;

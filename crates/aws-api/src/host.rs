@@ -26,7 +26,8 @@ pub trait ClusterHost: Send + Sync + 'static {
     /// [`ControlPlaneSpec::bootstrap_addons`] is set) the system pods' objects. Returns once `/readyz` answers.
     ///
     /// Called again for an existing cluster, also in a new process: starts whatever is not running and returns the same
-    /// endpoint, authority and issuer as before. With another version, a running one goes on as that version.
+    /// endpoint, authority and issuer as before. A running one takes in another version, key or identity
+    /// providers.
     fn create_control_plane(&self, spec: ControlPlaneSpec) -> BoxFuture<'_, Result<ControlPlane, HostError>>;
 
     /// Stops the cluster's components and removes its state and load balancers; and the VPC's fabric if no other cluster
@@ -220,6 +221,12 @@ pub struct ControlPlaneSpec {
     pub creator_arn: String,
     /// Whether to install vpc-cni, kube-proxy and coredns (EKS's `bootstrapSelfManagedAddons`).
     pub bootstrap_addons: bool,
+    /// ARN of the KMS key under which Secrets are kept.
+    #[serde(default)]
+    pub encryption_key: Option<String>,
+    /// Whose tokens are accepted besides IAM's.
+    #[serde(default)]
+    pub identity_providers: Vec<access_rules::oidc::Provider>,
 }
 
 /// A VPC and those of its subnets that the region knows.

@@ -2,6 +2,7 @@
 //! region's store and leaves it in no answer.
 
 mod cipher;
+mod cluster;
 pub mod grant;
 pub mod usage;
 
@@ -18,6 +19,8 @@ use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
 use crate::operations::Context;
+
+pub use cluster::{KeyError, state_of};
 
 /// The member that holds a key's material, in base64.
 const MATERIAL: &str = "Material";
@@ -64,7 +67,11 @@ fn find<'a>(context: &Context, state: &'a State, given: &str) -> Result<&'a Item
 
 /// A key that may be used.
 fn usable<'a>(context: &Context, state: &'a State, given: &str) -> Result<&'a Item, ApiError> {
-    let key = find(context, state, given)?;
+    enabled(find(context, state, given)?)
+}
+
+/// The same key, if its state lets it be used.
+fn enabled(key: &Item) -> Result<&Item, ApiError> {
     match key.body.required("KeyState") {
         "Enabled" => Ok(key),
         "Disabled" => Err(ApiError::bad_request(

@@ -15,6 +15,7 @@ use cluster_lifecycle::access_entry::AccessEntry;
 use cluster_lifecycle::addon::Addon;
 use cluster_lifecycle::cluster::Cluster;
 use cluster_lifecycle::fargate::{FargateNode, FargateProfile};
+use cluster_lifecycle::identity_provider::IdentityProvider;
 use cluster_lifecycle::nodegroup::Nodegroup;
 use cluster_lifecycle::pod_identity::PodIdentityAssociation;
 use cluster_lifecycle::update::Update;
@@ -115,6 +116,9 @@ records! {
     /// Pod identity associations by id.
     PodIdentityAssociation, pod_identities, "/eks/pod-identities/", (ClusterName, String),
         |known| (known.cluster.clone(), known.id.clone()), |(cluster, id)| format!("{cluster}/{id}");
+    /// OIDC identity providers of clusters.
+    IdentityProvider, identity_providers, "/eks/identity-providers/", (ClusterName, String),
+        |known| (known.cluster.clone(), known.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
     /// Fargate profiles.
     FargateProfile, fargate_profiles, "/eks/fargate-profiles/", (ClusterName, String),
         |profile| (profile.cluster.clone(), profile.name.clone()), |(cluster, name)| format!("{cluster}/{name}");
@@ -177,6 +181,7 @@ impl State {
         Self::of_cluster::<Addon>(&self.addons, name, &mut changes);
         Self::of_cluster::<AccessEntry>(&self.access_entries, name, &mut changes);
         Self::of_cluster::<PodIdentityAssociation>(&self.pod_identities, name, &mut changes);
+        Self::of_cluster::<IdentityProvider>(&self.identity_providers, name, &mut changes);
         Self::of_cluster::<FargateProfile>(&self.fargate_profiles, name, &mut changes);
         Self::of_cluster::<FargateNode>(&self.fargate_nodes, name, &mut changes);
         if let Some(cluster) = self.clusters.get(name) {

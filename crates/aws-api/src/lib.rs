@@ -52,6 +52,7 @@ mod throttle;
 pub use caller::TokenError;
 pub use control_plane_logs::LogKind;
 pub use host::ClusterHost;
+pub use kms::KeyError;
 pub use ledger::LedgerError;
 pub use partition::Partition;
 pub use region::{Options, Region};

@@ -172,6 +172,29 @@ structures! {
         cluster_name: String, encryption_config: Vec<EncryptionConfig>, client_request_token: String,
     }
     AssociateEncryptionConfigResponse { update: Update }
+    AssociateIdentityProviderConfigRequest {
+        cluster_name: String, oidc: OidcIdentityProviderConfigRequest, tags: Map, client_request_token: String,
+    }
+    AssociateIdentityProviderConfigResponse { update: Update, tags: Map }
+    DescribeIdentityProviderConfigRequest { cluster_name: String, identity_provider_config: IdentityProviderConfig }
+    DescribeIdentityProviderConfigResponse { identity_provider_config: IdentityProviderConfigResponse }
+    DisassociateIdentityProviderConfigRequest {
+        cluster_name: String, identity_provider_config: IdentityProviderConfig, client_request_token: String,
+    }
+    DisassociateIdentityProviderConfigResponse { update: Update }
+    ListIdentityProviderConfigsRequest { cluster_name: String, max_results: i64, next_token: String }
+    ListIdentityProviderConfigsResponse { identity_provider_configs: Vec<IdentityProviderConfig>, next_token: String }
+    IdentityProviderConfig { r#type: String, name: String }
+    IdentityProviderConfigResponse { oidc: OidcIdentityProviderConfig }
+    OidcIdentityProviderConfigRequest {
+        identity_provider_config_name: String, issuer_url: String, client_id: String, username_claim: String,
+        username_prefix: String, groups_claim: String, groups_prefix: String, required_claims: Map,
+    }
+    OidcIdentityProviderConfig {
+        identity_provider_config_name: String, identity_provider_config_arn: String, cluster_name: String,
+        issuer_url: String, client_id: String, username_claim: String, username_prefix: String, groups_claim: String,
+        groups_prefix: String, required_claims: Map, tags: Map, status: String,
+    }
 
     Addon {
         addon_name: String, cluster_name: String, status: String, addon_version: String, health: AddonHealth,

@@ -233,7 +233,9 @@ impl Session {
         let mappings = config.iam_identity_mappings.clone().unwrap_or_default();
         self.create_identity_mappings(name, &mappings).await?;
         let associations = iam.pod_identity_associations.unwrap_or_default();
-        self.create_pod_identities(name, &associations, limit).await
+        self.create_pod_identities(name, &associations, limit).await?;
+        let providers = config.identity_providers.clone().unwrap_or_default();
+        self.associate_identity_providers(name, &providers, Some(limit)).await
     }
 
     /// The role of a group's nodes: the one that it names, or one with eksctl's policies.

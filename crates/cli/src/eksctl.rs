@@ -44,6 +44,8 @@ pub async fn run(home: &Path, given: &Given) -> Done {
         ("update", "addon") => addon::update(home, given).await,
         ("update", "iamserviceaccount") => service_account::update(home, given).await,
         ("update", "podidentityassociation") => pod_identity::update(home, given).await,
+        ("associate", "identityprovider") => identity_provider::associate(home, given).await,
+        ("disassociate", "identityprovider") => identity_provider::disassociate(home, given).await,
         ("set", "labels") => labels::set(home, given).await,
         ("unset", "labels") => labels::unset(home, given).await,
         (verb, noun) => unknown(verb, noun),

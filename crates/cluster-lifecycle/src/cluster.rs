@@ -58,6 +58,12 @@ pub struct Cluster {
     /// The version change that is being done.
     #[serde(default)]
     pub upgrade: Option<Upgrade>,
+    /// ARN of the KMS key that encrypts its Secrets.
+    #[serde(default)]
+    pub encryption_key: Option<String>,
+    /// The record of the change by which its Secrets come under the key, while it is being done.
+    #[serde(default)]
+    pub encrypting: Option<String>,
 }
 
 /// A cluster's network.
@@ -128,6 +134,8 @@ pub enum Input {
         certificate_authority_pem: String,
         /// The keys of its service-account tokens.
         issuer_keys: String,
+        /// Records of the changes that it has taken in.
+        applied: Vec<String>,
     },
     /// It cannot be made.
     ControlPlaneFailed {
@@ -145,6 +153,13 @@ pub enum Input {
         update: String,
         /// The version after it.
         version: String,
+    },
+    /// `AssociateEncryptionConfig`.
+    Encrypt {
+        /// The id of the update's record.
+        update: String,
+        /// ARN of the KMS key.
+        key: String,
     },
     /// Nothing of it is left.
     ControlPlaneGone,
@@ -185,14 +200,19 @@ impl Cluster {
                     endpoint,
                     certificate_authority_pem,
                     issuer_keys,
+                    applied,
                 },
             ) => {
                 self.issuer_keys = Some(issuer_keys);
                 self.endpoint = Some(endpoint);
                 self.certificate_authority_pem = Some(certificate_authority_pem);
                 self.issues.clear();
-                self.status = ClusterStatus::Active;
                 self.upgrade = None;
+                self.encrypting.take_if(|update| applied.contains(update));
+                self.status = match self.encrypting {
+                    Some(_) => ClusterStatus::Updating,
+                    None => ClusterStatus::Active,
+                };
             }
             (ClusterStatus::Creating, Input::ControlPlaneFailed { message }) => {
                 self.status = ClusterStatus::Failed;
@@ -208,6 +228,16 @@ impl Cluster {
                 }
                 self.version.clone_from(&version);
                 self.upgrade = Some(Upgrade { update, version });
+                self.status = ClusterStatus::Updating;
+            }
+            (_, Input::Encrypt { update, key }) => {
+                self.require_settled()?;
+                if self.encryption_key.is_some() {
+                    let message = format!("Encryption is already enabled for cluster {}", self.name);
+                    return Err(Refusal::invalid_request(message).of_cluster(self.name.as_str()));
+                }
+                self.encryption_key = Some(key);
+                self.encrypting = Some(update);
                 self.status = ClusterStatus::Updating;
             }
             (_, Input::ControlPlaneGone) => {}

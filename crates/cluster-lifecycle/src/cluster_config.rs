@@ -63,6 +63,9 @@ pub struct ClusterConfig {
     /// The control plane's logs.
     #[serde(default)]
     pub cloud_watch: Option<CloudWatch>,
+    /// OIDC providers of Kubernetes users.
+    #[serde(default)]
+    pub identity_providers: Option<Vec<IdentityProvider>>,
     /// Secrets encrypted by a key.
     #[serde(default)]
     pub secrets_encryption: Option<SecretsEncryption>,

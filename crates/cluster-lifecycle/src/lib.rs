@@ -9,6 +9,7 @@ pub mod aws_auth;
 pub mod cluster;
 pub mod cluster_config;
 pub mod fargate;
+pub mod identity_provider;
 pub mod nodegroup;
 pub mod pod_identity;
 pub mod refusal;

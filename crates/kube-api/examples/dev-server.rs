@@ -71,6 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         node_ports: (30000, 32767),
         api_endpoints: (vec![address.ip()], address.port()),
         token_issuer: tokens.clone(),
+        encryption: Arc::default(),
     })
     .await?;
     let api = KubeApi::new(Options {

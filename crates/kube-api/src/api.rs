@@ -8,7 +8,7 @@ use access_rules::User;
 use axum::body::Body;
 use clock::{Clock, Random};
 use http::header::{HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use registry::{Annotations, Context, Registry, StatusError, Subject, Warnings};
 use supervision::Supervisor;
 
@@ -19,6 +19,7 @@ use crate::authentication::{
 };
 use crate::connect::{NodeDialer, NodeTls};
 use crate::health::VersionInfo;
+use crate::lifecycle::Lifecycle;
 use crate::metrics::{Components, Metrics};
 use crate::negotiate::{ANYTHING, Negotiated, negotiate};
 use crate::pki::{ClusterPki, PkiError};
@@ -100,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) external_address: String,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) supervisor: Supervisor,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) metrics: Metrics,
     pub(crate) components: Components,
     pub(crate) discovery: discovery::Cache,
@@ -178,6 +180,7 @@ impl KubeApi {
             version: std::sync::RwLock::new(options.version),
             external_address: options.external_address,
             random: options.random,
+            lifecycle: Lifecycle::of(&options.supervisor),
             supervisor: options.supervisor,
             metrics: Metrics::new(|registry| fairness.register(registry)),
             components: Components::default(),
@@ -235,7 +238,11 @@ impl KubeApi {
                 caller.address(),
             )
         });
-        let answer = self.answer(request, info, query, caller).await;
+        let lasting = info.is_long_running() && matches!(caller, Caller::Remote { .. });
+        let mut answer = self.answer(request, info, query, caller).await;
+        if lasting && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer = self.0.lifecycle.until_the_end(answer);
+        }
         let answer = self.0.metrics.end(labels, answer, started.elapsed());
         if let Some((method, uri, agent, address)) = logged {
             let (code, took) = (answer.status().as_u16(), started.elapsed());

@@ -155,7 +155,7 @@ async fn run(api: &KubeApi, check: &str) -> bool {
     match check {
         "etcd" | "etcd-readiness" => {}
         // Whoever asks before connections are closed learns to go elsewhere.
-        "shutdown" => return !api.0.supervisor.is_cancelled(),
+        "shutdown" => return !api.0.lifecycle.is_stopping(),
         // The caches are full before the first request is served.
         _ => return true,
     }

@@ -13,6 +13,7 @@ mod fairness;
 mod fetch;
 mod health;
 mod held_body;
+mod lifecycle;
 mod limits;
 mod metrics;
 mod negotiate;
@@ -35,6 +36,7 @@ pub use authentication::{
 };
 pub use connect::{AsyncReadWrite, NodeDialer};
 pub use health::VersionInfo;
+pub use lifecycle::SHUTDOWN_LIMIT;
 pub use pki::{Authority, CertificatePair, ClusterPki, PkiError, ServerNames};
 pub use respond::Answer;
 pub use serve::InProcess;

@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use clock::Clock;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clock::{Clock, Random, SystemRandom};
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, RsaKeySize};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
@@ -104,6 +106,7 @@ pub struct ClusterPki {
     kubelet_client: CertificatePair,
     front_proxy: FrontProxy,
     service_account: TokenKey,
+    encryption: Vec<u8>,
 }
 
 /// What proves to aggregated API servers that a request comes from this one. An authority of its own, so that no other
@@ -112,6 +115,9 @@ struct FrontProxy {
     authority: Authority,
     client: CertificatePair,
 }
+
+/// Bytes of the key that encrypts Secrets.
+const ENCRYPTION_KEY: usize = 32;
 
 /// Common name of the certificate by which aggregated API servers know this one.
 pub(crate) const FRONT_PROXY_CLIENT: &str = "front-proxy-client";
@@ -133,6 +139,7 @@ impl ClusterPki {
         let authority = Authority::load_or_create(dir, "ca", "kubernetes", clock)?;
         let front_proxy = FrontProxy::load_or_create(dir, clock)?;
         let service_account = service_account_key(dir)?;
+        let encryption = encryption_key(dir)?;
         let serving = authority.kept_server(dir, "apiserver", "kube-apiserver", names)?;
         let client = || client_certificate(&authority, "kube-apiserver-kubelet-client", &["system:masters"]);
         let kubelet_client = authority.kept(dir, "apiserver-kubelet-client", "", client)?;
@@ -142,7 +149,14 @@ impl ClusterPki {
             kubelet_client,
             front_proxy,
             service_account,
+            encryption,
         })
+    }
+
+    /// The key that encrypts Secrets in the store where nothing else is configured: 32 bytes.
+    #[must_use]
+    pub fn encryption_key(&self) -> &[u8] {
+        &self.encryption
     }
 
     /// The authority of the front proxy's certificate, which aggregated API servers trust.
@@ -253,6 +267,29 @@ fn client_certificate(
         &names,
         &[ExtendedKeyUsagePurpose::ClientAuth],
     )
+}
+
+/// The key in the file `encryption.key`, in base64 as an `EncryptionConfiguration` would hold it. Without it the Secrets of
+/// the cluster are lost, so a damaged one is never replaced.
+fn encryption_key(dir: &Path) -> Result<Vec<u8>, PkiError> {
+    const FILE: &str = "encryption.key";
+    if let Some(text) = files::read_text(dir, FILE)? {
+        let key = STANDARD.decode(text.trim()).map_err(|error| error.to_string());
+        let key = key.and_then(|key| {
+            let length = key.len();
+            (length == ENCRYPTION_KEY)
+                .then_some(key)
+                .ok_or(format!("{length} bytes"))
+        });
+        return key.map_err(|problem| PkiError::Damaged {
+            what: FILE.to_owned(),
+            problem,
+        });
+    }
+    let mut key = vec![0; ENCRYPTION_KEY];
+    SystemRandom.bytes(&mut key);
+    files::write_secret(dir, FILE, &STANDARD.encode(&key))?;
+    Ok(key)
 }
 
 fn service_account_key(dir: &Path) -> Result<TokenKey, PkiError> {

@@ -36,23 +36,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const STREAMS_PER_CONNECTION: u32 = 250;
 
 impl KubeApi {
-    /// Serves TLS connections until the supervisor is cancelled; then running requests are answered and connections
-    /// closed.
+    /// Serves TLS connections until the supervisor is cancelled or [`KubeApi::shut_down`] says so; then running requests are
+    /// answered and connections closed.
     ///
     /// # Errors
     /// When TLS cannot be set up. Failures of single connections are logged.
     pub async fn serve_tls(&self, listener: TcpListener, supervisor: &Supervisor) -> Result<(), ServeError> {
         let acceptor = TlsAcceptor::from(Arc::new(self.server_config()?));
+        let connections = self.0.lifecycle.connections();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = supervisor.cancelled() => return Ok(()),
+                () = connections.cancelled() => return Ok(()),
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let (api, acceptor, tasks) = (self.clone(), acceptor.clone(), supervisor.clone());
-                    supervisor.spawn(format!("connection {peer}"), async move {
-                        if let Err(error) = api.serve_connection(acceptor, stream, &tasks).await {
+                    let (api, acceptor) = (self.clone(), acceptor.clone());
+                    connections.spawn(format!("connection {peer}"), async move {
+                        if let Err(error) = api.serve_connection(acceptor, stream).await {
                             tracing::debug!(%peer, error = %supervision::error_chain(error.as_ref()), "connection ended");
                         }
                     });
@@ -70,7 +72,6 @@ impl KubeApi {
         &self,
         acceptor: TlsAcceptor,
         stream: TcpStream,
-        tasks: &Supervisor,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
         let address = Some(stream.peer_addr()?.ip());
@@ -94,7 +95,7 @@ impl KubeApi {
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
             ended = connection.as_mut() => return ended,
-            () = tasks.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = self.0.lifecycle.connections().cancelled() => connection.as_mut().graceful_shutdown(),
         }
         connection.await
     }

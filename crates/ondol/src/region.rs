@@ -12,7 +12,7 @@ use std::time::Duration;
 use access_rules::{Attributes, User};
 use aws_api::endpoint::Endpoint;
 use aws_api::host::ClusterRef;
-use aws_api::{LogKind, Partition, Region};
+use aws_api::{KeyError, LogKind, Partition, Region};
 use aws_types::RegionName;
 use aws_types::region_files::{ACCOUNTS_DIRECTORY, CREDENTIALS_FILE, ENDPOINT_FILE, RegionEndpoint};
 use clock::{SystemClock, SystemRandom};
@@ -20,6 +20,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube_api::AuthenticationError;
 use load_balancer::LoadBalancers;
+use registry::KeyServiceError;
 use serde::{Deserialize, Serialize};
 use supervision::{Restart, Supervisor};
 use tokio::net::TcpListener;
@@ -83,6 +84,12 @@ impl RegionTokens {
     fn region(&self, cluster: &ClusterRef) -> Option<Arc<Region>> {
         self.0.get().and_then(Weak::upgrade)?.of(cluster)
     }
+
+    /// The region whose keys encrypt what a cluster stores.
+    fn keys_of(&self, cluster: &ClusterRef) -> Result<Arc<Region>, KeyServiceError> {
+        self.region(cluster)
+            .ok_or_else(|| KeyServiceError("the region is not open".to_owned()))
+    }
 }
 
 impl EksTokens for RegionTokens {
@@ -127,10 +134,29 @@ impl EksTokens for RegionTokens {
         region.access_policy_allows(&cluster.name, attributes)
     }
 
+    fn encrypt(&self, cluster: &ClusterRef, key: &str, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
+        let encrypted = self.keys_of(cluster)?.encrypt_for(cluster.name.as_str(), key, plain);
+        encrypted.map_err(|error| refused_by_kms(&error))
+    }
+
+    fn decrypt(&self, cluster: &ClusterRef, key: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
+        let decrypted = self.keys_of(cluster)?.decrypt_for(cluster.name.as_str(), key, cipher);
+        decrypted.map_err(|error| refused_by_kms(&error))
+    }
+
+    fn check_key(&self, cluster: &ClusterRef, key: &str) -> Result<(), KeyServiceError> {
+        let checked = self.keys_of(cluster)?.check_key(key);
+        checked.map_err(|error| refused_by_kms(&error))
+    }
+
     fn is_associated(&self, cluster: &ClusterRef, namespace: &str, service_account: &str) -> bool {
         let region = self.region(cluster);
         region.is_some_and(|region| region.has_pod_identity(&cluster.name, namespace, service_account))
     }
+}
+
+fn refused_by_kms(error: &KeyError) -> KeyServiceError {
+    KeyServiceError(error.to_string())
 }
 
 /// Names what belongs to this Ondol where several may be, such as control groups.
@@ -169,7 +195,7 @@ pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
     let tls_endpoint = format!("https://localhost:{}", address.port());
     let services = Arc::new(VpcServices::default());
     let settings = settings(&home, &options, &load_balancers, &services, &supervisor)?;
-    let partition = open(settings, name, &tls_endpoint).await?;
+    let (partition, host) = open(settings, name, &tls_endpoint).await?;
     let endpoint = Endpoint::new(partition.router(), tls);
     services.open(&partition, endpoint.clone());
     partition.resume();
@@ -189,6 +215,7 @@ pub async fn run(home: Home, options: RegionOptions) -> Result<(), Failure> {
         "the region is up"
     );
     stop.await;
+    host.shut_down_apis(kube_api::SHUTDOWN_LIMIT).await;
     let report = supervisor.drain(DRAIN).await;
     if !report.is_clean() {
         tracing::warn!(aborted = ?report.aborted, "tasks did not end by themselves");
@@ -245,7 +272,7 @@ async fn open(
     (settings, tokens): (Settings, Arc<RegionTokens>),
     name: RegionName,
     tls_endpoint: &str,
-) -> Result<Arc<Partition>, Failure> {
+) -> Result<(Arc<Partition>, Arc<LocalHost>), Failure> {
     let (home, supervisor) = (settings.home.clone(), settings.supervisor.clone());
     let (clock, random) = (settings.clock.clone(), settings.random.clone());
     let store_options = store::Options {
@@ -260,10 +287,11 @@ async fn open(
     });
     let credentials = aws_api::credentials::load_or_create(&home.path().join(CREDENTIALS_FILE), random.as_ref());
     let credentials = credentials.map_err(Failure::of("read the administrator's keys"))?;
+    let host = Arc::new(LocalHost::new(settings));
     let accounts = Some(home.path().join(ACCOUNTS_DIRECTORY));
     let partition = Partition::open(aws_api::Options {
         store,
-        host: Arc::new(LocalHost::new(settings)),
+        host: host.clone(),
         clock,
         random,
         supervisor,
@@ -275,7 +303,7 @@ async fn open(
     });
     let partition = partition.await.map_err(Failure::of("read the region's records"))?;
     tokens.0.get_or_init(|| Arc::downgrade(&partition));
-    Ok(partition)
+    Ok((partition, host))
 }
 
 fn remove_if_there(path: &Path) -> Result<(), Failure> {

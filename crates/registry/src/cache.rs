@@ -8,6 +8,7 @@ mod item;
 mod resource;
 mod served;
 
-pub(crate) use feed::Caches;
+pub(crate) use feed::{Caches, Known};
+pub use item::Unreadable;
 pub(crate) use item::{Extract, Item, encode};
 pub(crate) use resource::{Change, ChangeKind, ResourceCache, Since};

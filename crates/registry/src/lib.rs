@@ -12,6 +12,7 @@ pub mod columns;
 mod compaction;
 mod convert;
 mod custom;
+pub mod encryption;
 mod escalation;
 pub mod kinds;
 pub mod options;
@@ -29,6 +30,7 @@ pub use access::Authorizer;
 pub use access_rules::{Attributes, Decision, User};
 pub use admission::fargate::FargateProfiles;
 pub use admission::pod_identity::PodIdentities;
+pub use encryption::{Encryption, EncryptionConfiguration, EncryptionError, KeyService, KeyServiceError};
 pub use kinds::{KindTable, ResourceKind};
 pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};
 pub use registry::{

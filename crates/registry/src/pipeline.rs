@@ -14,6 +14,7 @@ mod list;
 mod metadata;
 mod ownership;
 mod read;
+mod sealed;
 mod token;
 mod watch;
 mod wish;
@@ -175,7 +176,9 @@ impl Registry {
         name: &str,
     ) -> Result<Option<Arc<Item>>, StatusError> {
         self.catch_up().await?;
-        match resource.cache.get(&resource.cache_key(namespace, name)) {
+        let key = resource.cache_key(namespace, name);
+        self.check_readable(resource, &key).await?;
+        match resource.cache.get(&key) {
             Some(item) => Ok(Some(self.converter.view(resource, item).await?)),
             None => Ok(None),
         }

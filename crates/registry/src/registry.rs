@@ -14,8 +14,9 @@ use supervision::{Restart, Supervisor};
 
 use crate::access::{Authorizer, Compiled, NodeGraph};
 use crate::admission::pod_identity::PodIdentities;
-use crate::cache::Caches;
+use crate::cache::{Caches, Unreadable};
 use crate::custom::Converter;
+use crate::encryption::Encryption;
 use crate::kinds::KindTable;
 use crate::status::StatusError;
 
@@ -43,6 +44,8 @@ pub struct Options {
     pub api_endpoints: (Vec<IpAddr>, u16),
     /// Signs service-account tokens.
     pub token_issuer: Arc<dyn TokenIssuer>,
+    /// What is encrypted in the store.
+    pub encryption: Arc<Encryption>,
 }
 
 /// What a service-account token says.
@@ -106,13 +109,12 @@ pub enum RegistryError {
     #[error("read the store")]
     Store(#[from] store::StoreError),
     /// A stored object cannot be read.
-    #[error("read stored object {key}")]
+    #[error("read stored object {key}: {problem}")]
     Decode {
         /// Key in the store.
         key: String,
         /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
+        problem: Unreadable,
     },
     /// An object that every cluster has could not be made.
     #[error("make {what}: {error}")]
@@ -130,6 +132,7 @@ pub struct Registry {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) caches: Arc<Caches>,
+    pub(crate) encryption: Arc<Encryption>,
     pub(crate) converter: Arc<Converter>,
     pub(crate) policy: ArcSwap<Compiled>,
     pub(crate) node_graph: NodeGraph,
@@ -155,7 +158,9 @@ impl Registry {
     pub async fn open(options: Options) -> Result<Arc<Self>, RegistryError> {
         let kinds = KindTable::built_in();
         let caller: Arc<OnceLock<_>> = Arc::default();
-        let caches = Arc::new(Caches::new(options.store.clone(), options.clock.clone(), kinds));
+        let encryption = options.encryption;
+        let (store, clock) = (options.store.clone(), options.clock.clone());
+        let caches = Arc::new(Caches::new(store, clock, kinds, encryption.clone()));
         caches.load().await?;
         let feed = caches.clone();
         options.supervisor.spawn_restarting("registry-feed", RESTART, move || {
@@ -168,6 +173,7 @@ impl Registry {
             clock: options.clock,
             random: options.random,
             caches,
+            encryption,
             policy: ArcSwap::default(),
             node_graph: NodeGraph::default(),
             authorizer: std::sync::OnceLock::new(),

@@ -41,8 +41,8 @@ pub enum Key {
 
 /// What a flight came to.
 pub enum Outcome {
-    /// The control plane answers, or cannot be made.
-    ControlPlane(Result<ControlPlane, HostError>),
+    /// The control plane answers, or cannot be made; and the records of the changes that it was told of.
+    ControlPlane(Result<ControlPlane, HostError>, Vec<String>),
     /// The control plane is gone, or cannot be removed.
     ControlPlaneGone(Result<(), HostError>),
     /// An instance was launched.
@@ -65,7 +65,7 @@ impl Outcome {
     /// What the flight worked on.
     pub fn key(&self) -> Key {
         match self {
-            Self::ControlPlane(_) | Self::ControlPlaneGone(_) => Key::ControlPlane,
+            Self::ControlPlane(..) | Self::ControlPlaneGone(_) => Key::ControlPlane,
             Self::Launched(_, id, _) | Self::Drained(_, id, _) | Self::Terminated(_, id, _) => {
                 Key::Instance(id.clone())
             }
@@ -149,6 +149,8 @@ impl Driver {
         let git_version = eks_version::find(&cluster.version)
             .map(eks_version::EksVersion::git_version)
             .unwrap_or_default();
+        // Before what it is told of is read: nothing must count as told that is not.
+        let told = self.unapplied(cluster);
         let spec = ControlPlaneSpec {
             cluster: self.region.cluster_ref(&cluster.name),
             version: cluster.version.clone(),
@@ -159,12 +161,15 @@ impl Driver {
             oidc_issuer: cluster.network.oidc_issuer.clone(),
             creator_arn: cluster.creator_arn.clone(),
             bootstrap_addons: cluster.bootstrap_addons,
+            encryption_key: cluster.encryption_key.clone(),
+            identity_providers: self.identity_providers(cluster),
         };
+
         self.fly(Key::ControlPlane, |region| async move {
             let made = region.host.create_control_plane(spec).await;
             // This process may see its network for the first time.
             region.ledger.look_again();
-            Outcome::ControlPlane(made)
+            Outcome::ControlPlane(made, told)
         });
     }
 

@@ -12,7 +12,7 @@ use cluster_lifecycle::refusal::RefusalKind;
 use cluster_lifecycle::{Refusal, request as rules};
 use jiff::Timestamp;
 
-use super::{access_entry, check_tags, find_cluster, view};
+use super::{access_entry, check_tags, encryption, find_cluster, view};
 use crate::ec2::document::Document;
 use crate::ec2::security_group;
 use crate::error::ApiError;
@@ -138,15 +138,6 @@ impl Wanted {
                 "ipFamily ipv6 is not available in this region",
             ));
         }
-        if request
-            .encryption_config
-            .as_ref()
-            .is_some_and(|config| !config.is_empty())
-        {
-            return Err(Refusal::invalid_parameter(
-                "encryptionConfig is not available in this region",
-            ));
-        }
         Ok(Self { name, vpc, request })
     }
 
@@ -183,6 +174,8 @@ impl Wanted {
             issues: Vec::new(),
             issuer_keys: None,
             upgrade: None,
+            encryption_key: encryption::key_of(state, request.encryption_config.as_deref().unwrap_or_default())?,
+            encrypting: None,
         })
     }
 
@@ -274,10 +267,14 @@ pub(super) fn enabled_logs(logging: Option<&Logging>) -> Result<Vec<String>, Ref
 
 /// `DescribeCluster`.
 pub async fn describe(context: Context, request: DescribeClusterRequest) -> Result<DescribeClusterResponse, ApiError> {
-    let cluster = context
-        .region
-        .ledger
-        .read(|state| find_cluster(state, request.name.as_deref()).map(view::cluster))?;
+    let cluster = context.region.ledger.read(|state| {
+        let found = find_cluster(state, request.name.as_deref())?;
+        let mut shown = view::cluster(found);
+        if let (Some(issue), Some(health)) = (encryption::issue(state, found), shown.health.as_mut()) {
+            health.issues.get_or_insert_default().push(view::issue(&issue));
+        }
+        Ok::<_, Refusal>(shown)
+    })?;
     Ok(DescribeClusterResponse { cluster: Some(cluster) })
 }
 

@@ -259,12 +259,3 @@ pub async fn cancel(context: Context, input: Value) -> Result<Value, ApiError> {
     );
     Err(ApiError::bad_request("InvalidStateException", message))
 }
-
-/// `AssociateEncryptionConfig`: there is no KMS here.
-pub async fn encryption(context: Context, input: Value) -> Result<Value, ApiError> {
-    context
-        .region
-        .ledger
-        .read(|state| find_cluster(state, input.text("clusterName")).map(drop))?;
-    Err(Refusal::invalid_parameter("encryptionConfig is not available in this region").into())
-}

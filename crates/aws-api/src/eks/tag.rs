@@ -79,7 +79,10 @@ fn edited(state: &State, arn: &str, edit: impl FnOnce(&mut Tags) -> Result<(), R
             })*
         };
     }
-    look!(clusters: arn, nodegroups: arn, addons: arn, access_entries: arn, pod_identities: arn, fargate_profiles: arn);
+    look!(
+        clusters: arn, nodegroups: arn, addons: arn, access_entries: arn, pod_identities: arn, fargate_profiles: arn,
+        identity_providers: arn
+    );
     Err(not_found(arn))
 }
 

@@ -22,11 +22,6 @@ pub fn cluster(cluster: &Cluster) -> eks::Cluster {
         endpoint_private_access: Some(network.endpoint_private_access),
         public_access_cidrs: Some(network.public_access_cidrs.clone()),
     };
-    let issue = |issue: &cluster_lifecycle::cluster::Issue| eks::ClusterIssue {
-        code: Some(issue.code.clone()),
-        message: Some(issue.message.clone()),
-        resource_ids: Some(issue.resource_ids.clone()),
-    };
     eks::Cluster {
         name: Some(cluster.name.to_string()),
         arn: Some(cluster.arn.clone()),
@@ -66,7 +61,25 @@ pub fn cluster(cluster: &Cluster) -> eks::Cluster {
             support_type: Some(cluster.support_type.clone()),
         }),
         deletion_protection: Some(cluster.deletion_protection),
-        encryption_config: None,
+        encryption_config: cluster.encryption_key.as_ref().map(|key| vec![encryption(key)]),
+    }
+}
+
+fn encryption(key: &str) -> eks::EncryptionConfig {
+    eks::EncryptionConfig {
+        resources: Some(vec!["secrets".to_owned()]),
+        provider: Some(eks::Provider {
+            key_arn: Some(key.to_owned()),
+        }),
+    }
+}
+
+/// Something that is wrong with a cluster.
+pub fn issue(issue: &cluster_lifecycle::cluster::Issue) -> eks::ClusterIssue {
+    eks::ClusterIssue {
+        code: Some(issue.code.clone()),
+        message: Some(issue.message.clone()),
+        resource_ids: Some(issue.resource_ids.clone()),
     }
 }
 

@@ -48,7 +48,7 @@ pub const ROWS: &[Row] = &[
     row!("eks", "UpdateClusterVersion", eks::cluster_update::version),
     row!("eks", "UpdateClusterConfig", eks::cluster_update::config),
     row!("eks", "CancelUpdate", eks::cluster_update::cancel),
-    row!("eks", "AssociateEncryptionConfig", eks::cluster_update::encryption),
+    row!("eks", "AssociateEncryptionConfig", eks::encryption::associate),
     row!("eks", "UpdateNodegroupVersion", eks::nodegroup_version::update),
     row!("eks", "ListInsights", eks::insight::list),
     row!("eks", "DescribeInsight", eks::insight::describe),
@@ -60,11 +60,15 @@ pub const ROWS: &[Row] = &[
         eks::identity_provider::associate
     ),
     row!("eks", "ListIdentityProviderConfigs", eks::identity_provider::list),
-    row!("eks", "DescribeIdentityProviderConfig", eks::identity_provider::find),
+    row!(
+        "eks",
+        "DescribeIdentityProviderConfig",
+        eks::identity_provider::describe
+    ),
     row!(
         "eks",
         "DisassociateIdentityProviderConfig",
-        eks::identity_provider::find
+        eks::identity_provider::disassociate
     ),
     row!("eks-auth", "AssumeRoleForPodIdentity", eks::pod_identity::assume_role),
 ];

@@ -15,6 +15,7 @@ mod issuer;
 mod limits;
 mod security;
 mod services;
+mod settings;
 mod signatures;
 mod tokens;
 

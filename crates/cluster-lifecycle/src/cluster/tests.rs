@@ -37,6 +37,8 @@ pub(crate) fn cluster(status: ClusterStatus) -> Cluster {
         issues: Vec::new(),
         issuer_keys: None,
         upgrade: None,
+        encryption_key: None,
+        encrypting: None,
     }
 }
 
@@ -45,6 +47,7 @@ fn ready() -> Input {
         endpoint: "https://127.0.0.1:1".to_owned(),
         certificate_authority_pem: "pem".to_owned(),
         issuer_keys: "{}".to_owned(),
+        applied: Vec::new(),
     }
 }
 
@@ -81,4 +84,37 @@ fn deletion_protection_protects() {
     let mut protected = cluster(ClusterStatus::Active);
     protected.deletion_protection = true;
     assert!(protected.step(Input::Delete { nodegroups: 0 }).is_err());
+}
+
+#[test]
+fn secrets_come_under_a_key_once_and_when_the_control_plane_says_so() {
+    let encrypt = || Input::Encrypt {
+        update: "one".to_owned(),
+        key: "arn".to_owned(),
+    };
+    let asked = cluster(ClusterStatus::Active).step(encrypt()).unwrap().unwrap();
+    assert_eq!(asked.status, ClusterStatus::Updating);
+    assert_eq!(asked.encryption_key.as_deref(), Some("arn"));
+    // What was on its way before does not know of the key.
+    let early = asked.step(ready()).unwrap().unwrap();
+    assert_eq!(early.status, ClusterStatus::Updating);
+    let Input::ControlPlaneReady {
+        endpoint,
+        certificate_authority_pem,
+        issuer_keys,
+        ..
+    } = ready()
+    else {
+        unreachable!()
+    };
+    let done = early.step(Input::ControlPlaneReady {
+        endpoint,
+        certificate_authority_pem,
+        issuer_keys,
+        applied: vec!["one".to_owned()],
+    });
+    let done = done.unwrap().unwrap();
+    assert_eq!((done.status, done.encrypting.as_deref()), (ClusterStatus::Active, None));
+    let again = done.step(encrypt()).unwrap_err();
+    assert_eq!(again.message, "Encryption is already enabled for cluster demo");
 }

@@ -236,6 +236,29 @@ parts! {
         /// Which; `*` and `all` are every one.
         enable_types: Vec<String>,
     }
+    /// An entry of `identityProviders`.
+    IdentityProvider {
+        /// `oidc`.
+        kind as "type": String,
+        /// Its name.
+        name: String,
+        /// URL of the issuer.
+        issuer_url as "issuerURL": String,
+        /// The audience of tokens.
+        client_id as "clientID": String,
+        /// The claim that names the user.
+        username_claim: String,
+        /// What stands before the name.
+        username_prefix: String,
+        /// The claim that lists the groups.
+        groups_claim: String,
+        /// What stands before each group.
+        groups_prefix: String,
+        /// Claims that tokens must have.
+        required_claims: BTreeMap<String, String>,
+        /// Its tags.
+        tags: BTreeMap<String, String>,
+    }
     /// `secretsEncryption`.
     SecretsEncryption {
         /// The KMS key.

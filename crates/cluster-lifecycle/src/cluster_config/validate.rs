@@ -150,6 +150,18 @@ impl Found {
                 self.add(format!("{path}.selectors"), "must have at least one selector");
             }
         }
+        for (index, provider) in config.identity_providers.iter().flatten().enumerate() {
+            let path = format!("identityProviders[{index}]");
+            for (field, value) in [
+                ("name", &provider.name),
+                ("issuerURL", &provider.issuer_url),
+                ("clientID", &provider.client_id),
+            ] {
+                if value.as_deref().unwrap_or_default().is_empty() {
+                    self.add(format!("{path}.{field}"), "must be set");
+                }
+            }
+        }
         let iam = config.iam.as_ref();
         let accounts = iam.and_then(|iam| iam.service_accounts.as_deref()).unwrap_or_default();
         for (index, account) in accounts.iter().enumerate() {

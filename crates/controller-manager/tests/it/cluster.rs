@@ -65,6 +65,7 @@ impl Cluster {
             node_ports: (30000, 32767),
             api_endpoints: (vec!["192.168.0.10".parse().expect("an address")], 443),
             token_issuer: tokens.clone(),
+            encryption: Arc::default(),
         });
         let api = KubeApi::new(kube_api::Options {
             registry: registry.await.expect("a registry"),

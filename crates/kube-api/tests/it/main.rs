@@ -18,6 +18,7 @@ mod forms;
 mod identity_providers;
 mod kube_rs;
 mod kubectl;
+mod lifecycle;
 #[path = "../../../registry/tests/it/minimal.rs"]
 mod minimal;
 mod protocol;

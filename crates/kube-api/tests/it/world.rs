@@ -139,6 +139,7 @@ impl World {
             node_ports: (30000, 32767),
             api_endpoints: (vec![address.ip()], address.port()),
             token_issuer: tokens.clone(),
+            encryption: Arc::default(),
         })
         .await
         .unwrap();

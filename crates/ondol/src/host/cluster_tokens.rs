@@ -1,5 +1,5 @@
 //! What a cluster's API server asks the region: who bears an EKS token, what access policies allow, which pods are Fargate's,
-//! which have an identity of AWS's.
+//! which have an identity of AWS's, and what its KMS key makes of the keys of Secrets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use aws_api::host::{ClusterRef, ControlPlaneSpec};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube_api::{AuthenticationError, TokenAuthenticator};
-use registry::{Authorizer, FargateProfiles, PodIdentities, Registry};
+use registry::{Authorizer, FargateProfiles, KeyService, KeyServiceError, PodIdentities, Registry};
 
 use super::LocalHost;
 use crate::vpc_services::PLAIN_URL;
@@ -41,6 +41,24 @@ pub trait EksTokens: Send + Sync {
     /// Takes a line of a cluster's control plane.
     fn log(&self, cluster: &ClusterRef, kind: LogKind, line: String);
 
+    /// Encrypts with a KMS key, for one cluster.
+    ///
+    /// # Errors
+    /// KMS's refusal.
+    fn encrypt(&self, cluster: &ClusterRef, key: &str, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError>;
+
+    /// Decrypts what was encrypted for the cluster.
+    ///
+    /// # Errors
+    /// KMS's refusal.
+    fn decrypt(&self, cluster: &ClusterRef, key: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError>;
+
+    /// Whether a KMS key may be used.
+    ///
+    /// # Errors
+    /// KMS's refusal.
+    fn check_key(&self, cluster: &ClusterRef, key: &str) -> Result<(), KeyServiceError>;
+
     /// The access policy by which an AWS identity may do what the cluster's own roles do not allow.
     fn allows(&self, cluster: &ClusterRef, attributes: &Attributes<'_>) -> Option<String>;
 }
@@ -64,6 +82,41 @@ impl TokenAuthenticator for ClusterTokens {
     fn authenticate(&self, token: &str) -> BoxFuture<'_, Result<Option<User>, AuthenticationError>> {
         let (tokens, cluster, token) = (self.tokens.clone(), self.cluster.clone(), token.to_owned());
         async move { tokens.authenticate(&cluster, &token).await }.boxed()
+    }
+}
+
+/// A cluster's KMS key.
+pub(super) struct ClusterKey {
+    region: Arc<dyn EksTokens>,
+    cluster: ClusterRef,
+    arn: String,
+}
+
+impl ClusterKey {
+    pub(super) fn of(host: &LocalHost, cluster: &ClusterRef, arn: &str) -> Self {
+        Self {
+            region: host.tokens.clone(),
+            cluster: cluster.clone(),
+            arn: arn.to_owned(),
+        }
+    }
+}
+
+impl KeyService for ClusterKey {
+    fn key_id(&self) -> String {
+        self.arn.clone()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
+        self.region.encrypt(&self.cluster, &self.arn, plain)
+    }
+
+    fn decrypt(&self, key_id: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
+        self.region.decrypt(&self.cluster, key_id, cipher)
+    }
+
+    fn ready(&self) -> Result<(), KeyServiceError> {
+        self.region.check_key(&self.cluster, &self.arn)
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use super::cluster_tokens::{ClusterTokens, introduce};
 use super::logs::ClusterLogs;
 use super::network::{ControlPlaneDialer, MetricsOptions, Network};
+use super::settings::ClusterEncryption;
 use super::{LocalHost, api_port, failed, locked};
 use crate::home::part_of;
 
@@ -39,6 +40,7 @@ pub(crate) struct Cluster {
     /// Its VPC.
     pub(super) network: Network,
     pub(super) api: KubeApi,
+    pub(super) encryption: ClusterEncryption,
     /// What `/version` reports, without the `v`; an upgrade changes it.
     git_version: RwLock<String>,
     pub(super) spec: ControlPlaneSpec,
@@ -137,6 +139,7 @@ impl LocalHost {
     pub(super) async fn start_cluster(&self, spec: ControlPlaneSpec) -> Result<ControlPlane, HostError> {
         if let Ok(running) = self.cluster(&spec.cluster) {
             running.upgrade(&spec.git_version);
+            self.reconfigure(&running, &spec).await?;
             return Ok(running.control_plane());
         }
         let name = spec.cluster.name.to_string();
@@ -189,18 +192,9 @@ impl LocalHost {
         let pki = self.pki(spec, directory, service_cidr)?;
         let tokens = ServiceAccountTokens::new(&pki, spec.oidc_issuer.clone(), self.clock.clone(), self.random.clone());
         let tokens = Arc::new(tokens.map_err(failed("read the service-account key", name))?);
-        let store = self.open_store(&spec.cluster, directory, supervisor).await?;
-        let registry = Registry::open(registry::Options {
-            store,
-            clock: self.clock.clone(),
-            random: self.random.clone(),
-            supervisor: supervisor.clone(),
-            service_cidr,
-            node_ports: NODE_PORTS,
-            api_endpoints: (spec.addresses.iter().copied().map(IpAddr::V4).collect(), 443),
-            token_issuer: tokens.clone(),
-        });
-        let registry = registry.await.map_err(failed("open the registry", name))?;
+        let encryption = ClusterEncryption::of(self, spec, self.encryption(&pki, directory, name)?);
+        let registry = self.open_registry(spec, directory, service_cidr, &tokens, &encryption, supervisor);
+        let registry = registry.await?;
         let eks_tokens = Arc::new(ClusterTokens::of(self, spec));
         introduce(&registry, &eks_tokens);
         let (listener, port) = api_port::listen(directory, self.random.as_ref())
@@ -221,6 +215,7 @@ impl LocalHost {
             supervisor: supervisor.clone(),
         });
         let api = api.map_err(failed("start the API server", name))?;
+        api.identity_providers().set(spec.identity_providers.clone());
         self.offer_metrics(&api, &network, supervisor);
         self.serve(spec, &api, listener, &network, supervisor).await?;
         let (scheduler, controllers) = self.start_loops(spec, &api, &pki, &network, supervisor);
@@ -229,6 +224,7 @@ impl LocalHost {
             git_version: RwLock::new(spec.git_version.clone()),
             network,
             api,
+            encryption,
             spec: spec.clone(),
             pki,
             tokens,
@@ -239,6 +235,35 @@ impl LocalHost {
             controllers,
             fargate_pods: OnceLock::new(),
         })
+    }
+
+    async fn open_registry(
+        &self,
+        spec: &ControlPlaneSpec,
+        directory: &Path,
+        service_cidr: Ipv4Net,
+        tokens: &Arc<ServiceAccountTokens>,
+        encryption: &ClusterEncryption,
+        supervisor: &Supervisor,
+    ) -> Result<Arc<Registry>, HostError> {
+        let name = spec.cluster.name.as_str();
+        let registry = Registry::open(registry::Options {
+            store: self.open_store(&spec.cluster, directory, supervisor).await?,
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            supervisor: supervisor.clone(),
+            service_cidr,
+            node_ports: NODE_PORTS,
+            api_endpoints: (spec.addresses.iter().copied().map(IpAddr::V4).collect(), 443),
+            token_issuer: tokens.clone(),
+            encryption: encryption.in_force.clone(),
+        });
+        let registry = registry.await.map_err(failed("open the registry", name))?;
+        // Clusters may have Secrets from before these were encrypted.
+        if let Err(error) = registry.rewrite_stale("", "secrets").await {
+            tracing::warn!(cluster = name, %error, "secrets are not all stored as they should be");
+        }
+        Ok(registry)
     }
 
     /// Where no pod runs that could, this process serves what nodes and pods use.
@@ -368,6 +393,20 @@ impl LocalHost {
             supervisor: supervisor.clone(),
         });
         (scheduler, controllers)
+    }
+
+    /// Ends serving every cluster's API, before what it needs ends.
+    pub(crate) async fn shut_down_apis(&self, limit: Duration) {
+        let apis: Vec<KubeApi> = locked(&self.shared.clusters)
+            .values()
+            .map(|cluster| cluster.api.clone())
+            .collect();
+        let ends = apis.iter().map(|api| api.shut_down(Duration::ZERO, limit));
+        for report in futures::future::join_all(ends).await {
+            if !report.is_clean() {
+                tracing::warn!(aborted = ?report.aborted, "requests were not answered in time");
+            }
+        }
     }
 
     pub(super) async fn remove_cluster(&self, cluster: ClusterRef) -> Result<(), HostError> {

@@ -11,6 +11,7 @@ mod instances;
 mod logs;
 mod network;
 mod nodes;
+mod settings;
 mod simulated;
 mod system_pods;
 

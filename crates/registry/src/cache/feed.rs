@@ -12,8 +12,10 @@ use kube_types::dynamic::Object;
 use store::{Event, EventKind, RangeRequest, Revision, Store, StoreError, WatchBatch, WatchRequest};
 use tokio::sync::watch;
 
+use super::resource::Loaded;
 use super::served::{Next, Served};
-use super::{Extract, Item, ResourceCache};
+use super::{Extract, Item, ResourceCache, Unreadable};
+use crate::encryption::Encryption;
 use crate::kinds::{DEFINITIONS, KindTable};
 use crate::registry::RegistryError;
 
@@ -35,8 +37,21 @@ pub(crate) struct Caches {
     progress: watch::Sender<Revision>,
     /// Held while a batch is applied, so that a reader sees all of a revision or nothing of it.
     applying: RwLock<()>,
+    encryption: Arc<Encryption>,
     /// What writers know about values that the feed is about to deliver, so that it need not read them again.
-    expected: Mutex<HashMap<Bytes, (Bytes, Arc<Extract>)>>,
+    expected: Mutex<HashMap<Bytes, Known>>,
+}
+
+/// What a writer knows about a value that it writes.
+#[derive(Clone)]
+pub(crate) struct Known {
+    /// As it is in the store.
+    pub stored: Bytes,
+    /// Before it was encrypted.
+    pub value: Bytes,
+    pub extract: Arc<Extract>,
+    /// Number of the chain that encrypted it.
+    pub chain: u64,
 }
 
 /// A revision did not arrive in time.
@@ -47,13 +62,14 @@ pub(crate) struct NotReached {
 }
 
 impl Caches {
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: KindTable) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, kinds: KindTable, encryption: Arc<Encryption>) -> Self {
         Self {
             store,
             clock,
             served: ArcSwap::from_pointee(Served::built_in(kinds)),
             progress: watch::Sender::new(0),
             applying: RwLock::default(),
+            encryption,
             expected: Mutex::default(),
         }
     }
@@ -66,42 +82,50 @@ impl Caches {
     /// Reads everything from the store; answers the revision that was read.
     pub async fn load(&self) -> Result<Revision, RegistryError> {
         let all = self.store.range(RangeRequest::prefix(ROOT)).await?;
-        let definitions = all
-            .items
-            .iter()
-            .filter(|entry| entry.key.starts_with(DEFINITIONS.as_bytes()));
-        let mut read = Vec::new();
-        for entry in definitions {
-            read.push(
-                serde_json::from_slice(&entry.value).map_err(|source| RegistryError::Decode {
-                    key: String::from_utf8_lossy(&entry.key).into_owned(),
-                    source,
-                })?,
-            );
-        }
-        let next = self.served().with_definitions(read.into_iter());
-        let mut loaded: Vec<BTreeMap<Box<str>, Arc<Item>>> =
-            next.served.resources().iter().map(|_| BTreeMap::new()).collect();
+        let next = self
+            .served()
+            .with_definitions(self.stored_definitions(&all.items)?.into_iter());
+        let mut loaded: Vec<Loaded> = next.served.resources().iter().map(|_| Loaded::default()).collect();
         for entry in &all.items {
             let key = String::from_utf8_lossy(&entry.key);
             let Some((index, rest)) = next.served.locate(&key) else {
                 continue;
             };
             let kind = &next.served.resources()[index].1.kind;
-            let item =
-                Item::stored(kind, &entry.value, entry.mod_revision).map_err(|source| RegistryError::Decode {
+            loaded[index]
+                .take(rest, entry.mod_revision, Item::opened(kind, &self.encryption, entry))
+                .map_err(|problem| RegistryError::Decode {
                     key: key.to_string(),
-                    source,
+                    problem,
                 })?;
-            loaded[index].insert(rest.into(), Arc::new(item));
         }
         let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-        for ((_, cache), items) in next.served.resources().iter().zip(loaded) {
-            cache.replace(items, all.revision);
+        for ((_, cache), loaded) in next.served.resources().iter().zip(loaded) {
+            cache.replace(loaded, all.revision);
         }
         self.install(next);
         self.progress.send_replace(all.revision);
         Ok(all.revision)
+    }
+
+    /// The definitions among what was read.
+    fn stored_definitions(&self, entries: &[store::KeyValue]) -> Result<Vec<Object>, RegistryError> {
+        let served = self.served();
+        let Some(cache) = served.by_prefix(DEFINITIONS) else {
+            return Ok(Vec::new());
+        };
+        let mut read = Vec::new();
+        for entry in entries {
+            if entry.key.starts_with(DEFINITIONS.as_bytes()) {
+                let item = Item::opened(&cache.kind, &self.encryption, entry);
+                let item = item.map_err(|problem| RegistryError::Decode {
+                    key: String::from_utf8_lossy(&entry.key).into_owned(),
+                    problem,
+                })?;
+                read.push(item.object());
+            }
+        }
+        Ok(read)
     }
 
     fn install(&self, next: Next) {
@@ -113,7 +137,7 @@ impl Caches {
     /// events: whoever has seen that a definition is established can use it.
     async fn redefine(&self, events: &[Event], revision: Revision) -> Result<(), RegistryError> {
         let served = self.served();
-        let next = served.with_definitions(definitions_after(&served, events).into_values());
+        let next = served.with_definitions(self.definitions_after(&served, events).into_values());
         let mut filled = Vec::new();
         for cache in &next.empty {
             filled.push(self.stored_at(cache, revision).await?);
@@ -122,8 +146,8 @@ impl Caches {
         let mut changed = BTreeMap::new();
         {
             let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
-            for (cache, items) in next.empty.iter().zip(filled) {
-                cache.replace(items, revision);
+            for (cache, loaded) in next.empty.iter().zip(filled) {
+                cache.replace(loaded, revision);
             }
             self.install(next);
             self.apply(&served, events, now, &mut changed);
@@ -134,24 +158,27 @@ impl Caches {
     }
 
     /// The objects of a resource at a revision that the store has.
-    async fn stored_at(
-        &self,
-        cache: &ResourceCache,
-        revision: Revision,
-    ) -> Result<BTreeMap<Box<str>, Arc<Item>>, RegistryError> {
+    async fn stored_at(&self, cache: &ResourceCache, revision: Revision) -> Result<Loaded, RegistryError> {
         let prefix = cache.kind.storage.as_ref().map_or("", |storage| &storage.prefix);
         let request = RangeRequest::prefix(prefix.to_owned().into_bytes()).at(revision);
-        let mut items = BTreeMap::new();
+        let mut loaded = Loaded::default();
         for entry in self.store.range(request).await?.items {
             let key = String::from_utf8_lossy(&entry.key).into_owned();
-            match Item::stored(&cache.kind, &entry.value, entry.mod_revision) {
-                Ok(item) => {
-                    items.insert(key[prefix.len()..].into(), Arc::new(item));
-                }
-                Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
+            let item = Item::opened(&cache.kind, &self.encryption, &entry);
+            if let Err(error) = loaded.take(&key[prefix.len()..], entry.mod_revision, item) {
+                tracing::error!(key, %error, "stored object cannot be read; it is not served");
             }
         }
-        Ok(items)
+        Ok(loaded)
+    }
+
+    /// Tries again to read those objects of a resource that could not be decrypted.
+    pub async fn reopen(&self, cache: &ResourceCache) -> Result<(), RegistryError> {
+        let reached = self.reached();
+        let loaded = self.stored_at(cache, reached).await?;
+        let _applying = self.applying.write().unwrap_or_else(PoisonError::into_inner);
+        cache.heal(loaded, self.reached());
+        Ok(())
     }
 
     /// Follows the store until it fails. Where history is missing, everything is loaded anew.
@@ -212,6 +239,29 @@ impl Caches {
         Ok(outcome)
     }
 
+    /// The definitions by key, as they are when these events have happened.
+    fn definitions_after(&self, served: &Served, events: &[Event]) -> BTreeMap<String, Object> {
+        let mut definitions = served.definitions();
+        let Some(cache) = served.by_prefix(DEFINITIONS) else {
+            return definitions;
+        };
+        for event in events.iter().filter(|event| is_definition(event)) {
+            let key = String::from_utf8_lossy(&event.item.key[DEFINITIONS.len()..]).into_owned();
+            match event.kind {
+                EventKind::Delete => {
+                    definitions.remove(&key);
+                }
+                // One that cannot be read is reported when the event is applied.
+                EventKind::Put => {
+                    if let Ok(item) = Item::opened(&cache.kind, &self.encryption, &event.item) {
+                        definitions.insert(key, item.object());
+                    }
+                }
+            }
+        }
+        definitions
+    }
+
     /// Applies events and says that a revision is reached, as one step; then tells the watchers, once for all.
     fn apply_all(&self, events: &[Event], reached: Option<Revision>) {
         let (now, served) = (self.clock.now(), self.served());
@@ -246,6 +296,9 @@ impl Caches {
                 EventKind::Delete => cache.delete(rest, event.item.mod_revision, now),
                 EventKind::Put => match self.item(cache, event) {
                     Ok(item) => cache.put(rest, Arc::new(item), now),
+                    Err(error @ Unreadable::Transform(..)) => {
+                        cache.spoil(rest, event.item.mod_revision, error.to_string());
+                    }
                     Err(error) => tracing::error!(key, %error, "stored object cannot be read; it is not served"),
                 },
             }
@@ -253,24 +306,25 @@ impl Caches {
         }
     }
 
-    fn item(&self, cache: &ResourceCache, event: &Event) -> Result<Item, serde_json::Error> {
+    fn item(&self, cache: &ResourceCache, event: &Event) -> Result<Item, Unreadable> {
         let known = self
             .expected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&event.item.key);
         match known {
-            Some((value, extract)) if value == event.item.value => {
-                Ok(Item::assemble(extract, &event.item.value, event.item.mod_revision))
+            Some(known) if known.stored == event.item.value => {
+                let item = Item::assemble(known.extract, &known.value, event.item.mod_revision);
+                Ok(item.sealed_by(Some(known.chain)))
             }
-            _ => Item::stored(&cache.kind, &event.item.value, event.item.mod_revision),
+            _ => Item::opened(&cache.kind, &self.encryption, &event.item),
         }
     }
 
     /// Tells the feed what a value that is about to be written holds.
-    pub fn expect(&self, key: &Bytes, value: &Bytes, extract: Arc<Extract>) {
+    pub fn expect(&self, key: &Bytes, known: Known) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        expected.insert(key.clone(), (value.clone(), extract));
+        expected.insert(key.clone(), known);
     }
 
     /// Takes back [`Caches::expect`] after a write that did not happen.
@@ -308,29 +362,6 @@ impl Caches {
 
 fn is_definition(event: &Event) -> bool {
     event.item.key.starts_with(DEFINITIONS.as_bytes())
-}
-
-/// The definitions by key, as they are when these events have happened.
-fn definitions_after(served: &Served, events: &[Event]) -> BTreeMap<String, Object> {
-    let mut definitions = served.definitions();
-    let Some(cache) = served.by_prefix(DEFINITIONS) else {
-        return definitions;
-    };
-    for event in events.iter().filter(|event| is_definition(event)) {
-        let key = String::from_utf8_lossy(&event.item.key[DEFINITIONS.len()..]).into_owned();
-        match event.kind {
-            EventKind::Delete => {
-                definitions.remove(&key);
-            }
-            // One that cannot be read is reported when the event is applied.
-            EventKind::Put => {
-                if let Ok(item) = Item::stored(&cache.kind, &event.item.value, event.item.mod_revision) {
-                    definitions.insert(key, item.object());
-                }
-            }
-        }
-    }
-    definitions
 }
 
 /// Wakes the watchers of what has changed.

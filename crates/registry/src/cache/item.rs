@@ -9,6 +9,7 @@ use kube_types::protobuf::{self, ProtobufError};
 use kube_types::selector::{FieldSelector, LabelSelector};
 use store::Revision;
 
+use crate::encryption::Encryption;
 use crate::kinds::ResourceKind;
 
 const METADATA: &[u8] = b"\"metadata\":{";
@@ -67,6 +68,17 @@ fn selectable(value: Option<&Value>, absent: &str) -> Box<str> {
     }
 }
 
+/// Why a stored object cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is encrypted, and cannot be decrypted.
+    #[error("unable to transform key {0:?}: {1}")]
+    Transform(String, String),
+    /// It is no JSON object.
+    #[error("{0}")]
+    Decode(#[from] serde_json::Error),
+}
+
 /// An object at a revision.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -74,6 +86,8 @@ pub(crate) struct Item {
     pub revision: Revision,
     /// The whole object, resourceVersion included.
     pub bytes: Bytes,
+    /// The chain of providers that would write the stored form as it is; what another one is in force for is stale.
+    sealed_by: Option<u64>,
     /// Where the fields after `kind` and `apiVersion` begin.
     body_at: usize,
     /// The object as it was read, once somebody wanted to share it.
@@ -104,6 +118,29 @@ impl Encoded {
 type Views = Vec<(Box<str>, Arc<Item>)>;
 
 impl Item {
+    /// An item from what the store has under a key.
+    pub fn opened(kind: &ResourceKind, encryption: &Encryption, entry: &store::KeyValue) -> Result<Self, Unreadable> {
+        let chain = encryption.chain(&kind.group, &kind.plural);
+        let opened = chain.open(&entry.key, &entry.value);
+        let opened = opened
+            .map_err(|problem| Unreadable::Transform(String::from_utf8_lossy(&entry.key).into_owned(), problem))?;
+        let item = Self::stored(kind, &opened.value, entry.mod_revision)?;
+        Ok(item.sealed_by(chain.mark(opened.fresh)))
+    }
+
+    /// The same item, stored as this chain would write it, or stale.
+    pub fn sealed_by(self, chain: Option<u64>) -> Self {
+        Self {
+            sealed_by: chain,
+            ..self
+        }
+    }
+
+    /// Whether it is stored as a chain would write it now.
+    pub fn is_sealed_by(&self, chain: u64) -> bool {
+        self.sealed_by == Some(chain)
+    }
+
     /// An item from its stored form.
     pub fn stored(kind: &ResourceKind, value: &[u8], revision: Revision) -> Result<Self, serde_json::Error> {
         let mut object: Map<String, Value> = serde_json::from_slice(value)?;
@@ -141,6 +178,7 @@ impl Item {
             extract,
             revision,
             bytes: bytes.into(),
+            sealed_by: None,
             body_at: metadata_at,
             read: OnceLock::new(),
             views: OnceLock::new(),
@@ -162,6 +200,7 @@ impl Item {
             extract: self.extract.clone(),
             revision,
             bytes: bytes.into(),
+            sealed_by: self.sealed_by,
             body_at: self.body_at,
             read: OnceLock::new(),
             views: OnceLock::new(),

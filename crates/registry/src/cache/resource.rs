@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use store::Revision;
 use tokio::sync::watch;
 
-use super::Item;
+use super::{Item, Unreadable};
 use crate::kinds::ResourceKind;
 
 /// Changes are kept at least this many …
@@ -43,9 +43,41 @@ pub(crate) struct ResourceCache {
     changed: watch::Sender<Revision>,
 }
 
+/// An object that is there and cannot be decrypted.
+struct Spoilt {
+    revision: Revision,
+    /// Why it cannot be.
+    problem: Box<str>,
+}
+
+/// What the store holds of a resource.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    items: BTreeMap<Box<str>, Arc<Item>>,
+    unreadable: BTreeMap<Box<str>, Spoilt>,
+}
+
+impl Loaded {
+    /// Takes in an object. One that cannot be decrypted is remembered; another that cannot be read is the error.
+    pub fn take(&mut self, key: &str, revision: Revision, item: Result<Item, Unreadable>) -> Result<(), Unreadable> {
+        match item {
+            Ok(item) => {
+                self.items.insert(key.into(), Arc::new(item));
+            }
+            Err(error @ Unreadable::Transform(..)) => {
+                let problem = error.to_string().into();
+                self.unreadable.insert(key.into(), Spoilt { revision, problem });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
 struct State {
     /// By `namespace/name` or `name`: the order of the store's keys.
     items: BTreeMap<Box<str>, Arc<Item>>,
+    unreadable: BTreeMap<Box<str>, Spoilt>,
     changes: VecDeque<Arc<Change>>,
     /// All changes after this revision are in `changes`.
     complete_after: Revision,
@@ -70,6 +102,7 @@ impl ResourceCache {
     pub fn new(kind: Arc<ResourceKind>) -> Self {
         let state = State {
             items: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             changes: VecDeque::new(),
             complete_after: 0,
             last: 0,
@@ -83,11 +116,13 @@ impl ResourceCache {
     }
 
     /// Replaces everything by what the store holds at a revision. Watchers from before must list again.
-    pub fn replace(&self, items: BTreeMap<Box<str>, Arc<Item>>, revision: Revision) {
+    pub fn replace(&self, loaded: Loaded, revision: Revision) {
+        let Loaded { items, unreadable } = loaded;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.last = items.values().map(|item| item.revision).max().unwrap_or(0);
         *state = State {
             items,
+            unreadable,
             changes: VecDeque::new(),
             complete_after: revision,
             last: state.last,
@@ -112,6 +147,7 @@ impl ResourceCache {
     pub fn put(&self, key: &str, item: Arc<Item>, now: Timestamp) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let previous = state.items.insert(key.into(), item.clone());
+        state.unreadable.remove(key);
         state.record(Change {
             kind: ChangeKind::Put,
             item,
@@ -123,6 +159,7 @@ impl ResourceCache {
     /// Takes in a deletion. Watchers are to be told afterwards.
     pub fn delete(&self, key: &str, revision: Revision, now: Timestamp) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.unreadable.remove(key);
         let Some(previous) = state.items.remove(key) else {
             return;
         };
@@ -133,6 +170,44 @@ impl ResourceCache {
             previous: Some(previous),
             at: now,
         });
+    }
+
+    /// Takes in an object that cannot be decrypted. Who follows the resource cannot be told what it is, and must list again.
+    pub fn spoil(&self, key: &str, revision: Revision, problem: String) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.items.remove(key);
+        let problem = problem.into();
+        state.unreadable.insert(key.into(), Spoilt { revision, problem });
+        state.changes.clear();
+        state.complete_after = revision;
+        state.last = revision;
+    }
+
+    /// Takes in those of the objects that could not be decrypted and now can, if they are still as they were read.
+    pub fn heal(&self, loaded: Loaded, reached: Revision) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, item) in loaded.items {
+            let spoilt = state.unreadable.get(&key);
+            if spoilt.is_some_and(|spoilt| spoilt.revision == item.revision) {
+                state.unreadable.remove(&key);
+                state.items.insert(key, item);
+                // Nobody was told of it.
+                state.changes.clear();
+                state.complete_after = reached;
+            }
+        }
+    }
+
+    /// Why an object cannot be decrypted, or the first of those below `key` when that is nothing or ends with a slash.
+    pub fn unreadable(&self, key: &str) -> Option<Box<str>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let several = key.is_empty() || key.ends_with('/');
+        let (found, spoilt) = state
+            .unreadable
+            .range::<str, _>((Bound::Included(key), Bound::Unbounded))
+            .next()?;
+        let meant = &**found == key || (several && found.starts_with(key));
+        meant.then(|| spoilt.problem.clone())
     }
 
     /// Wakes the watchers: there are changes up to a revision.

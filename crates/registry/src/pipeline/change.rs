@@ -259,7 +259,10 @@ impl Attempt<'_> {
                 lost => lost,
             }));
         }
-        if metadata::same(&new, &self.old) && !resource.is_outdated(self.item) {
+        if metadata::same(&new, &self.old)
+            && !resource.is_outdated(self.item)
+            && !registry.is_stale(resource, self.item)
+        {
             return Ok(Some(Commit::Done(self.item.clone())));
         }
         registry

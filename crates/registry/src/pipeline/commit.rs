@@ -9,7 +9,7 @@ use kube_types::dynamic::Object;
 use store::{Expectation, LeaseId, Outcome, Revision, Transaction, Write};
 
 use super::Resource;
-use crate::cache::{Extract, Item, encode};
+use crate::cache::{Extract, Item, Known, encode};
 use crate::custom::assemble;
 use crate::registry::Registry;
 use crate::status::StatusError;
@@ -50,10 +50,19 @@ impl Registry {
         let key = Bytes::from(resource.store_key(object.namespace(), name));
         let extract = Arc::new(Extract::of(kind, &stored.0));
         let lease = self.lease_for(resource).await?;
-        self.caches.expect(&key, &value, extract.clone());
+        let chain = self.encryption.chain(&kind.group, &kind.plural);
+        let sealed = chain.seal(self.random.as_ref(), &key, &value);
+        let sealed = sealed.map_err(StatusError::internal)?;
+        let known = Known {
+            stored: sealed.clone(),
+            value: value.clone(),
+            extract: extract.clone(),
+            chain: chain.id,
+        };
+        self.caches.expect(&key, known);
         let write = Write::Put {
             key: key.clone(),
-            value: value.clone(),
+            value: sealed,
             lease,
         };
         let committed = self
@@ -67,6 +76,7 @@ impl Registry {
                     Cow::Borrowed(_) => Item::assemble(extract, &value, revision),
                     Cow::Owned(_) => assemble(&resource.kind, object, revision)?,
                 };
+                let written = written.sealed_by(Some(chain.id));
                 Ok(Commit::Done(Arc::new(written)))
             }
             Ok(Err(lost)) => {

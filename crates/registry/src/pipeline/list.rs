@@ -89,6 +89,7 @@ impl Registry {
 
     /// The objects that a list of stored objects asks for.
     async fn select_stored(&self, query: &Query<'_>, at: At) -> Result<Selection, StatusError> {
+        self.check_readable(query.resource, &query.prefix()).await?;
         if let Some(selection) = self.select_cached(query, at) {
             return Ok(selection);
         }
@@ -175,8 +176,8 @@ impl Registry {
                 Err(error) => return Err(self.store_error(&error)),
             };
             for entry in &read.items {
-                let item = Item::stored(query.resource.stored(), &entry.value, entry.mod_revision)
-                    .map_err(StatusError::internal)?;
+                let item =
+                    Item::opened(query.resource.stored(), &self.encryption, entry).map_err(StatusError::internal)?;
                 if query.keeps(&item) {
                     if items.len() == limit {
                         return Ok(query.page(items, revision, true, None));

@@ -27,6 +27,7 @@ impl Registry {
         self.reach_asked(&resource, &options.resource_version).await?;
         let name = target.name.as_deref().unwrap_or_default();
         let key = resource.cache_key(target.namespace.as_deref(), name);
+        self.check_readable(&resource, &key).await?;
         let item = resource.cache.get(&key).ok_or_else(|| resource.not_found(name))?;
         let item = self.converter.view(&resource, item).await?;
         match handler {

@@ -49,6 +49,9 @@ impl Registry {
         } else if version.is_empty() {
             self.catch_up().await?;
         }
+        let prefix = target.namespace.as_deref().filter(|_| resource.kind.namespaced);
+        let prefix = prefix.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        self.check_readable(&resource, &prefix).await?;
         let cursor = if from_now {
             None
         } else {

@@ -10,6 +10,7 @@ mod certificates;
 mod conversion;
 mod custom_resources;
 mod deletion;
+mod encryption;
 mod escalation;
 mod every_kind;
 mod lifecycle;

@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 use kube_types::GroupVersionResource;
 use kube_types::dynamic::Value;
 use registry::{
-    Context, DeleteOptions, GetOptions, IssuedToken, ListOptions, MediaType, Options, Registry, Reply, RequestBody,
-    StatusError, Target, TokenClaims, TokenError, TokenIssuer, User, WatchEvent, WatchOptions, WriteOptions,
+    Context, DeleteOptions, Encryption, GetOptions, IssuedToken, ListOptions, MediaType, Options, Registry, Reply,
+    RequestBody, StatusError, Target, TokenClaims, TokenError, TokenIssuer, User, WatchEvent, WatchOptions,
+    WriteOptions,
 };
 use supervision::Supervisor;
 
@@ -53,6 +54,7 @@ async fn open(
     clock: &Arc<ManualClock>,
     supervisor: &Supervisor,
     seed: u64,
+    encryption: &Arc<Encryption>,
 ) -> Arc<Registry> {
     let options = Options {
         store: store.clone(),
@@ -63,6 +65,7 @@ async fn open(
         node_ports: (30000, 32767),
         api_endpoints: (vec!["192.168.0.10".parse().unwrap()], 443),
         token_issuer: Arc::new(PlainTokens),
+        encryption: encryption.clone(),
     };
     Registry::open(options).await.unwrap()
 }
@@ -72,16 +75,18 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub supervisor: Supervisor,
     pub store: Arc<dyn store::Store>,
+    /// Nothing is encrypted until a test says so.
+    pub encryption: Arc<Encryption>,
     directory: tempfile::TempDir,
 }
 
 impl World {
     pub async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::on(directory).await
+        Self::on(directory, Arc::default()).await
     }
 
-    async fn on(directory: tempfile::TempDir) -> Self {
+    async fn on(directory: tempfile::TempDir, encryption: Arc<Encryption>) -> Self {
         let supervisor = Supervisor::new("test");
         let clock = Arc::new(ManualClock::default());
         let options = store::Options {
@@ -92,12 +97,13 @@ impl World {
             Some(location) => store::open_etcd(&location).await.unwrap(),
             None => store::open(directory.path(), options, &supervisor).unwrap(),
         };
-        let registry = open(&store, &clock, &supervisor, 1).await;
+        let registry = open(&store, &clock, &supervisor, 1, &encryption).await;
         Self {
             registry,
             clock,
             supervisor,
             store,
+            encryption,
             directory,
         }
     }
@@ -110,10 +116,11 @@ impl World {
             None => self.store.clone(),
         };
         Self {
-            registry: open(&store, &self.clock, &supervisor, 2).await,
+            registry: open(&store, &self.clock, &supervisor, 2, &self.encryption).await,
             clock: self.clock.clone(),
             supervisor,
             store,
+            encryption: self.encryption.clone(),
             directory: tempfile::tempdir().unwrap(),
         }
     }
@@ -125,11 +132,12 @@ impl World {
             supervisor,
             store,
             directory,
+            encryption,
             ..
         } = self;
         supervisor.drain(std::time::Duration::from_secs(5)).await;
         drop((registry, store));
-        Self::on(directory).await
+        Self::on(directory, encryption).await
     }
 
     pub fn context(&self) -> Context {

@@ -443,7 +443,8 @@ pub fn attribute(state: &State, kind: &str, physical: &str, name: &str) -> Optio
                     .map(|pem| json!(STANDARD.encode(pem))),
                 "ClusterSecurityGroupId" => Some(json!(found.network.cluster_security_group_id)),
                 "OpenIdConnectIssuerUrl" => Some(json!(found.network.oidc_issuer)),
-                "EncryptionConfigKeyArn" | "KubernetesNetworkConfig.ServiceIpv6Cidr" => Some(json!("")),
+                "EncryptionConfigKeyArn" => Some(json!(found.encryption_key.as_deref().unwrap_or_default())),
+                "KubernetesNetworkConfig.ServiceIpv6Cidr" => Some(json!("")),
                 _ => None,
             }
         }

@@ -1,0 +1,92 @@
+//! The end of an API server: not ready first, then no connections; what is being answered is answered.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, WatchParams};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::world::World;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the server answers on a connection of its own.
+async fn ask(world: &World, path: &str) -> String {
+    let mut stream = world.tls(&world.certificate("admin", &["system:masters"])).await;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn an_ending_server_says_that_it_is_not_ready_before_it_takes_no_connections() {
+    let world = World::start().await;
+    assert!(ask(&world, "/readyz?verbose").await.contains("[+]shutdown ok"));
+    let api = world.api.clone();
+    // The balancer in front has this long to look.
+    let end = tokio::spawn(async move { api.shut_down(Duration::from_secs(8), LIMIT).await });
+    let unready = supervision::wait_until("not ready", LIMIT, async || {
+        let answer = ask(&world, "/readyz").await;
+        let said = answer.starts_with("HTTP/1.1 500") && answer.contains("[-]shutdown failed: reason withheld\n");
+        if said { Ok(()) } else { Err(answer) }
+    });
+    unready.await.unwrap();
+    assert!(ask(&world, "/livez").await.starts_with("HTTP/1.1 200"));
+    assert!(end.await.unwrap().is_clean());
+    assert!(TcpStream::connect(world.address).await.is_err());
+    // Components in this process go on.
+    let (code, _) = world.json("GET", "/api/v1/namespaces/default", "").await;
+    assert_eq!(code, 200);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_on_its_way_is_answered_and_its_connection_closed() {
+    let world = World::start().await;
+    let mut stream = world.tls(&world.certificate("admin", &["system:masters"])).await;
+    let body = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
+    let head = format!(
+        "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body when it has begun with the request.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 Continue"));
+    let api = world.api.clone();
+    let end = tokio::spawn(async move { api.shut_down(Duration::ZERO, LIMIT).await });
+    let closed = supervision::wait_until("no connections", LIMIT, async || {
+        match TcpStream::connect(world.address).await {
+            Ok(_) => Err("there is one"),
+            Err(_refused) => Ok(()),
+        }
+    });
+    closed.await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    assert!(end.await.unwrap().is_clean());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn watches_end_cleanly_with_the_server() {
+    let world = World::start().await;
+    let client = world.client(&world.certificate("admin", &["system:masters"]));
+    let maps: Api<ConfigMap> = Api::namespaced(client, "default");
+    let mut events = Box::pin(maps.watch(&WatchParams::default(), "0").await.unwrap());
+    let api = world.api.clone();
+    let end = tokio::spawn(async move { api.shut_down(Duration::ZERO, LIMIT).await });
+    let rest = tokio::time::timeout(LIMIT, async { while events.try_next().await.unwrap().is_some() {} });
+    rest.await.unwrap();
+    assert!(end.await.unwrap().is_clean());
+    world.stop().await;
+}
