@@ -26,17 +26,19 @@ async fn ask(world: &World, path: &str) -> String {
 async fn an_ending_server_says_that_it_is_not_ready_before_it_takes_no_connections() {
     let world = World::start().await;
     assert!(ask(&world, "/readyz?verbose").await.contains("[+]shutdown ok"));
-    let api = world.api.clone();
+    let asked = async {
+        let unready = supervision::wait_until("not ready", LIMIT, async || {
+            let answer = ask(&world, "/readyz").await;
+            let said = answer.starts_with("HTTP/1.1 500") && answer.contains("[-]shutdown failed: reason withheld\n");
+            if said { Ok(()) } else { Err(answer) }
+        });
+        unready.await.unwrap();
+        assert!(ask(&world, "/livez").await.starts_with("HTTP/1.1 200"));
+    };
     // The balancer in front has this long to look.
-    let end = tokio::spawn(async move { api.shut_down(Duration::from_secs(8), LIMIT).await });
-    let unready = supervision::wait_until("not ready", LIMIT, async || {
-        let answer = ask(&world, "/readyz").await;
-        let said = answer.starts_with("HTTP/1.1 500") && answer.contains("[-]shutdown failed: reason withheld\n");
-        if said { Ok(()) } else { Err(answer) }
-    });
-    unready.await.unwrap();
-    assert!(ask(&world, "/livez").await.starts_with("HTTP/1.1 200"));
-    assert!(end.await.unwrap().is_clean());
+    let delay = Duration::from_secs(8);
+    let (report, ()) = futures::join!(world.api.shut_down(delay, LIMIT), asked);
+    assert!(report.is_clean());
     assert!(TcpStream::connect(world.address).await.is_err());
     // Components in this process go on.
     let (code, _) = world.json("GET", "/api/v1/namespaces/default", "").await;
@@ -59,21 +61,23 @@ async fn a_request_that_is_on_its_way_is_answered_and_its_connection_closed() {
     let mut asked = [0; 25];
     stream.read_exact(&mut asked).await.unwrap();
     assert!(asked.starts_with(b"HTTP/1.1 100 Continue"));
-    let api = world.api.clone();
-    let end = tokio::spawn(async move { api.shut_down(Duration::ZERO, LIMIT).await });
-    let closed = supervision::wait_until("no connections", LIMIT, async || {
-        match TcpStream::connect(world.address).await {
-            Ok(_) => Err("there is one"),
-            Err(_refused) => Ok(()),
-        }
-    });
-    closed.await.unwrap();
-    stream.write_all(body.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let rest = async {
+        let closed = supervision::wait_until("no connections", LIMIT, async || {
+            match TcpStream::connect(world.address).await {
+                Ok(_) => Err("there is one"),
+                Err(_refused) => Ok(()),
+            }
+        });
+        closed.await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let (report, answer) = futures::join!(world.api.shut_down(Duration::ZERO, LIMIT), rest);
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
-    assert!(end.await.unwrap().is_clean());
+    assert!(report.is_clean());
     world.stop().await;
 }
 
@@ -83,10 +87,12 @@ async fn watches_end_cleanly_with_the_server() {
     let client = world.client(&world.certificate("admin", &["system:masters"]));
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
     let mut events = Box::pin(maps.watch(&WatchParams::default(), "0").await.unwrap());
-    let api = world.api.clone();
-    let end = tokio::spawn(async move { api.shut_down(Duration::ZERO, LIMIT).await });
-    let rest = tokio::time::timeout(LIMIT, async { while events.try_next().await.unwrap().is_some() {} });
-    rest.await.unwrap();
-    assert!(end.await.unwrap().is_clean());
+    let rest = async { while events.try_next().await.unwrap().is_some() {} };
+    let (report, rest) = futures::join!(
+        world.api.shut_down(Duration::ZERO, LIMIT),
+        tokio::time::timeout(LIMIT, rest)
+    );
+    rest.unwrap();
+    assert!(report.is_clean());
     world.stop().await;
 }

@@ -31,11 +31,11 @@ impl Labels {
     fn text(&self, extra: &[(&str, &str)]) -> String {
         let mut pairs = vec![
             ("container", self.container.as_str()),
-            ("id", &self.id),
-            ("image", &self.image),
-            ("name", &self.name),
-            ("namespace", &self.namespace),
-            ("pod", &self.pod),
+            ("id", self.id.as_str()),
+            ("image", self.image.as_str()),
+            ("name", self.name.as_str()),
+            ("namespace", self.namespace.as_str()),
+            ("pod", self.pod.as_str()),
         ];
         pairs.extend(extra);
         pairs.sort_unstable();
