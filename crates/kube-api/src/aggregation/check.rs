@@ -72,11 +72,16 @@ async fn follow(api: &KubeApi, name: &str) {
         .filter_map(|(group, plural)| registry.changes(group, plural))
         .collect();
     let mut failures = 0;
+    let mut known = None;
     loop {
         for change in &mut changes {
             change.borrow_and_update();
         }
         let Some(situation) = situation(api, name) else { return };
+        // What failed before says nothing of where the server is now: it may begin to listen at any moment.
+        if known.as_ref() != Some(&situation) {
+            failures = 0;
+        }
         let passed = check(api, &situation).await;
         failures = if passed { 0 } else { failures + 1 };
         let pause = if passed {
@@ -87,6 +92,7 @@ async fn follow(api: &KubeApi, name: &str) {
         if !wait(api, name, &situation, &mut changes, pause).await {
             return;
         }
+        known = Some(situation);
     }
 }
 

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
+use kube_types::ObjectKey;
 use registry::Context;
 
-use super::Route;
-use super::connection;
+use super::{GROUP, PLURAL, Route, connection, judge};
 use crate::api::KubeApi;
 use crate::connect::{proxy, service_endpoint};
 use crate::resources::header;
@@ -24,13 +24,20 @@ const LONGEST_DOCUMENT: usize = 16 << 20;
 
 /// Passes a request on.
 pub(crate) async fn answer(api: &KubeApi, request: Request<Body>, context: &Context, route: &Route) -> Answer {
-    let outcome = if route.available {
+    let outcome = if route.available || is_available(api, route) {
         forward(api, request, context, route).await
     } else {
         Err("service unavailable".to_owned())
     };
     // Upstream's proxy answers in plain text, which clients word as "currently unable to handle the request".
     outcome.unwrap_or_else(|problem| respond::text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")))
+}
+
+/// Whether the APIService says so by now: whoever has read that may ask at once.
+fn is_available(api: &KubeApi, route: &Route) -> bool {
+    let key = ObjectKey::cluster(route.name.as_str());
+    let service = api.0.registry.object(GROUP, PLURAL, &key);
+    service.is_some_and(|service| judge::is_available(&service))
 }
 
 async fn forward(api: &KubeApi, request: Request<Body>, context: &Context, route: &Route) -> Result<Answer, String> {
