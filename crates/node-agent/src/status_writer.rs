@@ -12,12 +12,22 @@ use supervision::TaskHandle;
 use tokio::sync::watch;
 
 use crate::agent::Agent;
+use crate::worker::Inbox;
 
 /// Writes the statuses of one pod.
 pub(crate) struct StatusWriter {
     newest: watch::Sender<(u64, PodStatus)>,
-    written: watch::Receiver<u64>,
+    written: watch::Receiver<Written>,
     task: TaskHandle,
+}
+
+/// What is in the API.
+#[derive(Clone, Copy)]
+struct Written {
+    /// The status, by the order in which they were handed over.
+    number: u64,
+    /// The pod's resource version with it; none for a status that the API server did not take.
+    version: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,9 +91,13 @@ struct Directive {
 }
 
 impl StatusWriter {
-    pub(crate) fn start(agent: &Arc<Agent>, pod: &Pod) -> Self {
+    pub(crate) fn start(agent: &Arc<Agent>, inbox: Arc<Inbox>) -> Self {
         let (newest, queue) = watch::channel((0, PodStatus::default()));
-        let (done, written) = watch::channel(0);
+        let (done, written) = watch::channel(Written {
+            number: 0,
+            version: Some(0),
+        });
+        let pod = inbox.current();
         let meta = &pod.metadata;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let target = Target {
@@ -95,6 +109,7 @@ impl StatusWriter {
                 .as_ref()
                 .and_then(|status| status.pod_ips.clone())
                 .unwrap_or_default(),
+            inbox,
         };
         let name = format!("status of {}/{}", text(&meta.namespace), target.name);
         let task = agent.tasks.spawn_until_cancelled(name, target.run(queue, done));
@@ -110,10 +125,33 @@ impl StatusWriter {
     pub(crate) async fn flush(&self) {
         let wanted = self.newest.borrow().0;
         let mut written = self.written.clone();
-        if written.wait_for(|done| *done >= wanted).await.is_err() {
+        if written.wait_for(|done| done.number >= wanted).await.is_err() {
             tracing::debug!("status writer ended");
         }
     }
+
+    /// Whether somebody has written over the newest status, as the controller does that calls the pods of a silent node
+    /// unready: the API shows a later version with something else.
+    pub(crate) fn is_written_over(&self, seen: &Pod, status: &PodStatus) -> bool {
+        let written = *self.written.borrow();
+        let is_later = written.version.is_some_and(|version| version_of(seen) > version);
+        let is_newest = self.newest.borrow().0 == written.number;
+        is_later && is_newest && seen.status.as_ref().map(in_order) != Some(in_order(status))
+    }
+}
+
+/// A status with its conditions in an order that does not depend on who added them when.
+fn in_order(status: &PodStatus) -> PodStatus {
+    let mut status = status.clone();
+    if let Some(conditions) = &mut status.conditions {
+        conditions.sort_by(|one, other| one.type_.cmp(&other.type_));
+    }
+    status
+}
+
+fn version_of(pod: &Pod) -> u64 {
+    let version = pod.metadata.resource_version.as_deref();
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 impl Drop for StatusWriter {
@@ -152,18 +190,23 @@ struct Target {
     name: String,
     uid: String,
     addresses: Vec<k8s_openapi::api::core::v1::PodIP>,
+    inbox: Arc<Inbox>,
 }
 
 impl Target {
-    async fn run(mut self, mut queue: watch::Receiver<(u64, PodStatus)>, done: watch::Sender<u64>) {
+    async fn run(mut self, mut queue: watch::Receiver<(u64, PodStatus)>, done: watch::Sender<Written>) {
         let mut failures = 0u32;
         while queue.changed().await.is_ok() {
             let_it_come_up(&mut queue).await;
             loop {
                 let (number, status) = queue.borrow_and_update().clone();
                 match self.patch(&status).await {
-                    Ok(()) => {
-                        done.send_replace(number);
+                    Ok(version) => {
+                        done.send_replace(Written { number, version });
+                        // What was seen while this was under way could not be judged.
+                        if version.is_some_and(|version| version_of(&self.inbox.seen()) > version) {
+                            self.inbox.look();
+                        }
                         failures = 0;
                         break;
                     }
@@ -179,7 +222,8 @@ impl Target {
         }
     }
 
-    async fn patch(&mut self, status: &PodStatus) -> Result<(), kube::Error> {
+    /// Answers the pod's version with this status.
+    async fn patch(&mut self, status: &PodStatus) -> Result<Option<u64>, kube::Error> {
         let identity = || Identity { uid: &self.uid };
         let addresses = status.pod_ips.clone().unwrap_or_default();
         if !self.addresses.is_empty() && self.addresses != addresses {
@@ -201,32 +245,35 @@ impl Target {
             rest: &rest,
             conditions,
         };
-        self.send(&StatusPatch {
+        let sent = StatusPatch {
             metadata: identity(),
             status: body,
-        })
-        .await?;
+        };
+        let version = self.send(&sent).await?;
         self.addresses = addresses;
-        Ok(())
+        Ok(version)
     }
 
-    async fn send<T: Serialize + std::fmt::Debug>(&self, patch: &StatusPatch<'_, T>) -> Result<(), kube::Error> {
+    async fn send<T: Serialize + std::fmt::Debug>(
+        &self,
+        patch: &StatusPatch<'_, T>,
+    ) -> Result<Option<u64>, kube::Error> {
         let result = self
             .api
             .patch_status(&self.name, &PatchParams::default(), &Patch::Strategic(patch))
             .await;
         match result {
             // Gone, or another pod of this name: there is nobody left to report on.
-            Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => Ok(None),
             Err(kube::Error::Api(answer)) if answer.code == 422 => {
                 tracing::error!(
                     pod = self.name,
                     answer = answer.message,
                     "the API server refuses a pod status"
                 );
-                Ok(())
+                Ok(None)
             }
-            other => other.map(|_| ()),
+            other => other.map(|pod| Some(version_of(&pod))),
         }
     }
 }

@@ -63,7 +63,7 @@ enum Flow {
 
 impl Worker {
     fn new(agent: Arc<Agent>, inbox: Arc<Inbox>, uid: String, paths: PodPaths) -> Self {
-        let writer = StatusWriter::start(&agent, &inbox.current());
+        let writer = StatusWriter::start(&agent, Arc::clone(&inbox));
         Self {
             probes: Probes::new(Arc::clone(&agent), Arc::clone(&inbox)),
             agent,
@@ -232,13 +232,15 @@ impl Worker {
         let (pod, gone) = self.pod();
         // What others have written into the status since is in the API's view, not in ours.
         let mut base = Pod::clone(&pod);
-        let foreign = self.inbox.state().pod.status.clone();
-        if let (Some(mine), Some(theirs)) = (&mut base.status, foreign) {
-            merge_foreign(mine, &theirs);
+        let seen = self.inbox.seen();
+        if let (Some(mine), Some(theirs)) = (&mut base.status, &seen.status) {
+            merge_foreign(mine, theirs);
         }
         let fresh = status::generate(&base, observed, &context);
         let known = self.inbox.state().status.replace(fresh.clone());
-        if !gone && known.as_ref() != Some(&fresh) && base.status.as_ref() != Some(&fresh) {
+        let is_news = known.as_ref() != Some(&fresh) && base.status.as_ref() != Some(&fresh);
+        let is_lost = !spec::is_terminal(&seen) && self.writer.is_written_over(&seen, &fresh);
+        if !gone && (is_news || is_lost) {
             self.writer.write(fresh.clone());
         }
         base.status = Some(fresh);

@@ -78,6 +78,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    /// The pod as the API showed it last.
+    pub(crate) fn seen(&self) -> Arc<Pod> {
+        Arc::clone(&self.state().pod)
+    }
+
     /// The pod with the agent's own status of it.
     pub(crate) fn current(&self) -> Arc<Pod> {
         let state = self.state();

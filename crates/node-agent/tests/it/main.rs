@@ -295,6 +295,28 @@ async fn an_agent_that_restarts_adopts_what_runs_and_clears_what_is_gone() {
 }
 
 #[tokio::test]
+async fn a_pod_that_somebody_called_unready_is_said_to_be_ready_again() {
+    let cluster = Cluster::start().await;
+    cluster
+        .create_pod("web", r#"{"containers":[{"name":"c","image":"nginx"}]}"#)
+        .await;
+    let before = wait_for(&cluster, "web", "pod ready", ready).await;
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), "default");
+    // As the controller does that finds the pod's node silent, which then is heard of again.
+    let mut unready = before.clone();
+    unready.metadata.resource_version = None;
+    let conditions = unready.status.as_mut().unwrap().conditions.as_mut().unwrap();
+    let condition = conditions.iter_mut().find(|one| one.type_ == "Ready").unwrap();
+    condition.status = "False".to_owned();
+    condition.reason = Some("NodeNotReady".to_owned());
+    pods.replace_status("web", &PostParams::default(), &unready).await.unwrap();
+    let after = wait_for(&cluster, "web", "pod ready again", ready).await;
+    assert_eq!(after.status, before.status);
+    assert_ne!(after.metadata.resource_version, before.metadata.resource_version);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn bound_to_running_takes_milliseconds() {
     let cluster = Cluster::start().await;
     cluster
