@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::cgroup::Cgroups;
 use crate::config::{Config, Parts};
 use crate::layout::Layout;
+use crate::record::ExitedRecord;
 use crate::shim_client::ShimEvent;
 pub use error::RuntimeError;
 use state::State;
@@ -136,7 +137,14 @@ impl Runtime {
     async fn follow_shims(&self, mut told: mpsc::UnboundedReceiver<ShimEvent>) {
         while let Some(event) = told.recv().await {
             let result = match event {
-                ShimEvent::ContainerEnded { container_id } => self.container_ended(&container_id),
+                ShimEvent::ContainerEnded { container_id, code } => {
+                    let unwritten = ExitedRecord {
+                        code,
+                        finished_at: self.now(),
+                        ..ExitedRecord::default()
+                    };
+                    self.container_ended(&container_id, unwritten)
+                }
                 ShimEvent::Lost { sandbox_id } => self.shim_lost(&sandbox_id),
             };
             if let Err(error) = result {

@@ -58,10 +58,12 @@ pub enum ShimError {
 /// What a shim tells unasked.
 #[derive(Clone, Debug)]
 pub enum ShimEvent {
-    /// A container ended; its exit is on disk.
+    /// A container ended; its exit is on disk, unless the disk is full.
     ContainerEnded {
         /// The container.
         container_id: String,
+        /// Its exit code.
+        code: i32,
     },
     /// The connection ended.
     Lost {
@@ -197,6 +199,11 @@ impl ShimClient {
         Ok(client)
     }
 
+    /// Whether the shim has gone; set before [`ShimEvent::Lost`] tells it.
+    pub fn is_lost(&self) -> bool {
+        self.expected().lost
+    }
+
     /// Asks, and waits for the answer.
     pub async fn ask(&self, action: Action) -> Result<Answer, ShimError> {
         let makes_process = matches!(action, Action::Exec(_));
@@ -276,6 +283,7 @@ impl ShimClient {
         } else if events
             .send(ShimEvent::ContainerEnded {
                 container_id: report.container_id,
+                code: report.code,
             })
             .is_err()
         {

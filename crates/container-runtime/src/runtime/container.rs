@@ -166,6 +166,10 @@ impl Runtime {
         if let Some(known) = self.state().containers.get_mut(&container.id) {
             known.started = Some(started);
         }
+        if shim.is_lost() {
+            // Whoever was told of that did not know yet that the container ran.
+            self.shim_lost(&sandbox.id)?;
+        }
         Ok(())
     }
 
@@ -195,9 +199,12 @@ impl Runtime {
 
     /// The sandbox's shim; a killed one is replaced.
     pub(super) async fn shim(&self, sandbox_id: &str) -> Result<Arc<ShimClient>, RuntimeError> {
-        if let Some(shim) = self.state().sandbox(sandbox_id)?.shim.clone() {
+        let known = self.state().sandbox(sandbox_id)?.shim.clone();
+        if let Some(shim) = known.filter(|shim| !shim.is_lost()) {
             return Ok(shim);
         }
+        // What the last one held is noted before another one comes, which would know nothing of it.
+        self.shim_lost(sandbox_id)?;
         let directory = self.layout.sandbox_run(sandbox_id);
         ShimClient::spawn(&self.config, &directory).await?;
         let shim = ShimClient::connect(sandbox_id, &directory, self.shim_events.clone(), &self.parts.supervisor)?;
@@ -296,10 +303,22 @@ impl Runtime {
             .is_ok()
     }
 
-    /// Takes note of an end that the shim has written down.
-    pub(super) fn container_ended(&self, id: &str) -> Result<(), RuntimeError> {
-        let Some(exited) = record::read::<ExitedRecord>(&self.layout.container(id).exited())? else {
+    /// Takes note of an end that the shim has written down, or by `unwritten` of one that it has not.
+    pub(super) fn container_ended(&self, id: &str, unwritten: ExitedRecord) -> Result<(), RuntimeError> {
+        let is_known = self.state().containers.get(id).map(|container| container.exited.is_some());
+        if is_known != Some(false) {
             return Ok(());
+        }
+        let path = self.layout.container(id).exited();
+        let exited = match record::read::<ExitedRecord>(&path)? {
+            Some(exited) => exited,
+            None => {
+                // A full disk must not make anybody wait for a container that has ended.
+                if let Err(error) = record::write(&path, &unwritten) {
+                    tracing::error!(error = %supervision::error_chain(&error), "the end of a container is not written down");
+                }
+                unwritten
+            }
         };
         let (sandbox, started) = {
             let mut state = self.state();

@@ -9,7 +9,7 @@ use super::sandbox::{remove_file, wanted_namespaces};
 use super::state::{Container, Sandbox};
 use super::{Runtime, RuntimeError};
 use crate::record::{self, ContainerRecord, ExitedRecord, SandboxRecord, StartedRecord};
-use crate::shim_client::ShimClient;
+use crate::shim_client::{ShimClient, ShimError};
 use crate::wire::{Action, List};
 
 /// The exit code of a container whose shim was killed: the kernel kills it with SIGKILL.
@@ -88,7 +88,14 @@ impl Runtime {
                 return self.shim_lost(sandbox_id);
             }
         };
-        let running = shim.ask(Action::List(List {})).await?.report.running;
+        let running = match shim.ask(Action::List(List {})).await {
+            Ok(answer) => answer.report.running,
+            Err(ShimError::Gone | ShimError::Send(_)) => {
+                tracing::debug!(sandbox = sandbox_id, "the sandbox's shim went while it was found");
+                return self.shim_lost(sandbox_id);
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(sandbox) = self.state().sandboxes.get_mut(sandbox_id) {
             sandbox.shim = Some(Arc::clone(&shim));
         }
@@ -101,8 +108,9 @@ impl Runtime {
             .map(|container| container.record.id.clone())
             .collect();
         for id in unsure {
-            // It ended between the first look at its record and the shim's answer.
-            self.container_ended(&id)?;
+            // It ended between the first look at its record and the shim's answer; or it was another shim's, which was
+            // killed, and so was the runtime that had begun to replace it.
+            self.container_ended(&id, self.lost_record())?;
         }
         for id in running {
             let files = self.layout.container(&id);
@@ -126,6 +134,10 @@ impl Runtime {
             let Some(sandbox) = state.sandboxes.get_mut(sandbox_id) else {
                 return Ok(());
             };
+            if sandbox.shim.as_ref().is_some_and(|shim| !shim.is_lost()) {
+                // One before this one went, which was noted when it was replaced.
+                return Ok(());
+            }
             sandbox.shim = None;
             (sandbox.record.clone(), running)
         };
@@ -134,17 +146,19 @@ impl Runtime {
             if record::read::<ExitedRecord>(&files.exited())?.is_none() {
                 // Descendants that left the first process's own PID namespace, or never had one, are killed here.
                 self.kill_cgroup(&sandbox, &container.id);
-                let exited = ExitedRecord {
-                    code: LOST_CODE,
-                    finished_at: self.now(),
-                    message: "the shim that held the container was killed, and the container with it".to_owned(),
-                    ..ExitedRecord::default()
-                };
-                record::write(&files.exited(), &exited)?;
             }
-            self.container_ended(&container.id)?;
+            self.container_ended(&container.id, self.lost_record())?;
         }
         Ok(())
+    }
+
+    fn lost_record(&self) -> ExitedRecord {
+        ExitedRecord {
+            code: LOST_CODE,
+            finished_at: self.now(),
+            message: "the shim that held the container was killed, and the container with it".to_owned(),
+            ..ExitedRecord::default()
+        }
     }
 }
 
