@@ -12,7 +12,7 @@ use service_routing::subnets::{AddressError, SubnetAddresses};
 
 use crate::ec2::launch_template;
 use crate::host::{InstanceSpec, Taint};
-use crate::ledger::State;
+use crate::ledger::{Change, State};
 use crate::members::Members;
 use crate::region::Region;
 
@@ -33,7 +33,7 @@ pub enum AllocationError {
     Id(#[from] IdError),
 }
 
-/// The instances that the group lacks.
+/// The group with the instances that it lacks, and what is to be remembered of the subnets that gave them addresses.
 ///
 /// # Errors
 /// When one of them cannot have its addresses; then none is decided.
@@ -42,7 +42,7 @@ pub fn instances(
     group: &Nodegroup,
     region: &Region,
     now: Timestamp,
-) -> Result<Vec<Instance>, AllocationError> {
+) -> Result<Vec<Change>, AllocationError> {
     let type_name = group.instance_types.first().cloned().unwrap_or_default();
     let known = instance_type::find(&type_name).ok_or_else(|| AllocationError::NoType(type_name.clone()))?;
     let mut free: BTreeMap<SubnetId, SubnetAddresses> = BTreeMap::new();
@@ -70,7 +70,10 @@ pub fn instances(
             security_groups: template_groups(state, group),
         });
     }
-    Ok(made)
+    let subnets = free.iter().filter_map(|(id, given)| Some(state.subnets.get(id)?.after(given)));
+    let mut changes: Vec<Change> = subnets.collect();
+    changes.push(Change::put(group.clone().with_instances(made)));
+    Ok(changes)
 }
 
 /// The security groups that the group's launch template gives its instances; none when it says nothing of them.

@@ -210,7 +210,7 @@ impl Driver {
                 return Ok((None, Vec::new()));
             }
             match allocation::instances(state, group, &region, now) {
-                Ok(made) => Ok((None, vec![Change::put(group.clone().with_instances(made))])),
+                Ok(changes) => Ok((None, changes)),
                 Err(error) => Ok::<(Option<AllocationError>, _), ApiError>((Some(error), Vec::new())),
             }
         });

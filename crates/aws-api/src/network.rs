@@ -10,7 +10,7 @@ use service_routing::subnets::{AddressError, SubnetAddresses};
 
 use crate::ec2::interface;
 use crate::host::{SubnetSpec, VpcSpec};
-use crate::ledger::State;
+use crate::ledger::{Change, State};
 
 /// A VPC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +47,24 @@ pub struct Subnet {
     /// Whether it is the default VPC's subnet of its zone.
     #[serde(default)]
     pub is_default: bool,
+    /// Where the next address is looked for, once one was given: what somebody had before comes up last, so that nothing
+    /// that knew them by it (a Node has its name from its address) meets another there.
+    #[serde(default)]
+    pub next_address: Option<Ipv4Addr>,
 }
 
 /// The tag by which load balancer controllers, and eksctl, know a public subnet.
 pub const PUBLIC_SUBNET_TAG: &str = "kubernetes.io/role/elb";
 
 impl Subnet {
+    /// What is to be remembered once these addresses are somebody's.
+    pub fn after(&self, given: &SubnetAddresses) -> Change {
+        Change::put(Self {
+            next_address: Some(given.goes_on_at()),
+            ..self.clone()
+        })
+    }
+
     /// What the host needs to know of it.
     pub fn spec(&self) -> SubnetSpec {
         SubnetSpec {
@@ -107,7 +119,7 @@ impl State {
 
     /// The free addresses of a subnet.
     pub fn addresses(&self, subnet: &Subnet) -> SubnetAddresses {
-        SubnetAddresses::new(subnet.cidr, self.taken_addresses(&subnet.vpc))
+        SubnetAddresses::new(subnet.cidr, self.taken_addresses(&subnet.vpc)).beginning_at(subnet.next_address)
     }
 
     /// An address in each of the first two zones of the subnets, for a cluster's own interfaces.

@@ -121,10 +121,15 @@ pub enum AddressError {
 }
 
 /// Which addresses of a subnet are taken. The first four and the last address are Amazon VPC's own.
+///
+/// Addresses are given in a ring: one that is given back comes up again after all others, so that nobody takes who has it
+/// next for who had it.
 #[derive(Clone, Debug)]
 pub struct SubnetAddresses {
     subnet: Ipv4Net,
     taken: BTreeSet<u32>,
+    /// Where the search begins.
+    next: u32,
 }
 
 impl SubnetAddresses {
@@ -136,26 +141,43 @@ impl SubnetAddresses {
             .filter(|address| subnet.contains(address))
             .map(u32::from)
             .collect();
+        let subnet = subnet.trunc();
         Self {
-            subnet: subnet.trunc(),
+            next: usable(subnet).start,
+            subnet,
             taken,
         }
+    }
+
+    /// The same, given out from `next` on, as [`SubnetAddresses::goes_on_at`] said the last time.
+    #[must_use]
+    pub fn beginning_at(mut self, next: Option<Ipv4Addr>) -> Self {
+        let next = next.map(u32::from).filter(|address| self.is_usable(*address));
+        self.next = next.unwrap_or(self.next);
+        self
+    }
+
+    /// Where to go on: behind the address that was given last.
+    #[must_use]
+    pub fn goes_on_at(&self) -> Ipv4Addr {
+        self.next.into()
     }
 
     /// How many addresses are free (EC2's `AvailableIpAddressCount`).
     #[must_use]
     pub fn free(&self) -> usize {
-        let usable = self.usable().count();
+        let usable = usable(self.subnet).count();
         usable.saturating_sub(self.taken.iter().filter(|address| self.is_usable(**address)).count())
     }
 
-    /// Takes the lowest `count` free addresses, all or none.
+    /// Takes the next `count` free addresses, all or none.
     ///
     /// # Errors
     /// [`AddressError::InsufficientFreeAddresses`] when fewer are free; nothing is taken then.
     pub fn take(&mut self, count: usize) -> Result<Vec<Ipv4Addr>, AddressError> {
-        let found: Vec<u32> = self
-            .usable()
+        let all = usable(self.subnet);
+        let ring = (self.next..all.end).chain(all.start..self.next);
+        let found: Vec<u32> = ring
             .filter(|address| !self.taken.contains(address))
             .take(count)
             .collect();
@@ -167,6 +189,10 @@ impl SubnetAddresses {
             });
         }
         self.taken.extend(&found);
+        if let Some(last) = found.last() {
+            let next = last.saturating_add(1);
+            self.next = if all.contains(&next) { next } else { all.start };
+        }
         Ok(found.into_iter().map(Ipv4Addr::from).collect())
     }
 
@@ -192,13 +218,13 @@ impl SubnetAddresses {
         self.taken.remove(&address.into())
     }
 
-    fn usable(&self) -> std::ops::Range<u32> {
-        u32::from(self.subnet.network()).saturating_add(4)..u32::from(self.subnet.broadcast())
-    }
-
     fn is_usable(&self, address: u32) -> bool {
-        self.usable().contains(&address)
+        usable(self.subnet).contains(&address)
     }
+}
+
+fn usable(subnet: Ipv4Net) -> std::ops::Range<u32> {
+    u32::from(subnet.network()).saturating_add(4)..u32::from(subnet.broadcast())
 }
 
 #[cfg(test)]

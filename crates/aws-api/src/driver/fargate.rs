@@ -136,7 +136,7 @@ impl Driver {
         let decided = self.region.ledger.change(|state| {
             let decided = node(state, &region, cluster, pod, size);
             Ok::<_, ApiError>(match decided {
-                Ok(node) => (None, vec![Change::put(node)]),
+                Ok(changes) => (None, changes),
                 Err(error) => (Some(error), Vec::new()),
             })
         });
@@ -257,14 +257,14 @@ impl Driver {
     }
 }
 
-/// The node that a pod is to get: in the profile's subnet that has the fewest of its nodes.
+/// The node that a pod is to get, and what its subnet remembers: the profile's subnet that has the fewest of its nodes.
 fn node(
     state: &State,
     region: &Region,
     cluster: &Cluster,
     pod: &FargatePod,
     size: Size,
-) -> Result<FargateNode, AllocationError> {
+) -> Result<Vec<Change>, AllocationError> {
     let profile = state.fargate_profiles.get(&(cluster.name.clone(), pod.profile.clone()));
     let subnets = profile.map(|profile| profile.subnets.clone()).unwrap_or_default();
     let used = |id: &SubnetId| {
@@ -275,7 +275,8 @@ fn node(
     let no_subnet =
         || AllocationError::NoSubnet(chosen.cloned().unwrap_or_else(|| cluster.network.subnet_ids[0].clone()));
     let subnet = chosen.and_then(|id| state.subnets.get(id)).ok_or_else(no_subnet)?;
-    let mut taken = state.addresses(subnet).take(2)?;
+    let mut free = state.addresses(subnet);
+    let mut taken = free.take(2)?;
     let address = taken.remove(0);
     let instance = Instance {
         id: InstanceId::new(random_id(&*region.random, "i-"))?,
@@ -291,7 +292,7 @@ fn node(
         release: String::new(),
         security_groups: Vec::new(),
     };
-    Ok(FargateNode {
+    let node = FargateNode {
         cluster: cluster.name.clone(),
         profile: pod.profile.clone(),
         namespace: pod.namespace.clone(),
@@ -299,7 +300,8 @@ fn node(
         uid: pod.uid.clone(),
         size,
         instance,
-    })
+    };
+    Ok(vec![Change::put(node), subnet.after(&free)])
 }
 
 /// What the host must know to launch a pod's node; `None` when its subnet is gone.

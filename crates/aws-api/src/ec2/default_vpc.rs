@@ -40,6 +40,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             tags: Default::default(),
             map_public_ip: Some(true),
             is_default: true,
+            next_address: None,
         }));
     }
     let gateway = json!({

@@ -84,7 +84,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         });
         let made = Document::new(&context, Kind::NetworkInterface, &input, body);
         let answer = json!({ "NetworkInterface": shown(&made).0 });
-        Ok::<_, ApiError>((answer, vec![Change::put(made)]))
+        Ok::<_, ApiError>((answer, vec![Change::put(made), subnet.after(&free)]))
     };
     context.region.ledger.change(decide).await
 }

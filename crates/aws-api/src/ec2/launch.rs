@@ -16,6 +16,7 @@ use super::subnet;
 use crate::error::ApiError;
 use crate::fleet::instance::{Ec2Instance, LifeState};
 use crate::ledger::{Change, State};
+use crate::network::Subnet;
 use crate::operations::Context;
 
 pub use read::{merged, read};
@@ -65,7 +66,7 @@ pub struct Wanted {
 pub struct Placement {
     instances: Vec<Ec2Instance>,
     volumes: Vec<Document>,
-    free: BTreeMap<SubnetId, SubnetAddresses>,
+    free: BTreeMap<SubnetId, (Subnet, SubnetAddresses)>,
 }
 
 impl Placement {
@@ -82,10 +83,10 @@ impl Placement {
     ) -> Result<Vec<String>, ApiError> {
         let region = &context.region;
         let subnet = subnet::find(state, &wanted.subnet)?;
-        let free = self
+        let (_, free) = self
             .free
             .entry(subnet.id.clone())
-            .or_insert_with(|| state.addresses(subnet));
+            .or_insert_with(|| (subnet.clone(), state.addresses(subnet)));
         let addresses = addresses(free, wanted, count)?;
         let reservation = region.id("r-");
         let now = region.clock.now();
@@ -150,8 +151,10 @@ impl Placement {
 
     /// What is to be written down.
     pub fn changes(self) -> Vec<Change> {
+        let subnets = self.free.values().map(|(subnet, given)| subnet.after(given));
         let instances = self.instances.into_iter().map(Change::put);
-        instances.chain(self.volumes.into_iter().map(Change::put)).collect()
+        let volumes = self.volumes.into_iter().map(Change::put);
+        subnets.chain(instances).chain(volumes).collect()
     }
 }
 

@@ -61,6 +61,7 @@ pub async fn create(context: Context, request: CreateSubnetRequest) -> Result<Cr
             tags,
             map_public_ip: None,
             is_default: false,
+            next_address: None,
         };
         Ok((
             describe_one(state, &subnet, &region.name, owner),

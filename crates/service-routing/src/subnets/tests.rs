@@ -72,6 +72,25 @@ fn first_four_and_last_address_are_reserved() {
 }
 
 #[test]
+fn an_address_that_was_given_back_comes_up_again_after_all_others() {
+    let of = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+    let mut subnet = SubnetAddresses::new(cidr("10.0.0.0/28"), []);
+    let first = subnet.take(2).unwrap();
+    assert!(subnet.release(first[0]) && subnet.release(first[1]));
+    assert_eq!(subnet.take(1).unwrap(), [of("10.0.0.6")]);
+    // Whoever remembers where it stopped goes on there.
+    let mut later = SubnetAddresses::new(cidr("10.0.0.0/28"), [of("10.0.0.6")]).beginning_at(Some(subnet.goes_on_at()));
+    assert_eq!(
+        (later.take(8).unwrap().pop(), later.goes_on_at()),
+        (Some(of("10.0.0.14")), of("10.0.0.4"))
+    );
+    assert_eq!(later.take(2).unwrap(), first);
+    assert_eq!(later.free(), 0);
+    let elsewhere = SubnetAddresses::new(cidr("10.0.1.0/28"), []).beginning_at(Some(of("10.0.0.9")));
+    assert_eq!(elsewhere.goes_on_at(), of("10.0.1.4"));
+}
+
+#[test]
 fn particular_addresses() {
     let mut subnet = SubnetAddresses::new(
         cidr("10.0.0.0/24"),
