@@ -1,7 +1,8 @@
 //! What the command line needs of this machine: starting and ending the region process, and the image store.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -42,7 +43,7 @@ impl Hooks for LocalCommands {
         let _alone = lock::change(&home)?;
         check_kind_of_nodes(&home, options.simulated)?;
         check_store(&home, options.store.as_deref())?;
-        if let Some(endpoint) = running(&home)? {
+        if let Some(endpoint) = answering(&home)? {
             return Ok(report(&endpoint, options, true));
         }
         write_json(
@@ -202,6 +203,34 @@ fn running(home: &Home) -> Result<Option<RegionEndpoint>, HookError> {
         return Ok(None);
     }
     Ok(read_json(&home.path().join(ENDPOINT_FILE))?)
+}
+
+/// The same once it answers. One that was killed looks as if it ran until its last thread has gone.
+fn answering(home: &Home) -> Result<Option<RegionEndpoint>, HookError> {
+    let waited = supervision::wait_until("an answer of the region that runs", START, async || {
+        let Some(endpoint) = running(home).map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        ask_health(&endpoint).map_err(|error| format!("{}: {error}", endpoint.endpoint))?;
+        Ok::<_, String>(Some(endpoint))
+    });
+    Ok(runtime()?.block_on(waited)?)
+}
+
+fn ask_health(endpoint: &RegionEndpoint) -> io::Result<()> {
+    let address = endpoint.endpoint.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(START))?;
+    write!(
+        stream,
+        "GET /_ondol/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.lines().next() {
+        Some(status) if status.contains("200") => Ok(()),
+        other => Err(io::Error::other(other.unwrap_or("it says nothing").to_owned())),
+    }
 }
 
 fn start(home: &Home) -> Result<Child, HookError> {

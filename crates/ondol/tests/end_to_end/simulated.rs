@@ -274,6 +274,22 @@ fn simulated_nodes_run_hundreds_of_pods_without_any_privilege() {
     assert!(!simulation.path().join("h").exists());
 }
 
+#[test]
+fn a_region_that_was_killed_a_moment_ago_is_started_again() {
+    let simulation = Simulation::new();
+    simulation.up();
+    for _ in 0..4 {
+        let before = simulation.endpoint().pid;
+        let pid = i32::try_from(before).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        simulation.up();
+        assert_ne!(simulation.endpoint().pid, before);
+    }
+    let again = simulation.up();
+    assert!(again.contains("already"), "{again}");
+    simulation.ok(&["down", "--purge"]);
+}
+
 /// The node that simulated a pod before simulates it again.
 async fn check_taken_up(client: &kube::Client, pod: &str) {
     let api = Api::<Pod>::default_namespaced(client.clone());
