@@ -9,6 +9,7 @@ mod fake_host;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use clock::{Random, SystemClock, SystemRandom};
 use fake_host::{FakeHost, World};
 use supervision::Supervisor;
 use tempfile::TempDir;
+
+/// More than anything takes on a busy computer.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Set in the child process in which a command runs.
 const AS_COMMAND: &str = "ONDOL_TEST_AS_COMMAND";
@@ -62,6 +66,8 @@ struct Fixture {
     home: TempDir,
     host: Arc<FakeHost>,
     supervisor: Supervisor,
+    /// How many requests were answered.
+    answered: Arc<AtomicUsize>,
 }
 
 struct Said {
@@ -74,14 +80,20 @@ impl Fixture {
     async fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let host = FakeHost::new(Arc::new(Mutex::new(World::default())));
-        let supervisor = Self::serve(home.path(), &host).await;
-        Self { home, host, supervisor }
+        let answered = Arc::default();
+        let supervisor = Self::serve(home.path(), &host, &answered).await;
+        Self {
+            home,
+            host,
+            supervisor,
+            answered,
+        }
     }
 
     /// A region process on the home's records and the host's machines, on a free port.
-    async fn serve(home: &Path, host: &Arc<FakeHost>) -> Supervisor {
+    async fn serve(home: &Path, host: &Arc<FakeHost>, answered: &Arc<AtomicUsize>) -> Supervisor {
         let supervisor = Supervisor::new("region");
-        let opened = supervision::wait_until("the store opens", Duration::from_secs(10), || async {
+        let opened = supervision::wait_until("the store opens", LIMIT, || async {
             store::open(&home.join("region/store"), store::Options::default(), &supervisor)
                 .map_err(|error| error.to_string())
         });
@@ -109,7 +121,13 @@ impl Fixture {
             load_balancer_port: None,
         };
         std::fs::write(home.join(ENDPOINT_FILE), serde_json::to_vec(&endpoint).unwrap()).unwrap();
-        let router = region.router();
+        let answered = Arc::clone(answered);
+        let router = region.router().layer(axum::middleware::map_response(
+            async move |response: axum::response::Response| {
+                answered.fetch_add(1, Ordering::Relaxed);
+                response
+            },
+        ));
         supervisor.spawn_until_cancelled("endpoint", async move { axum::serve(listener, router).await.unwrap() });
         supervisor
     }
@@ -117,7 +135,19 @@ impl Fixture {
     /// Ends every task of the region wherever it is, and starts a new one.
     async fn restart(&mut self) {
         self.supervisor.drain(Duration::from_secs(10)).await;
-        self.supervisor = Self::serve(self.home.path(), &self.host).await;
+        self.supervisor = Self::serve(self.home.path(), &self.host, &self.answered).await;
+    }
+
+    /// Waits until a command has had an answer since `before`: one that never had any takes it that no region runs.
+    async fn wait_answered(&self, before: usize, command: &tokio::task::JoinHandle<Said>) {
+        let waited = supervision::wait_until("the command's first answer", LIMIT, async || {
+            if command.is_finished() || self.answered.load(Ordering::Relaxed) > before {
+                Ok(())
+            } else {
+                Err("it was not asked yet")
+            }
+        });
+        waited.await.unwrap();
     }
 
     fn spawn(&self, line: &str) -> tokio::task::JoinHandle<Said> {
@@ -324,7 +354,9 @@ async fn commands_survive_restarts_of_the_region() {
     ];
     for round in 0..3 {
         for line in lines {
+            let before = fixture.answered.load(Ordering::Relaxed);
             let command = fixture.spawn(line);
+            fixture.wait_answered(before, &command).await;
             while !command.is_finished() {
                 supervision::sleep(Duration::from_millis(20 + random.below(150))).await;
                 fixture.restart().await;
