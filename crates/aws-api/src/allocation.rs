@@ -70,7 +70,9 @@ pub fn instances(
             security_groups: template_groups(state, group),
         });
     }
-    let subnets = free.iter().filter_map(|(id, given)| Some(state.subnets.get(id)?.after(given)));
+    let subnets = free
+        .iter()
+        .filter_map(|(id, given)| Some(state.subnets.get(id)?.after(given)));
     let mut changes: Vec<Change> = subnets.collect();
     changes.push(Change::put(group.clone().with_instances(made)));
     Ok(changes)

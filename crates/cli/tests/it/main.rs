@@ -123,9 +123,9 @@ impl Fixture {
         std::fs::write(home.join(ENDPOINT_FILE), serde_json::to_vec(&endpoint).unwrap()).unwrap();
         let answered = Arc::clone(answered);
         let router = region.router().layer(axum::middleware::map_response(
-            async move |response: axum::response::Response| {
+            move |response: axum::response::Response| {
                 answered.fetch_add(1, Ordering::Relaxed);
-                response
+                std::future::ready(response)
             },
         ));
         supervisor.spawn_until_cancelled("endpoint", async move { axum::serve(listener, router).await.unwrap() });

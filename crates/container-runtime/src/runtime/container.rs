@@ -305,7 +305,11 @@ impl Runtime {
 
     /// Takes note of an end that the shim has written down, or by `unwritten` of one that it has not.
     pub(super) fn container_ended(&self, id: &str, unwritten: ExitedRecord) -> Result<(), RuntimeError> {
-        let is_known = self.state().containers.get(id).map(|container| container.exited.is_some());
+        let is_known = self
+            .state()
+            .containers
+            .get(id)
+            .map(|container| container.exited.is_some());
         if is_known != Some(false) {
             return Ok(());
         }

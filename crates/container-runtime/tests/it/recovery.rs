@@ -140,7 +140,9 @@ async fn a_shim_that_is_killed_while_a_runtime_finds_it_again_is_noticed() {
         machine.kill_runtime();
         // The second kill comes at another moment of the next runtime's beginning each time.
         let pause = std::time::Duration::from_millis(u64::from(round) * 5);
-        tokio::time::timeout(pause, std::future::pending::<()>()).await.unwrap_err();
+        tokio::time::timeout(pause, std::future::pending::<()>())
+            .await
+            .unwrap_err();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL).unwrap();
         machine.wait_served().await;
         let status = machine.wait_exited(&id).await;
@@ -156,24 +158,23 @@ async fn a_container_that_its_sandbox_s_shim_does_not_know_has_ended() {
         return;
     };
     let pod = machine.pod("replaced").await;
-    let lost = pod
-        .run(&mut machine, Pod::script("lost", "sleep 1000; exit 0"))
-        .await;
+    let lost = pod.run(&mut machine, Pod::script("lost", "sleep 1000; exit 0")).await;
     let [shim] = machine.shims()[..] else {
         panic!("one shim is expected")
     };
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL).unwrap();
     machine.wait_exited(&lost).await;
-    let runs = pod
-        .run(&mut machine, Pod::script("runs", "sleep 1000; exit 0"))
-        .await;
+    let runs = pod.run(&mut machine, Pod::script("runs", "sleep 1000; exit 0")).await;
     // As if the runtime had been killed after it replaced the shim and before it wrote down what the first one took along.
     let containers = machine.directory.path().join("root/containers");
     std::fs::remove_file(containers.join(&lost).join("exited.pb")).unwrap();
     machine.kill_runtime();
     machine.wait_served().await;
     assert_eq!(machine.wait_exited(&lost).await.exit_code, 137);
-    assert_eq!(machine.status(&runs).await.state(), v1::ContainerState::ContainerRunning);
+    assert_eq!(
+        machine.status(&runs).await.state(),
+        v1::ContainerState::ContainerRunning
+    );
 }
 
 #[tokio::test]

@@ -309,7 +309,9 @@ async fn a_pod_that_somebody_called_unready_is_said_to_be_ready_again() {
     let condition = conditions.iter_mut().find(|one| one.type_ == "Ready").unwrap();
     condition.status = "False".to_owned();
     condition.reason = Some("NodeNotReady".to_owned());
-    pods.replace_status("web", &PostParams::default(), &unready).await.unwrap();
+    pods.replace_status("web", &PostParams::default(), &unready)
+        .await
+        .unwrap();
     let after = wait_for(&cluster, "web", "pod ready again", ready).await;
     assert_eq!(after.status, before.status);
     assert_ne!(after.metadata.resource_version, before.metadata.resource_version);

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_objects;
 mod clients;
+mod extensions;
 mod full_disk;
 mod guide;
 mod identity;
