@@ -1,7 +1,8 @@
 //! moto's own tests, run against a region of ours: how far what people test with moto holds here.
 //!
 //! moto's source distribution comes from the package index into `target/moto` and is not changed. What moto does otherwise than AWS is
-//! listed by `crates/aws-api/tests/moto/cases.txt`, with AWS's rule; a test of EKS that fails and is not listed fails the run.
+//! listed by `crates/aws-api/tests/moto/cases.txt`, with AWS's rule, and so is what says nothing about a region; a test of EKS that fails
+//! and is not listed fails the run. Outcomes are kept file by file below `target/moto/outcomes`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,27 +22,55 @@ const BESIDES: &[&str] = &["pytest", "freezegun", "requests", "boto3"];
 const SERVICES: &[&str] = &["eks", "iam", "sts", "autoscaling", "cloudformation", "ec2"];
 /// The service whose tests must pass or be listed.
 const STRICT: &str = "eks";
+/// Seconds that a test, and that the tests of a file together, may take.
+const TEST_LIMIT: u32 = 60;
+const FILE_LIMIT: u32 = 1800;
+/// How often a file is begun again after a test that did not come to an end.
+const MOST_RUNS: u32 = 20;
 
 /// Which of moto's tests to run.
 #[derive(Args, Default)]
 pub struct Options {
     /// Services, for example `eks iam`; all of them when none is named.
     services: Vec<String>,
-    /// Names every test that failed, with the reason.
+    /// Names every test that failed, and every one that does not apply, with the reason.
     #[arg(long)]
     failures: bool,
+    /// Goes on where an earlier run of the same release was stopped, instead of beginning anew.
+    #[arg(long)]
+    resume: bool,
 }
 
-/// Cases that differ from AWS, by test: what AWS does.
-fn cases() -> Result<BTreeMap<String, String>, TaskError> {
+/// What is known of a test: what AWS does otherwise than moto, or why the test says nothing about a region.
+struct Case {
+    /// Whether it cannot be run against a region at all.
+    inapplicable: bool,
+    why: String,
+}
+
+/// Known cases by test; a name that ends with `*` means every test that begins so.
+fn cases() -> Result<Vec<(String, Case)>, TaskError> {
     let path = workspace().join("crates/aws-api/tests/moto/cases.txt");
     let text = fs::read_to_string(&path).map_err(at(&path))?;
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let split = |line: &str| {
         let (name, rule) = line.split_once(' ').unwrap_or((line, ""));
-        (name.to_owned(), rule.trim().to_owned())
+        let (inapplicable, why) = match rule.trim().strip_prefix("n/a:") {
+            Some(why) => (true, why),
+            None => (false, rule),
+        };
+        let why = why.trim().to_owned();
+        (name.to_owned(), Case { inapplicable, why })
     };
     Ok(lines.map(split).collect())
+}
+
+fn find<'a>(cases: &'a [(String, Case)], name: &str) -> Option<&'a Case> {
+    let fits = |known: &str| match known.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == known,
+    };
+    cases.iter().find(|(known, _)| fits(known)).map(|(_, case)| case)
 }
 
 /// Runs the tests and prints a table.
@@ -59,7 +88,12 @@ pub fn run_tests(options: &Options) -> Result<(), TaskError> {
         "moto-region",
     ]))?;
     let mut region = start()?;
-    let outcome = all(options, &cases, (python.as_path(), source.as_path()), &region.address);
+    let runner = Runner {
+        python: &python,
+        source: &source,
+        address: region.address.clone(),
+    };
+    let outcome = all(options, &cases, &runner);
     region
         .child
         .kill()
@@ -71,38 +105,61 @@ pub fn run_tests(options: &Options) -> Result<(), TaskError> {
     outcome
 }
 
-fn all(
-    options: &Options,
-    cases: &BTreeMap<String, String>,
-    (python, source): (&Path, &Path),
-    address: &str,
-) -> Result<(), TaskError> {
-    let named = |service: &&&str| options.services.is_empty() || options.services.iter().any(|name| name == **service);
-    println!(
-        "{:<16}{:>8}{:>8}{:>8}{:>16}",
-        "service", "passed", "failed", "listed", "not applicable"
-    );
-    let mut unexpected = Vec::new();
-    for service in SERVICES.iter().filter(named) {
-        let outcomes = test(python, source, address, service)?;
-        let (mut passed, mut failed, mut listed, mut skipped) = (0, Vec::new(), 0, 0);
-        for (name, (outcome, why)) in &outcomes {
-            match (outcome.as_str(), cases.get(name)) {
-                ("passed", _) => passed += 1,
-                ("skipped", _) => skipped += 1,
-                (_, Some(_)) => listed += 1,
-                _ => failed.push(format!("{name}: {why}")),
+/// How a service's tests came out.
+#[derive(Default)]
+struct Sum {
+    passed: usize,
+    failed: Vec<String>,
+    differs: Vec<String>,
+    inapplicable: Vec<String>,
+}
+
+impl Sum {
+    fn of(outcomes: &Outcomes, cases: &[(String, Case)]) -> Self {
+        let mut sum = Self::default();
+        for (name, (outcome, why)) in outcomes {
+            match (outcome.as_str(), find(cases, name)) {
+                ("passed", _) => sum.passed += 1,
+                ("skipped", _) => sum.inapplicable.push(format!("{name}: {why}")),
+                (_, Some(case)) if case.inapplicable => sum.inapplicable.push(format!("{name}: {}", case.why)),
+                (_, Some(case)) => sum.differs.push(format!("{name}: {}", case.why)),
+                (_, None) => sum.failed.push(format!("{name}: {why}")),
             }
         }
-        println!("{service:<16}{passed:>8}{:>8}{listed:>8}{skipped:>16}", failed.len());
+        sum
+    }
+}
+
+fn all(options: &Options, cases: &[(String, Case)], runner: &Runner<'_>) -> Result<(), TaskError> {
+    let named = |service: &&&str| options.services.is_empty() || options.services.iter().any(|name| name == **service);
+    println!(
+        "{:<16}{:>8}{:>8}{:>18}{:>16}",
+        "service", "passed", "failed", "AWS does not", "not applicable"
+    );
+    let mut unexpected = 0;
+    for service in SERVICES.iter().filter(named) {
+        let sum = Sum::of(&runner.test(service, options.resume)?, cases);
+        println!(
+            "{service:<16}{:>8}{:>8}{:>18}{:>16}",
+            sum.passed,
+            sum.failed.len(),
+            sum.differs.len(),
+            sum.inapplicable.len()
+        );
         if options.failures || *service == STRICT {
-            failed.iter().for_each(|failure| println!("  {failure}"));
+            sum.failed.iter().for_each(|line| println!("  failed: {line}"));
+        }
+        if options.failures {
+            sum.differs.iter().for_each(|line| println!("  AWS does not: {line}"));
+            sum.inapplicable
+                .iter()
+                .for_each(|line| println!("  not applicable: {line}"));
         }
         if *service == STRICT {
-            unexpected = failed;
+            unexpected = sum.failed.len();
         }
     }
-    match unexpected.len() {
+    match unexpected {
         0 => Ok(()),
         some => Err(TaskError::Unexpected(format!(
             "{some} of moto's {STRICT} tests fail and are not listed"
@@ -170,50 +227,115 @@ fn install() -> Result<(PathBuf, PathBuf), TaskError> {
 
 type Outcomes = BTreeMap<String, (String, String)>;
 
-/// The outcome of each test of a service.
-fn test(python: &Path, source: &Path, address: &str, service: &str) -> Result<Outcomes, TaskError> {
-    let outcomes = target().join(format!("moto/{service}.txt"));
-    if outcomes.exists() {
-        fs::remove_file(&outcomes).map_err(at(&outcomes))?;
+/// What runs the tests.
+struct Runner<'a> {
+    python: &'a Path,
+    source: &'a Path,
+    address: String,
+}
+
+impl Runner<'_> {
+    /// The outcome of each test of a service, file by file.
+    fn test(&self, service: &str, resume: bool) -> Result<Outcomes, TaskError> {
+        let folder = target().join("moto/outcomes").join(service);
+        if folder.exists() && !resume {
+            fs::remove_dir_all(&folder).map_err(at(&folder))?;
+        }
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let tests = self.source.join(format!("tests/test_{service}"));
+        let mut all = Outcomes::new();
+        let entries: Vec<_> = fs::read_dir(&tests)
+            .map_err(at(&tests))?
+            .collect::<Result<_, _>>()
+            .map_err(at(&tests))?;
+        let mut files: Vec<String> = entries
+            .into_iter()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            // The last one drives moto's own web application, without a server.
+            .filter(|name| name.starts_with("test_") && name.ends_with(".py") && name != "test_server.py")
+            .collect();
+        files.sort();
+        for file in files {
+            let outcomes = folder.join(&file).with_extension("txt");
+            self.run(service, &file, &outcomes)?;
+            all.extend(read(&outcomes)?);
+        }
+        Ok(all)
     }
-    let plugin = workspace().join("crates/aws-api/tests/moto");
-    let mut command = Command::new(python);
-    command
-        .args([
-            "-m",
-            "pytest",
-            "-q",
-            "--no-header",
-            "-p",
-            "region_plugin",
-            "-p",
-            "no:cacheprovider",
-            // These drive moto's own web application, without a server.
-            "--ignore-glob=*test_server.py",
-            "--continue-on-collection-errors",
-        ])
-        .arg(format!("tests/test_{service}"))
-        .current_dir(source)
-        .env("PYTHONPATH", format!("{}:{}", source.display(), plugin.display()))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("TEST_SERVER_MODE", "true")
-        .env("TEST_SERVER_MODE_ENDPOINT", address)
-        .env("REGION_OUTCOMES", &outcomes)
-        .env("AWS_ACCESS_KEY_ID", "FOOBARKEY")
-        .env("AWS_SECRET_ACCESS_KEY", "FOOBARSECRET")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
-    // That tests fail is an outcome, not an error of the run.
-    let output = command.output().map_err(|source| TaskError::Start {
-        program: "pytest".to_owned(),
-        source,
-    })?;
-    let Ok(text) = fs::read_to_string(&outcomes) else {
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        return Err(TaskError::Unexpected(format!(
-            "pytest left no outcomes of {service}:\n{said}"
-        )));
-    };
+
+    /// Runs what has no outcome yet of a file. A run that ends in the middle of a test, or is ended by the time limit of its file,
+    /// counts that test as failed and goes on after it.
+    fn run(&self, service: &str, file: &str, outcomes: &Path) -> Result<(), TaskError> {
+        let running = outcomes.with_extension("txt.now");
+        for _ in 0..MOST_RUNS {
+            let output = self
+                .pytest(service, file, outcomes)
+                .output()
+                .map_err(|source| TaskError::Start {
+                    program: "pytest".to_owned(),
+                    source,
+                })?;
+            if !running.exists() {
+                // Nothing collected is pytest's code 5: everything has its outcome, or the file has no test.
+                if !outcomes.exists() && output.status.code() != Some(5) {
+                    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                    eprintln!("{service}/{file} cannot be run:\n{said}");
+                }
+                return Ok(());
+            }
+            let name = fs::read_to_string(&running).map_err(at(&running))?;
+            let mut text = if outcomes.exists() {
+                fs::read_to_string(outcomes).map_err(at(outcomes))?
+            } else {
+                String::new()
+            };
+            text.push_str(&format!("failed\t{name}\tthe run ended in the middle of it\n"));
+            fs::write(outcomes, text).map_err(at(outcomes))?;
+            fs::remove_file(&running).map_err(at(&running))?;
+        }
+        Ok(())
+    }
+
+    fn pytest(&self, service: &str, file: &str, outcomes: &Path) -> Command {
+        let plugin = workspace().join("crates/aws-api/tests/moto");
+        let mut command = Command::new(self.python);
+        command
+            .args([
+                "-m",
+                "pytest",
+                "-q",
+                "--no-header",
+                "-p",
+                "region_plugin",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:faulthandler",
+            ])
+            .arg(format!("tests/test_{service}/{file}"))
+            .current_dir(self.source)
+            .env("PYTHONPATH", format!("{}:{}", self.source.display(), plugin.display()))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("TEST_SERVER_MODE", "true")
+            .env("TEST_SERVER_MODE_ENDPOINT", &self.address)
+            .env("REGION_SERVICE", service)
+            .env("REGION_OUTCOMES", outcomes)
+            .env("REGION_FILE_LIMIT", FILE_LIMIT.to_string())
+            .env("REGION_TEST_LIMIT", TEST_LIMIT.to_string())
+            .env("AWS_ACCESS_KEY_ID", "FOOBARKEY")
+            .env("AWS_SECRET_ACCESS_KEY", "FOOBARSECRET")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+        command
+    }
+}
+
+/// The outcomes in a file; none when it is not there.
+fn read(outcomes: &Path) -> Result<Outcomes, TaskError> {
+    if !outcomes.exists() {
+        return Ok(Outcomes::new());
+    }
+    let text = fs::read_to_string(outcomes).map_err(at(outcomes))?;
     let line = |line: &str| {
         let mut parts = line.splitn(3, '\t').map(str::to_owned);
         let (outcome, name) = (parts.next()?, parts.next()?);
