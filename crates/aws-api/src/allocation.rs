@@ -67,7 +67,7 @@ pub fn instances(
             launched_at: now,
             phase: Phase::Launching,
             release: group.release_version.clone(),
-            security_groups: template_groups(state, group),
+            security_groups: launch_groups(state, group),
         });
     }
     let subnets = free
@@ -78,8 +78,14 @@ pub fn instances(
     Ok(changes)
 }
 
-/// The security groups that the group's launch template gives its instances; none when it says nothing of them.
-fn template_groups(state: &State, group: &Nodegroup) -> Vec<String> {
+/// The security groups that an instance gets besides the cluster's, or instead of it: with SSH the cluster's and the one that lets
+/// it in, and otherwise those of the launch template; none when that says nothing of them.
+fn launch_groups(state: &State, group: &Nodegroup) -> Vec<String> {
+    if let Some(access) = &group.remote_access {
+        let cluster = state.clusters.get(&group.cluster);
+        let own = cluster.map(|cluster| cluster.network.cluster_security_group_id.clone());
+        return own.into_iter().chain([access.group.clone()]).collect();
+    }
     let data = group.launch_template.as_ref().and_then(|(id, _, version)| {
         let template = launch_template::find(state, Some(id), None).ok()?;
         let version = launch_template::chosen(template, version).ok()?;

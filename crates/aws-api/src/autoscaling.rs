@@ -3,10 +3,17 @@
 pub mod activity;
 pub mod group;
 pub mod hook;
+pub mod launch_configuration;
+pub mod lifecycle;
 mod managed;
 pub mod member;
+pub mod notice;
+pub mod policy;
+pub mod refresh;
+pub mod schedule;
 pub mod tag;
 pub mod template;
+pub mod warm_pool;
 
 use std::collections::BTreeMap;
 
@@ -105,6 +112,7 @@ pub async fn describe_instances(context: Context, input: Value) -> Result<Value,
                 "InstanceId": one.id, "InstanceType": one.instance_type, "AutoScalingGroupName": one.group.as_ref()?,
                 "AvailabilityZone": one.zone, "LifecycleState": group::lifecycle(one), "HealthStatus": "HEALTHY",
                 "LaunchTemplate": template, "ProtectedFromScaleIn": one.protected,
+                "LaunchConfigurationName": one.launch_configuration,
             }))
         });
         let chosen = instance::all(state).filter(|(_, _, one)| is_chosen(one.id.as_str()));
@@ -144,24 +152,6 @@ pub async fn activities(context: Context, input: Value) -> Result<Value, ApiErro
     page(&input, "Activities", views)
 }
 
-/// `CreateLaunchConfiguration`.
-pub async fn create_launch_configuration(_context: Context, _input: Value) -> Result<Value, ApiError> {
-    Err(group::launch_configurations())
-}
-
-/// `DeleteLaunchConfiguration`.
-pub async fn delete_launch_configuration(_context: Context, input: Value) -> Result<Value, ApiError> {
-    let name = input.required("LaunchConfigurationName");
-    Err(invalid(format!(
-        "Launch configuration name not found - Launch configuration {name} not found"
-    )))
-}
-
-/// `DescribeLaunchConfigurations`: groups here use launch templates.
-pub async fn launch_configurations(_context: Context, _input: Value) -> Result<Value, ApiError> {
-    Ok(json!({ "LaunchConfigurations": [] }))
-}
-
 fn size(value: i64) -> Result<u32, ApiError> {
     u32::try_from(value).map_err(|_negative| invalid(format!("size {value} must not be negative")))
 }
@@ -187,6 +177,10 @@ pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
     let name = input.required("AutoScalingGroupName");
     if is_own(&context, name) {
         return group::update(&context, &input).await;
+    }
+    let is_managed = |state: &State| of_nodegroups(state).any(|(_, group)| group.auto_scaling_group == name);
+    if !context.region.ledger.read(is_managed) {
+        return Err(invalid("AutoScalingGroup name not found - null"));
     }
     let number = |member: &str| input.number(member).map(size).transpose();
     let (min, max, desired) = (number("MinSize")?, number("MaxSize")?, number("DesiredCapacity")?);

@@ -49,6 +49,30 @@ pub enum ItemKind {
     TrailEvent,
     /// EC2: a fleet, by id.
     Fleet,
+    /// Auto Scaling: a launch configuration, by name.
+    LaunchConfiguration,
+    /// IAM: the account's alias.
+    AccountAlias,
+    /// IAM: the account's rules for passwords.
+    PasswordPolicy,
+    /// IAM: a user's password, by the user's id.
+    LoginProfile,
+    /// IAM: a virtual MFA device, by serial number.
+    MfaDevice,
+    /// IAM: whose MFA device it is, by the user's id and serial number.
+    MfaAssignment,
+    /// IAM: a SAML identity provider, by ARN.
+    SamlProvider,
+    /// IAM: a server's certificate, by name.
+    ServerCertificate,
+    /// IAM: a user's signing certificate, by the user's id and its own.
+    SigningCertificate,
+    /// IAM: a user's SSH public key, by the user's id and its own.
+    SshPublicKey,
+    /// IAM: a user's credential for one service, by the user's id and its own.
+    ServiceCredential,
+    /// IAM: the last credential report.
+    CredentialReport,
     /// Service Quotas: a wish for more, by id.
     QuotaRequest,
 }
@@ -104,7 +128,11 @@ pub fn of_kind(state: &State, kind: ItemKind) -> impl Iterator<Item = &Item> {
 }
 
 /// Those of a kind whose keys begin so.
-pub fn beginning<'a>(state: &'a State, kind: ItemKind, prefix: &str) -> impl Iterator<Item = &'a Item> + use<'a> {
+pub fn beginning<'a>(
+    state: &'a State,
+    kind: ItemKind,
+    prefix: &str,
+) -> impl Iterator<Item = &'a Item> + Clone + use<'a> {
     let prefix = prefix.to_owned();
     state
         .items

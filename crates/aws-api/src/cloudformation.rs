@@ -1,7 +1,9 @@
 //! CloudFormation: stacks of resources, made, changed and removed by the same operations that clients call.
 
 pub mod change_set;
+pub mod drift;
 mod engine;
+mod live;
 pub mod query;
 mod resource;
 pub mod stack;

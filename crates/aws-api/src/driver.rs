@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::allocation::{self, AllocationError};
+use crate::eks::nodegroup;
 use crate::error::ApiError;
 use crate::host::{ControlPlane, HostError, HostErrorKind};
 use crate::ledger::{Change, State};
@@ -233,7 +234,7 @@ impl Driver {
         let changed = self.region.ledger.change(|state| {
             let Some(before) = state.nodegroups.get(&key) else { return Ok((false, Vec::new())) };
             let Some(mut after) = before.clone().step(input)? else {
-                return Ok((true, vec![Change::remove::<Nodegroup>((key.0.clone(), key.1.clone()))]));
+                return Ok((true, nodegroup::remote_access::removal(before)));
             };
             // An update that changed nothing is decided although nothing happens.
             let undecided = after.update.is_none() || after.status == NodegroupStatus::Updating;

@@ -249,7 +249,10 @@ pub async fn put_events(context: Context, input: Value) -> Result<Value, ApiErro
 }
 
 /// Sends an event to the queues of all rules that it fits.
-async fn deliver(context: &Context, event: &Value) -> Result<(), ApiError> {
+///
+/// # Errors
+/// When a queue cannot be written to.
+pub async fn deliver(context: &Context, event: &Value) -> Result<(), ApiError> {
     let queues: Vec<String> = context.region.ledger.read(|state| {
         let rules = catalogue::beginning(state, ItemKind::EventRule, &key(DEFAULT, ""));
         let fitting = rules

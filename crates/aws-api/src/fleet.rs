@@ -3,8 +3,10 @@
 
 mod driver;
 pub mod group;
+pub mod hold;
 pub mod instance;
 pub mod membership;
 pub mod plan;
+pub mod refresh;
 
 pub use driver::run;

@@ -1,14 +1,22 @@
 //! IAM: users, groups, roles, policies, instance profiles, identity providers; what they allow is decided by `access-rules`.
 
+pub mod account;
 pub mod attachment;
 pub mod aws_managed;
+pub mod certificate;
 pub mod entity;
 pub mod group;
 pub mod key;
+pub mod login;
+pub mod mfa;
 pub mod oidc;
 pub mod policy;
+pub mod possession;
 pub mod profile;
 pub mod role;
+pub mod saml;
+pub mod service_key;
+pub mod shelf;
 pub mod simulate;
 pub mod tag;
 pub mod user;

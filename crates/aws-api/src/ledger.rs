@@ -34,6 +34,7 @@ use crate::iam::key::AccessKey;
 use crate::iam::oidc::OidcProvider;
 use crate::iam::policy::ManagedPolicy;
 use crate::iam::profile::InstanceProfile;
+use crate::iam::shelf::AccountItem;
 use crate::network::{Subnet, Vpc};
 use crate::sts::Session;
 
@@ -149,6 +150,9 @@ records! {
     InstanceProfile, instance_profiles, "/iam/instance-profiles/", String, |profile| profile.name.clone(), Clone::clone;
     /// OIDC identity providers, by ARN.
     OidcProvider, oidc_providers, "/iam/oidc-providers/", String, |provider| provider.arn.clone(), Clone::clone;
+    /// The rest of IAM.
+    AccountItem, account_items, "/iam/items/", (ItemKind, String), |item| (item.0.kind, item.0.key.clone()),
+        |(kind, key)| format!("{kind:?}/{key}");
     /// Access keys of users.
     AccessKey, access_keys, "/iam/access-keys/", String, |key| key.id.clone(), Clone::clone;
     /// Temporary credentials.

@@ -23,6 +23,9 @@ pub struct Vpc {
     pub association_id: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Its DHCP options, if they are not the default ones.
+    #[serde(default)]
+    pub dhcp_options: Option<String>,
     /// Whether it is the account's default VPC.
     #[serde(default)]
     pub is_default: bool,

@@ -1,6 +1,6 @@
 //! SQS: queues whose messages wait in the region's store until somebody takes and deletes them.
 
-mod digest;
+pub mod digest;
 pub mod message;
 
 use std::collections::BTreeMap;

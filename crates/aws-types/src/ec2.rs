@@ -48,7 +48,7 @@ structures! {
     TagSpecification { resource_type: String, tags: Vec<Tag> }
     Vpc {
         vpc_id: String, state: String, cidr_block: String, is_default: bool, owner_id: String, instance_tenancy: String,
-        cidr_block_association_set: Vec<VpcCidrBlockAssociation>, tags: Vec<Tag>,
+        cidr_block_association_set: Vec<VpcCidrBlockAssociation>, tags: Vec<Tag>, dhcp_options_id: String,
     }
     VpcCidrBlockAssociation { association_id: String, cidr_block: String, cidr_block_state: VpcCidrBlockState }
     VpcCidrBlockState { state: String }

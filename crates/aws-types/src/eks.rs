@@ -279,11 +279,11 @@ structures! {
         scaling_config: NodegroupScalingConfig, instance_types: Vec<String>, subnets: Vec<String>, ami_type: String,
         node_role: String, labels: Map, taints: Vec<Taint>, resources: NodegroupResources, disk_size: i64,
         health: NodegroupHealth, update_config: NodegroupUpdateConfig, tags: Map,
-        launch_template: LaunchTemplateSpecification,
+        launch_template: LaunchTemplateSpecification, remote_access: RemoteAccessConfig,
     }
     NodegroupScalingConfig { min_size: i64, max_size: i64, desired_size: i64 }
     NodegroupUpdateConfig { max_unavailable: i64, max_unavailable_percentage: i64 }
-    NodegroupResources { auto_scaling_groups: Vec<AutoScalingGroup> }
+    NodegroupResources { auto_scaling_groups: Vec<AutoScalingGroup>, remote_access_security_group: String }
     AutoScalingGroup { name: String }
     NodegroupHealth { issues: Vec<Issue> }
     Issue { code: String, message: String, resource_ids: Vec<String> }

@@ -71,6 +71,20 @@ pub struct Nodegroup {
     /// The launch template that it was made from: id, name, version.
     #[serde(default)]
     pub launch_template: Option<(String, String, String)>,
+    /// Who may reach its nodes by SSH.
+    #[serde(default)]
+    pub remote_access: Option<RemoteAccess>,
+}
+
+/// `remoteAccess`, with the security group that EKS makes for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteAccess {
+    /// The name of the key pair.
+    pub key: String,
+    /// Security groups whose members may connect; nobody is kept out when there are none.
+    pub sources: Vec<String>,
+    /// The id of the security group that lets them in.
+    pub group: String,
 }
 
 /// A subnet of a group with its zone, over which instances are balanced.

@@ -19,7 +19,7 @@ use plan::{
     controller_reference, is_controlled_by, object_reference,
 };
 
-use schedule::Schedule;
+pub use schedule::Schedule;
 use times::Times;
 
 /// Annotation of a job with the time that it was meant for.

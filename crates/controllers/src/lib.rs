@@ -35,7 +35,7 @@ mod template;
 
 pub use certificate_cleaning::CertificateCleaning;
 pub use certificate_signing::CertificateSigning;
-pub use cron_job::CronJobs;
+pub use cron_job::{CronJobs, Schedule};
 pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
 pub use disruption::DisruptionBudgets;

@@ -67,6 +67,8 @@ pub struct Resource {
     pub deletion_policy: Option<String>,
     /// `Retain` keeps the old one when it is replaced.
     pub replace_policy: Option<String>,
+    /// How an update goes about it, not evaluated.
+    pub update_policy: Node,
 }
 
 /// An output.
@@ -416,6 +418,7 @@ fn resource(name: &str, node: &Node) -> Result<Resource, TemplateError> {
         condition: text("Condition"),
         deletion_policy: text("DeletionPolicy"),
         replace_policy: text("UpdateReplacePolicy"),
+        update_policy: node.get("UpdatePolicy").cloned().unwrap_or_default(),
     })
 }
 

@@ -6,7 +6,7 @@ use cluster_lifecycle::nodegroup::GroupSubnet;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{invalid, template};
+use super::{invalid, launch_configuration, template};
 use crate::ec2::subnet;
 use crate::error::ApiError;
 use crate::fleet::group::AutoScalingGroup;
@@ -33,7 +33,7 @@ const SHOWN: &[&str] = &[
 /// A group that is not there.
 pub fn not_found(name: &str) -> ApiError {
     invalid(format!(
-        "AutoScalingGroup name not found - AutoScalingGroup {name} not found"
+        "AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
     ))
 }
 
@@ -92,10 +92,14 @@ fn fill(state: &State, context: &Context, group: &mut AutoScalingGroup, input: &
         return Err(invalid(message));
     }
     if let Some(named) = input.get("LaunchTemplate").filter(|named| named.is_object()) {
-        (group.template, group.mixed) = (Some(named.clone()), None);
+        template::check_reference(named)?;
+        (group.template, group.mixed, group.launch_configuration) = (Some(named.clone()), None, None);
     }
     if let Some(mixed) = input.get("MixedInstancesPolicy").filter(|mixed| mixed.is_object()) {
-        (group.template, group.mixed) = (None, Some(mixed.clone()));
+        (group.template, group.mixed, group.launch_configuration) = (None, Some(template::mixed(mixed)), None);
+    }
+    if let Some(name) = input.text("LaunchConfigurationName") {
+        (group.template, group.mixed, group.launch_configuration) = (None, None, Some(name.to_owned()));
     }
     if let Some(text) = input.text("VPCZoneIdentifier") {
         group.subnets = named_subnets(state, text)?;
@@ -112,7 +116,7 @@ fn fill(state: &State, context: &Context, group: &mut AutoScalingGroup, input: &
             group.details[*member] = value.clone();
         }
     }
-    template::check(state, group)
+    Ok(())
 }
 
 fn named_subnets(state: &State, text: &str) -> Result<Vec<GroupSubnet>, ApiError> {
@@ -175,20 +179,17 @@ fn place_in_zones(
 
 /// Refuses requests for what no group is made from.
 fn check_request(input: &Value) -> Result<(), ApiError> {
-    if input.text("LaunchConfigurationName").is_some() {
-        return Err(launch_configurations());
-    }
-    if input.text("InstanceId").is_some() {
-        return Err(invalid(
-            "Groups are made from launch templates here, not from an instance",
-        ));
-    }
-    let sources = ["LaunchTemplate", "MixedInstancesPolicy"];
+    let sources = [
+        "LaunchTemplate",
+        "MixedInstancesPolicy",
+        "LaunchConfigurationName",
+        "InstanceId",
+    ];
     let given = sources
         .iter()
-        .filter(|member| input.get(**member).is_some_and(Value::is_object));
+        .filter(|member| input.get(**member).is_some_and(|value| !value.is_null()));
     if given.count() != 1 {
-        let message = "Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.";
+        let message = "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.";
         return Err(invalid(message));
     }
     if input.text("VPCZoneIdentifier").is_none() && input.texts("AvailabilityZones").is_empty() {
@@ -228,6 +229,14 @@ fn new(context: &Context, input: &Value) -> AutoScalingGroup {
         zones: Vec::new(),
         template: None,
         mixed: None,
+        launch_configuration: None,
+        policies: Default::default(),
+        scheduled: Default::default(),
+        scheduled_until: None,
+        refreshes: Vec::new(),
+        warm_pool: None,
+        scaled_at: None,
+        notifications: Default::default(),
         tags: input.list("Tags").iter().map(tag).collect(),
         suspended: Default::default(),
         hooks: input.list("LifecycleHookSpecificationList").iter().map(hook).collect(),
@@ -238,7 +247,7 @@ fn new(context: &Context, input: &Value) -> AutoScalingGroup {
         pause: None,
         details: json!({
             "HealthCheckType": "EC2", "HealthCheckGracePeriod": 0, "DefaultCooldown": 300, "CapacityRebalance": false,
-            "TerminationPolicies": ["Default"],
+            "TerminationPolicies": ["Default"], "LoadBalancerNames": input.list("LoadBalancerNames"), "EnabledMetrics": [],
         }),
     }
 }
@@ -246,7 +255,8 @@ fn new(context: &Context, input: &Value) -> AutoScalingGroup {
 /// `CreateAutoScalingGroup`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     check_request(&input)?;
-    let name = input.required("AutoScalingGroupName");
+    let asked_name = input.required("AutoScalingGroupName").to_owned();
+    let name = asked_name.as_str();
     let mut group = new(&context, &input);
     let decide = |state: &State| {
         let is_managed = super::of_nodegroups(state).any(|(_, group)| group.auto_scaling_group == name);
@@ -255,18 +265,25 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
                 format!("AutoScalingGroup by this name already exists - A group with the name {name} already exists");
             return Err(ApiError::new("AlreadyExists", StatusCode::BAD_REQUEST, message));
         }
+        let mut changes = Vec::new();
+        let mut input = input;
+        // A group that is to be like an instance gets a launch configuration of its own name.
+        if input.text("InstanceId").is_some() {
+            launch_configuration::require_free(state, name)?;
+            let made = launch_configuration::new(state, &context, name, &json!({"InstanceId": input["InstanceId"]}))?;
+            changes.push(Change::put(made));
+            input["LaunchConfigurationName"] = name.into();
+        }
         fill(state, &context, &mut group, &input)?;
-        Ok::<_, ApiError>(((), vec![Change::put(group)]))
+        if changes.is_empty() {
+            template::check(state, &group)?;
+        }
+        changes.push(Change::put(group));
+        Ok::<_, ApiError>(((), changes))
     };
     context.region.ledger.change(decide).await?;
     context.region.wake_fleet();
     Ok(nothing())
-}
-
-/// AWS gives accounts of today no launch configurations.
-pub fn launch_configurations() -> ApiError {
-    let message = "The Launch Configuration creation operation is not available in your account. Use launch templates to create configuration templates for your Auto Scaling groups.";
-    ApiError::bad_request("UnsupportedOperation", message)
 }
 
 /// `UpdateAutoScalingGroup` of a user's group.
@@ -274,12 +291,10 @@ pub fn launch_configurations() -> ApiError {
 /// # Errors
 /// When it is not there or cannot be so.
 pub async fn update(context: &Context, input: &Value) -> Result<Value, ApiError> {
-    if input.text("LaunchConfigurationName").is_some() {
-        return Err(launch_configurations());
-    }
     edit(context, input.required("AutoScalingGroupName"), |state, group| {
         group.pause = None;
         fill(state, context, group, input)?;
+        template::check(state, group)?;
         Ok(nothing())
     })
     .await
@@ -326,6 +341,7 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
         (group.min, group.max, group.desired) = (0, 0, 0);
         // Nothing that was asked to rest keeps a group from going.
         group.suspended.clear();
+        group.hooks.clear();
         Ok(nothing())
     })
     .await?;
@@ -336,7 +352,7 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
             .filter(|one| one.group.as_deref() == Some(name))
             .map(|one| {
                 let mut one = one.clone();
-                (one.protected, one.standby) = (false, false);
+                (one.protected, one.standby, one.hold) = (false, false, None);
                 Change::put(one)
             });
         Ok::<_, ApiError>(((), changes.collect()))
@@ -359,10 +375,20 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
 pub fn lifecycle(instance: &Ec2Instance) -> &'static str {
     match instance.state {
         LifeState::Pending => "Pending",
+        LifeState::Running if instance.is_leaving() => "Terminating:Wait",
+        LifeState::Running if instance.hold.is_some() => "Pending:Wait",
         LifeState::Running if instance.standby => "Standby",
         LifeState::Running => "InService",
         LifeState::Stopping | LifeState::Stopped | LifeState::ShuttingDown => "Terminating",
         LifeState::Terminated => "Terminated",
+    }
+}
+
+/// An instance that goes because something is wrong with it is unhealthy until it is gone.
+fn health(instance: &Ec2Instance) -> &'static str {
+    match instance.state {
+        LifeState::Pending | LifeState::Running => "Healthy",
+        _ => "Unhealthy",
     }
 }
 
@@ -373,8 +399,8 @@ fn instance_view(instance: &Ec2Instance) -> Value {
         .map(|(id, name, version)| json!({"LaunchTemplateId": id, "LaunchTemplateName": name, "Version": version}));
     json!({
         "InstanceId": instance.id, "InstanceType": instance.instance_type, "AvailabilityZone": instance.zone,
-        "LifecycleState": lifecycle(instance), "HealthStatus": "Healthy", "LaunchTemplate": template,
-        "ProtectedFromScaleIn": instance.protected,
+        "LifecycleState": lifecycle(instance), "HealthStatus": health(instance), "LaunchTemplate": template,
+        "ProtectedFromScaleIn": instance.protected, "LaunchConfigurationName": instance.launch_configuration,
     })
 }
 
@@ -408,6 +434,7 @@ pub fn view(state: &State, group: &AutoScalingGroup) -> Value {
         "DesiredCapacity": group.desired, "AvailabilityZones": zones, "Instances": own.map(instance_view).collect::<Vec<_>>(),
         "CreatedTime": Time(group.created_at), "VPCZoneIdentifier": subnets.join(","), "Tags": tag_views(group),
         "NewInstancesProtectedFromScaleIn": group.protects_new, "LoadBalancerNames": [], "EnabledMetrics": [],
+        "LaunchConfigurationName": group.launch_configuration, "WarmPoolConfiguration": group.warm_pool,
         "TargetGroupARNs": group.target_groups, "SuspendedProcesses": suspended,
         "TrafficSources": group.target_groups.iter().map(|arn| json!({"Identifier": arn, "Type": "elbv2"})).collect::<Vec<_>>(),
     });
@@ -437,9 +464,6 @@ fn full_template(state: &State, named: &Value) -> Value {
     if let Ok(known) = known {
         full["LaunchTemplateId"] = known.id.as_str().into();
         full["LaunchTemplateName"] = known.body["LaunchTemplateName"].clone();
-    }
-    if full.text("Version").is_none() {
-        full["Version"] = "$Default".into();
     }
     full
 }

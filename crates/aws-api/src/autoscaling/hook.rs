@@ -1,10 +1,10 @@
-//! Lifecycle hooks, suspended processes, target groups and other facts of users' groups. Hooks are recorded: an instance does
-//! not wait for them.
+//! Lifecycle hooks, suspended processes, target groups and other facts of users' groups.
 
 use serde_json::{Value, json};
 
 use super::group::{edit, find};
 use super::invalid;
+use crate::catalogue::{self, ItemKind};
 use crate::error::ApiError;
 use crate::members::{Members, nothing};
 use crate::operations::Context;
@@ -88,18 +88,6 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
         Ok(nothing())
     })
     .await
-}
-
-/// `CompleteLifecycleAction`, `RecordLifecycleActionHeartbeat`: nothing waits for an action.
-pub async fn no_action(context: Context, input: Value) -> Result<Value, ApiError> {
-    context
-        .region
-        .ledger
-        .read(|state| find(state, input.required("AutoScalingGroupName")).map(drop))?;
-    Err(invalid(format!(
-        "No active Lifecycle Action found with instance ID {}",
-        input.text("InstanceId").unwrap_or_default()
-    )))
 }
 
 fn processes(input: &Value) -> Result<Vec<String>, ApiError> {
@@ -194,9 +182,12 @@ pub async fn termination_policies(_context: Context, _input: Value) -> Result<Va
 
 /// `DescribeAccountLimits`.
 pub async fn limits(context: Context, _input: Value) -> Result<Value, ApiError> {
-    let groups = context.region.ledger.read(|state| state.groups.len());
+    let (groups, configurations) = context.region.ledger.read(|state| {
+        let configurations = catalogue::of_kind(state, ItemKind::LaunchConfiguration).count();
+        (state.groups.len(), configurations)
+    });
     Ok(json!({
         "MaxNumberOfAutoScalingGroups": 500, "MaxNumberOfLaunchConfigurations": 200, "NumberOfAutoScalingGroups": groups,
-        "NumberOfLaunchConfigurations": 0,
+        "NumberOfLaunchConfigurations": configurations,
     }))
 }

@@ -225,20 +225,11 @@ pub async fn set_health(context: Context, input: Value) -> Result<Value, ApiErro
                 )));
             }
         }
-        let replaces = one
-            .group
-            .as_ref()
-            .and_then(|name| state.groups.get(name))
-            .is_some_and(|group| group.does("ReplaceUnhealthy"));
-        if replaces {
-            one.become_state(
-                LifeState::ShuttingDown,
-                now,
-                Some((
-                    "Client.UserInitiatedShutdown",
-                    "Client.UserInitiatedShutdown: the instance was reported unhealthy".to_owned(),
-                )),
-            );
+        let group = one.group.as_ref().and_then(|name| state.groups.get(name));
+        if let Some(group) = group.filter(|group| group.does("ReplaceUnhealthy")) {
+            let code = "Client.UserInitiatedShutdown";
+            let reason = (code, format!("{code}: the instance was reported unhealthy"));
+            one.leave(group, now, reason, || context.region.random.uuid());
         }
         Ok::<_, ApiError>(((), vec![Change::put(one)]))
     };
@@ -285,7 +276,10 @@ pub async fn terminate(context: &Context, id: &str, shrinks: bool) -> Result<Opt
                 "Client.UserInitiatedShutdown",
                 "Client.UserInitiatedShutdown: User initiated shutdown".to_owned(),
             );
-            one.become_state(LifeState::ShuttingDown, now, Some(reason));
+            match state.groups.get(&name) {
+                Some(group) => one.leave(group, now, reason, || context.region.random.uuid()),
+                None => one.become_state(LifeState::ShuttingDown, now, Some(reason)),
+            }
             Change::put(one)
         });
         Ok::<_, ApiError>(((), ended.into_iter().collect()))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::invalid;
+use super::{invalid, launch_configuration};
 use crate::ec2::launch::{self, Wanted};
 use crate::error::ApiError;
 use crate::fleet::group::AutoScalingGroup;
@@ -22,8 +22,53 @@ fn named(specification: &Value) -> Value {
     named
 }
 
+/// Refuses a template that is named by both id and name, or by none of them.
+///
+/// # Errors
+/// Auto Scaling's own.
+pub fn check_reference(named: &Value) -> Result<(), ApiError> {
+    if named.text("LaunchTemplateId").is_some() == named.text("LaunchTemplateName").is_some() {
+        return Err(invalid(
+            "Valid requests must contain either launchTemplateId or LaunchTemplateName",
+        ));
+    }
+    Ok(())
+}
+
+/// A mixed instances policy with Auto Scaling's defaults.
+pub fn mixed(given: &Value) -> Value {
+    let mut policy = given.clone();
+    for (member, usual) in [
+        ("OnDemandAllocationStrategy", json!("prioritized")),
+        ("OnDemandBaseCapacity", json!(0)),
+        ("OnDemandPercentageAboveBaseCapacity", json!(100)),
+        ("SpotAllocationStrategy", json!("lowest-price")),
+    ] {
+        if policy["InstancesDistribution"].get(member).is_none_or(Value::is_null) {
+            policy["InstancesDistribution"][member] = usual;
+        }
+    }
+    let is_cheapest = policy["InstancesDistribution"].text("SpotAllocationStrategy") == Some("lowest-price");
+    if is_cheapest
+        && policy["InstancesDistribution"]
+            .get("SpotInstancePools")
+            .is_none_or(Value::is_null)
+    {
+        policy["InstancesDistribution"]["SpotInstancePools"] = 2.into();
+    }
+    if policy["LaunchTemplate"].get("Overrides").is_none_or(Value::is_null) {
+        policy["LaunchTemplate"]["Overrides"] = json!([]);
+    }
+    policy
+}
+
 /// The request of the group's next instance.
-fn request(group: &AutoScalingGroup, on_demand_now: usize) -> Result<Value, ApiError> {
+fn request(state: &State, group: &AutoScalingGroup, on_demand_now: usize) -> Result<Value, ApiError> {
+    if let Some(name) = &group.launch_configuration {
+        return Ok(launch_configuration::request(
+            &launch_configuration::find(state, name)?.body,
+        ));
+    }
     if let Some(template) = &group.template {
         return Ok(json!({ "LaunchTemplate": named(template) }));
     }
@@ -64,7 +109,7 @@ pub fn wanted(
     let is_on_demand = |one: &&Ec2Instance| !one.spot && one.state.is_live();
     let on_demand =
         group.instances(state).filter(is_on_demand).count() + launched.iter().filter(|one| !one.spot).count();
-    let mut request = request(group, on_demand)?;
+    let mut request = request(state, group, on_demand)?;
     request["SubnetId"] = subnet.into();
     let mut wanted = launch::read(state, context, &request)?;
     wanted.tags.extend(group.instance_tags());
@@ -75,6 +120,7 @@ pub fn wanted(
             .insert("aws:ec2launchtemplate:version".to_owned(), version.clone());
     }
     wanted.group = Some((group.name.clone(), group.protects_new));
+    wanted.launch_configuration.clone_from(&group.launch_configuration);
     Ok(wanted)
 }
 
@@ -83,10 +129,29 @@ pub fn wanted(
 /// # Errors
 /// Auto Scaling's own.
 pub fn check(state: &State, group: &AutoScalingGroup) -> Result<(), ApiError> {
-    launch::merged(state, &request(group, 0)?).map(drop).map_err(|error| {
-        invalid(format!(
-            "You must use a valid fully-formed launch template. {}",
-            error.message
-        ))
+    if let Some(name) = &group.launch_configuration {
+        return launch_configuration::find(state, name).map(drop);
+    }
+    launch::merged(state, &request(state, group, 0)?)
+        .map(drop)
+        .map_err(|error| {
+            invalid(format!(
+                "You must use a valid fully-formed launch template. {}",
+                error.message
+            ))
+        })
+}
+
+/// Whether an instance is what the group would launch now.
+pub fn matches(state: &State, group: &AutoScalingGroup, one: &Ec2Instance) -> bool {
+    if group.launch_configuration.is_some() {
+        return one.launch_configuration == group.launch_configuration;
+    }
+    let asked = request(state, group, 0).and_then(|request| launch::merged(state, &request));
+    asked.is_ok_and(|(request, template)| {
+        template == one.template
+            && request
+                .text("InstanceType")
+                .is_none_or(|kind| kind == one.instance_type)
     })
 }

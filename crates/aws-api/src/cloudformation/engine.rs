@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use removal::drop_absent;
 use serde_json::Value;
 use stack_planner::diff;
 use stack_planner::{Node, Scope, Template, graph};
@@ -279,7 +280,9 @@ impl Engine {
             .await
             .map_err(said)?;
         let before = there.filter(|made| !replaced && made.status.ends_with("_COMPLETE"));
-        self.carry_out(&stack, name, &wanted.kind, &properties, before).await?;
+        let policy = self.evaluated(&stack, template, &wanted.update_policy)?;
+        self.carry_out(&stack, name, &wanted.kind, (&properties, &policy), before)
+            .await?;
         let now = self.now();
         self.edit(|stack| stack.set_resource(name, &format!("{status}_COMPLETE"), None, now))
             .await
@@ -292,12 +295,13 @@ impl Engine {
         stack: &Stack,
         name: &str,
         kind: &str,
-        properties: &Node,
+        (properties, policy): (&Node, &Node),
         before: Option<Made>,
     ) -> Result<(), String> {
         let said = |error: ApiError| format!("{} ({})", error.message, error.code);
         let context = self.context(stack);
         let values = serde_json::to_value(properties).map_err(|error| error.to_string())?;
+        let policy = serde_json::to_value(policy).map_err(|error| error.to_string())?;
         let wanted = Wanted {
             context: &context,
             kind,
@@ -305,6 +309,7 @@ impl Engine {
             stack: &stack.name,
             stack_id: &stack.id,
             properties: &values,
+            update_policy: &policy,
             tags: &stack.tags,
         };
         let physical = match before {
@@ -475,22 +480,5 @@ impl Engine {
             Err(reason) => stack.set("UPDATE_ROLLBACK_FAILED", Some(reason), now),
         })
         .await
-    }
-}
-
-/// Resources that the template no longer has are garbage.
-fn drop_absent(stack: &mut Stack, present: &BTreeSet<String>) {
-    let gone: Vec<String> = stack
-        .resources
-        .keys()
-        .filter(|name| !present.contains(*name))
-        .cloned()
-        .collect();
-    for name in gone {
-        if let Some(made) = stack.resources.remove(&name) {
-            stack
-                .garbage
-                .extend(made.physical.map(|physical| (made.kind, physical, made.properties)));
-        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stack_planner::{Node, Template};
 
 use super::stack::{Event, Made, Stack, body};
-use super::{find, invalid, parse};
+use super::{drift, find, invalid, parse};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, tag_list};
@@ -39,12 +39,15 @@ fn view(stack: &Stack) -> Value {
         "DisableRollback": stack.disable_rollback, "NotificationARNs": [], "Capabilities": stack.capabilities,
         "Tags": tag_list(&stack.tags), "RoleARN": stack.role_arn,
         "EnableTerminationProtection": stack.termination_protection,
-        "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"}, "RollbackConfiguration": {},
+        "DriftInformation": drift::information(stack), "RollbackConfiguration": {},
     })
 }
 
 /// One page: `NextToken` is where the next begins.
-fn page(
+///
+/// # Errors
+/// When the token was not made here.
+pub fn page(
     input: &Value,
     member: &str,
     views: impl IntoIterator<IntoIter: ExactSizeIterator<Item = Value>>,
@@ -89,7 +92,7 @@ pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
             json!({
                 "StackId": stack.id, "StackName": stack.name, "StackStatus": stack.status, "StackStatusReason": stack.reason,
                 "CreationTime": Time(stack.created_at), "LastUpdatedTime": stack.updated_at.map(Time),
-                "DeletionTime": stack.deleted_at.map(Time), "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+                "DeletionTime": stack.deleted_at.map(Time), "DriftInformation": drift::information(stack),
             })
         };
         page(&input, "StackSummaries", stacks.iter().map(summary))
@@ -117,7 +120,7 @@ fn resource(stack: &Stack, name: &str, made: &Made, time: &str) -> Value {
     json!({
         "StackName": stack.name, "StackId": stack.id, "LogicalResourceId": name, "PhysicalResourceId": made.physical,
         "ResourceType": made.kind, time: Time(made.at), "ResourceStatus": made.status, "ResourceStatusReason": made.reason,
-        "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
+        "DriftInformation": drift::resource_information(stack, name),
     })
 }
 

@@ -4,6 +4,7 @@ mod capacity;
 mod ec2;
 mod eks;
 mod iam;
+mod scaling;
 mod services;
 
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ const KINDS: &[&str] = &[
 
 /// Whether there is such a type here.
 pub fn is_known(kind: &str) -> bool {
-    [KINDS, services::KINDS, capacity::KINDS]
+    [KINDS, services::KINDS, capacity::KINDS, scaling::KINDS]
         .iter()
         .any(|kinds| kinds.contains(&kind))
 }
@@ -66,6 +67,8 @@ pub struct Wanted<'a> {
     pub stack_id: &'a str,
     /// Its properties, evaluated.
     pub properties: &'a Value,
+    /// How an update is to go about it, evaluated; null when nothing is said.
+    pub update_policy: &'a Value,
     /// The stack's tags.
     pub tags: &'a std::collections::BTreeMap<String, String>,
 }
@@ -141,6 +144,7 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
         "AWS::CloudFormation::WaitConditionHandle" => Ok(format!("{}/{}", wanted.stack_id, wanted.logical)),
         kind if services::KINDS.contains(&kind) => services::create(wanted).await,
         kind if capacity::KINDS.contains(&kind) => capacity::create(wanted).await,
+        kind if scaling::KINDS.contains(&kind) => scaling::create(wanted).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::create(wanted).await,
         kind if kind.starts_with("AWS::IAM::") => iam::create(wanted).await,
         kind if kind.starts_with("AWS::EKS::") => eks::create(wanted).await,
@@ -155,7 +159,8 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
 pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Result<Updated, ApiError> {
     match wanted.kind {
         kind if services::KINDS.contains(&kind) => services::update(wanted, physical).await,
-        kind if capacity::KINDS.contains(&kind) => capacity::update(wanted, physical).await,
+        kind if capacity::KINDS.contains(&kind) => capacity::update(wanted, physical, before).await,
+        kind if scaling::KINDS.contains(&kind) => scaling::update(wanted).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::update(wanted, physical, before).await,
         kind if kind.starts_with("AWS::IAM::") => iam::update(wanted, physical, before).await,
         kind if kind.starts_with("AWS::EKS::") => eks::update(wanted, physical, before).await,
@@ -171,6 +176,7 @@ pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError>
     let removed = match wanted.kind {
         kind if services::KINDS.contains(&kind) => services::delete(wanted, physical).await,
         kind if capacity::KINDS.contains(&kind) => capacity::delete(wanted, physical).await,
+        kind if scaling::KINDS.contains(&kind) => scaling::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::IAM::") => iam::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::EKS::") => eks::delete(wanted, physical).await,
@@ -290,6 +296,7 @@ pub fn replaces(kind: &str, property: &str) -> bool {
         "AWS::EKS::PodIdentityAssociation" => &["RoleArn", "TargetRoleArn", "DisableSessionTags", "Tags"],
         "AWS::EC2::VPCEndpoint" => &["Tags"],
         other if capacity::KINDS.contains(&other) => capacity::keeps(other),
+        other if scaling::KINDS.contains(&other) => return scaling::replaces(other, property),
         other => services::keeps(other),
     };
     !keeps.contains(&property)

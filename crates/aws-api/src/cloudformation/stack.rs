@@ -66,6 +66,9 @@ pub struct Stack {
     pub policy: Option<String>,
     /// The caller's idempotency token.
     pub token: Option<String>,
+    /// What the last detection of drift found.
+    #[serde(default)]
+    pub drift: Option<super::drift::Drift>,
 }
 
 /// A stack's template, parameters and tags before an update.
@@ -250,6 +253,7 @@ pub fn new(context: &Context, input: &Value, status: &str) -> Result<Stack, ApiE
         before: None,
         policy: input.text("StackPolicyBody").map(str::to_owned),
         token: input.text("ClientRequestToken").map(str::to_owned),
+        drift: None,
     })
 }
 

@@ -28,6 +28,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         cidr,
         association_id: region.id("vpc-cidr-assoc-"),
         tags: Default::default(),
+        dhcp_options: None,
         is_default: true,
     };
     let mut changes = Vec::new();

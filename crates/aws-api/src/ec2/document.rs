@@ -57,6 +57,16 @@ pub enum Kind {
     VpcEndpoint,
     /// Where instances stand to each other.
     PlacementGroup,
+    /// What may pass a subnet's border.
+    NetworkAcl,
+    /// What instances learn by DHCP.
+    DhcpOptions,
+    /// A way between two VPCs.
+    VpcPeering,
+    /// What is to be written down of traffic.
+    FlowLog,
+    /// Blocks of addresses under one name.
+    PrefixList,
 }
 
 /// What the API calls a kind, and how it is looked for.

@@ -73,6 +73,9 @@ fn view(context: &Context, state: &State, (cluster, group, instance): (&Cluster,
             "Attachment": {"DeviceIndex": 0, "Status": "attached", "AttachTime": Time(instance.launched_at), "DeleteOnTermination": true},
         }],
     });
+    if let Some(access) = &group.remote_access {
+        view["KeyName"] = access.key.as_str().into();
+    }
     if group.capacity_type == "SPOT" {
         view["InstanceLifecycle"] = "spot".into();
         view["SpotInstanceRequestId"] = format!("sir-{}", &instance.id.as_str()[2..10]).into();

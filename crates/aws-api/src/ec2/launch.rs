@@ -45,6 +45,8 @@ pub struct Wanted {
     pub spot: bool,
     /// The Auto Scaling group, and whether it protects new instances.
     pub group: Option<(String, bool)>,
+    /// The launch configuration.
+    pub launch_configuration: Option<String>,
     /// The launch template.
     pub template: Option<(String, String, String)>,
     /// Token and request, for calls that may be repeated.
@@ -122,6 +124,8 @@ impl Placement {
                 protected: wanted.group.as_ref().is_some_and(|(_, protects)| *protects),
                 standby: false,
                 template: wanted.template.clone(),
+                launch_configuration: wanted.launch_configuration.clone(),
+                hold: None,
                 tags: wanted.tags.clone(),
                 volumes: volumes
                     .iter()

@@ -126,8 +126,13 @@ fn is_used(state: &State, id: &str) -> bool {
         .clusters
         .values()
         .any(|cluster| cluster.network.cluster_security_group_id == id || has(&cluster.network.security_group_ids));
+    let mut remote = state
+        .nodegroups
+        .values()
+        .filter_map(|group| group.remote_access.as_ref());
     let mut others = document::of_kind(state, Kind::SecurityGroup).filter(|group| group.id != id);
     by_cluster
+        || remote.any(|access| access.group == id)
         || others.any(|group| {
             let permissions = group
                 .body

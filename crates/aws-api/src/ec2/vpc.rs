@@ -41,6 +41,7 @@ pub async fn create(context: Context, request: CreateVpcRequest) -> Result<Creat
         cidr: cidr.trunc(),
         association_id,
         tags: tags(request.tag_specifications, "vpc"),
+        dhcp_options: None,
         is_default: false,
     };
     let answer = describe_one(&vpc, context.caller.account.as_str());
@@ -84,6 +85,12 @@ pub async fn describe(context: Context, request: DescribeVpcsRequest) -> Result<
                 ("cidr-block-association.cidr-block", vpc.cidr.to_string()),
                 ("cidr-block-association.state", "associated".to_owned()),
                 ("owner-id", context.caller.account.to_string()),
+                (
+                    "dhcp-options-id",
+                    vpc.dhcp_options
+                        .clone()
+                        .unwrap_or_else(|| super::dhcp::DEFAULT.to_owned()),
+                ),
             ];
             if passes(
                 request.filters.as_deref(),
@@ -146,7 +153,9 @@ fn is_own(document: &Document) -> bool {
         .list("Associations")
         .iter()
         .any(|association| association.flag("Main") == Some(true));
-    is_main || (document.kind == Kind::SecurityGroup && document.body.text("GroupName") == Some("default"))
+    is_main
+        || (document.kind == Kind::NetworkAcl && document.body.flag("IsDefault") == Some(true))
+        || (document.kind == Kind::SecurityGroup && document.body.text("GroupName") == Some("default"))
 }
 
 /// The VPC of that id.
@@ -210,6 +219,11 @@ fn describe_one(vpc: &Vpc, owner: &str) -> Answer {
         instance_tenancy: Some("default".to_owned()),
         cidr_block_association_set: Some(vec![association]),
         tags: Some(tag_list(&vpc.tags)),
+        dhcp_options_id: Some(
+            vpc.dhcp_options
+                .clone()
+                .unwrap_or_else(|| super::dhcp::DEFAULT.to_owned()),
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Managed node groups.
 
+pub mod remote_access;
 mod template;
 
 use std::collections::BTreeMap;
@@ -61,9 +62,14 @@ pub async fn create(context: Context, request: CreateNodegroupRequest) -> Result
                 .of_cluster(cluster.name.as_str())
                 .into());
         }
-        let group = nodegroup(state, cluster, &context, &name, &request, &uuid, now)?;
+        let mut group = nodegroup(state, cluster, &context, &name, &request, &uuid, now)?;
         let entry = (cluster.name.clone(), group.node_role.clone());
         let mut changes = Vec::new();
+        let access = remote_access::read(state, &context, cluster, &name, request.remote_access.as_ref())?;
+        if let Some((access, security_group)) = access {
+            group.remote_access = Some(access);
+            changes.push(Change::put(security_group));
+        }
         if cluster.authentication_mode != "CONFIG_MAP" && !state.access_entries.contains_key(&entry) {
             let made = access_entry::entry(
                 &context,
@@ -97,11 +103,6 @@ fn nodegroup(
     check_role("nodeRole", request.node_role.as_deref())?;
     let tags = request.tags.clone().unwrap_or_default();
     check_tags(&tags)?;
-    if request.remote_access.is_some() {
-        return Err(Refusal::invalid_parameter(
-            "remoteAccess is not available in this region",
-        ));
-    }
     let template = template::chosen(state, request)?;
     let instance_types = instance_types(request, template.as_ref());
     let architecture = rules::instance_types(&instance_types)?;
@@ -149,6 +150,7 @@ fn nodegroup(
         instances: Vec::new(),
         update: None,
         launch_template: template.map(|chosen| chosen.named),
+        remote_access: None,
     })
 }
 
@@ -297,14 +299,11 @@ pub async fn delete(context: Context, request: DeleteNodegroupRequest) -> Result
         });
         let mut answer = group.clone();
         answer.status = NodegroupStatus::Deleting;
-        let change = match group.clone().step(Input::Delete)? {
-            Some(deleting) => Change::put(deleting),
-            None => Change::remove::<Nodegroup>((group.cluster.clone(), group.name.clone())),
+        let changes = match group.clone().step(Input::Delete)? {
+            Some(deleting) => vec![Change::put(deleting)],
+            None => remote_access::removal(group),
         };
-        Ok::<_, ApiError>((
-            view::nodegroup(&answer),
-            std::iter::once(change).chain(cancelled).collect(),
-        ))
+        Ok::<_, ApiError>((view::nodegroup(&answer), changes.into_iter().chain(cancelled).collect()))
     });
     let nodegroup = change.await?;
     wake(&context, request.cluster_name.as_deref());

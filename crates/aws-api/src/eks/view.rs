@@ -148,6 +148,11 @@ pub fn nodegroup(group: &Nodegroup) -> eks::Nodegroup {
             auto_scaling_groups: Some(vec![AutoScalingGroup {
                 name: Some(group.auto_scaling_group.clone()),
             }]),
+            remote_access_security_group: group.remote_access.as_ref().map(|access| access.group.clone()),
+        }),
+        remote_access: group.remote_access.as_ref().map(|access| eks::RemoteAccessConfig {
+            ec2_ssh_key: Some(access.key.clone()),
+            source_security_groups: (!access.sources.is_empty()).then(|| access.sources.clone()),
         }),
         disk_size: group.launch_template.is_none().then_some(i64::from(group.disk_size)),
         launch_template: launch_template(group),

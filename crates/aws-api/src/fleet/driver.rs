@@ -14,10 +14,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::group::AutoScalingGroup;
+use super::hold::{Hold, Transition};
 use super::instance::{Ec2Instance, LifeState};
 use super::membership::{self, Standing};
-use super::plan;
-use crate::autoscaling::{activity, template};
+use super::{plan, refresh};
+use crate::autoscaling::{activity, lifecycle, schedule, template};
 use crate::ec2::launch;
 use crate::error::ApiError;
 use crate::host::{HostError, HostErrorKind, InstanceRef};
@@ -81,6 +82,11 @@ impl Driver {
             busy |= self.size(&name).await?;
         }
         busy |= self.age().await?;
+        let context = Context {
+            region: Arc::clone(&self.region),
+            caller: self.region.identities.administrator(),
+        };
+        lifecycle::tell(&context).await?;
         self.observe().await?;
         let outcomes = self.work().await;
         for outcome in outcomes {
@@ -106,9 +112,10 @@ impl Driver {
                 return Ok((false, vec![Change::remove::<AutoScalingGroup>(name.to_owned())]));
             }
             let mut group = known.clone();
+            schedule::apply(&mut group, now);
+            let missing = plan::steps(&group, &instances).launch;
             let mut changes = terminate(&context, &mut group, &instances, now);
             let is_due = group.pause.is_none_or(|(until, _)| until <= now);
-            let missing = plan::steps(known, &instances).launch;
             if is_due && !missing.is_empty() {
                 changes.extend(launch_missing(state, &context, &mut group, missing, now));
             }
@@ -120,7 +127,7 @@ impl Driver {
         region.ledger.change(decide).await
     }
 
-    /// What passes by itself: pending instances run, those that ended long ago are forgotten.
+    /// What passes by itself: pending instances run, waits end, those that ended long ago are forgotten.
     async fn age(&self) -> Result<bool, ApiError> {
         let now = self.region.clock.now();
         let decide = |state: &State| {
@@ -130,7 +137,12 @@ impl Driver {
                 if instance.state == LifeState::Pending {
                     let mut running = instance.clone();
                     running.become_state(LifeState::Running, now, None);
+                    let group = instance.group.as_ref().and_then(|name| state.groups.get(name));
+                    let token = || self.region.random.uuid();
+                    running.hold = group.and_then(|group| Hold::begin(Transition::Launching, &group.hooks, now, token));
                     changes.push(Change::put(running));
+                } else if let Some(ended) = waited(instance, now) {
+                    changes.push(Change::put(ended));
                 } else if instance.state == LifeState::Terminated && is_old {
                     changes.push(Change::remove::<Ec2Instance>(instance.id.clone()));
                 }
@@ -267,6 +279,20 @@ impl Driver {
     }
 }
 
+/// An instance whose lifecycle actions ran out of time.
+fn waited(instance: &Ec2Instance, now: Timestamp) -> Option<Ec2Instance> {
+    let mut after = instance.clone();
+    if instance.state != LifeState::Running {
+        // What ended by other means waits for nothing.
+        after.hold = None;
+    }
+    let outcome = after.hold.as_mut().map(|hold| hold.expire(now));
+    if let Some(outcome) = outcome {
+        after.settle(outcome, now);
+    }
+    (after != *instance).then_some(after)
+}
+
 /// Whether the host is to be called about an instance.
 fn is_due(state: &State, instance: &Ec2Instance) -> bool {
     let cluster = membership::cluster_of(state, instance).filter(|cluster| cluster.status != ClusterStatus::Deleting);
@@ -327,14 +353,15 @@ async fn end(region: &Arc<Region>, instance: Ec2Instance) -> Outcome {
     Outcome::Ended(instance.id, result)
 }
 
-/// Surplus and stopped instances begin to end.
+/// Surplus, stopped and refreshed instances begin to end.
 fn terminate(
     context: &Context,
     group: &mut AutoScalingGroup,
     instances: &[&Ec2Instance],
     now: Timestamp,
 ) -> Vec<Change> {
-    let going = plan::steps(group, instances).terminate;
+    let mut going = plan::steps(group, instances).terminate;
+    going.extend(refresh::step(group, instances, now));
     let chosen = instances.iter().filter(|instance| going.contains(&instance.id));
     let changes = chosen.map(|known| {
         let mut instance = (*known).clone();
@@ -342,7 +369,7 @@ fn terminate(
             "Client.UserInitiatedShutdown",
             "Client.UserInitiatedShutdown: User initiated shutdown".to_owned(),
         );
-        instance.become_state(LifeState::ShuttingDown, now, Some(reason));
+        instance.leave(group, now, reason, || context.region.random.uuid());
         let told = activity::terminating(context, group, instance.id.as_str(), now);
         group.record(told);
         Change::put(instance)

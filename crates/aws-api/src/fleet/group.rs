@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::instance::Ec2Instance;
+use super::refresh::Refresh;
 use crate::ledger::State;
 
 /// The most activities that are remembered (AWS: six weeks of them).
@@ -37,6 +38,30 @@ pub struct AutoScalingGroup {
     pub template: Option<Value>,
     /// The mixed instances policy.
     pub mixed: Option<Value>,
+    /// The launch configuration.
+    #[serde(default)]
+    pub launch_configuration: Option<String>,
+    /// Scaling policies by name, as answers show them.
+    #[serde(default)]
+    pub policies: BTreeMap<String, Value>,
+    /// Scheduled actions by name, as answers show them.
+    #[serde(default)]
+    pub scheduled: BTreeMap<String, Value>,
+    /// Until when scheduled actions have been looked at.
+    #[serde(default)]
+    pub scheduled_until: Option<Timestamp>,
+    /// Instance refreshes, newest first.
+    #[serde(default)]
+    pub refreshes: Vec<Refresh>,
+    /// The configuration of the warm pool.
+    #[serde(default)]
+    pub warm_pool: Option<Value>,
+    /// When a policy last changed the size.
+    #[serde(default)]
+    pub scaled_at: Option<Timestamp>,
+    /// Topics and what they are told of.
+    #[serde(default)]
+    pub notifications: BTreeMap<String, BTreeSet<String>>,
     /// Tags: key to value and whether instances get it.
     pub tags: BTreeMap<String, (String, bool)>,
     /// Processes that are suspended.

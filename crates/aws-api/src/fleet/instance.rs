@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::hold::Hold;
 use crate::ledger::State;
 use crate::members::tag_list;
 
@@ -70,6 +71,12 @@ pub struct Ec2Instance {
     pub standby: bool,
     /// The launch template: id, name, version.
     pub template: Option<(String, String, String)>,
+    /// The launch configuration that it came from.
+    #[serde(default)]
+    pub launch_configuration: Option<String>,
+    /// Lifecycle actions that it waits for.
+    #[serde(default)]
+    pub hold: Option<Hold>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// Its volumes: device and volume id.

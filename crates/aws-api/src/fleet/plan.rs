@@ -20,7 +20,7 @@ pub struct Steps {
 /// Compares a group with its instances.
 pub fn steps(group: &AutoScalingGroup, instances: &[&Ec2Instance]) -> Steps {
     let mut steps = Steps::default();
-    let is_counted = |instance: &&&Ec2Instance| instance.state.is_live() && !instance.standby;
+    let is_counted = |instance: &&&Ec2Instance| instance.state.is_live() && !instance.standby && !instance.is_leaving();
     if group.does("HealthCheck") && group.does("ReplaceUnhealthy") && group.does("Terminate") {
         let stopped = instances
             .iter()

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::conflict;
 use super::entity::{self, Entity, EntityKind};
+use super::{conflict, exists};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
@@ -35,6 +35,38 @@ pub async fn get(context: Context, input: Value) -> Result<Value, ApiError> {
 /// `ListGroups`.
 pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
     entity::list(&context, EntityKind::Group, &input)
+}
+
+/// `UpdateGroup`: a new name or path.
+pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
+    let name = input.required("GroupName");
+    let change = context.region.ledger.change(|state| {
+        let before = entity::find(state, EntityKind::Group, name)?;
+        let mut group = before.clone();
+        let mut changes = Vec::new();
+        if let Some(new) = input.text("NewGroupName").filter(|new| *new != name) {
+            if entity::find(state, EntityKind::Group, new).is_ok() {
+                return Err(exists(format!("Group with name {new} already exists.")));
+            }
+            group.name = new.to_owned();
+            changes.extend(members(state, name).map(|user| {
+                let mut user = user.clone();
+                user.groups.remove(name);
+                user.groups.insert(new.to_owned());
+                Change::put(user)
+            }));
+        }
+        group.path = input.text("NewPath").unwrap_or(&group.path).to_owned();
+        group.arn = format!(
+            "arn:aws:iam::{}:group{}{}",
+            context.caller.account, group.path, group.name
+        );
+        changes.push(Change::remove::<Entity>((EntityKind::Group, name.to_owned())));
+        changes.push(Change::put(group));
+        Ok(((), changes))
+    });
+    change.await?;
+    Ok(nothing())
 }
 
 /// `DeleteGroup`.

@@ -218,6 +218,20 @@ fn version_view(policy: &ManagedPolicy, number: u32, with_document: bool) -> Opt
     Some(view)
 }
 
+/// A policy with all its versions.
+pub fn detail(state: &State, policy: &ManagedPolicy) -> Value {
+    let mut whole = view(state, policy);
+    if let Some(members) = whole.as_object_mut() {
+        members.remove("Tags");
+        members.remove("Description");
+    }
+    let versions = policy.versions.keys().rev();
+    whole["PolicyVersionList"] = versions
+        .filter_map(|number| version_view(policy, *number, true))
+        .collect();
+    whole
+}
+
 /// `v3` as a number.
 fn version_number(input: &Value) -> u32 {
     input.required("VersionId").trim_start_matches('v').parse().unwrap_or(0)

@@ -33,7 +33,8 @@ pub struct InstanceProfile {
     pub tags: BTreeMap<String, String>,
 }
 
-fn view(state: &State, profile: &InstanceProfile) -> Value {
+/// A profile as answers show it.
+pub fn view(state: &State, profile: &InstanceProfile) -> Value {
     let role = profile
         .role
         .as_ref()

@@ -1,13 +1,11 @@
-//! The policy simulator, and sums of the account: what IAM's rules would say.
+//! The policy simulator: what IAM's rules would say.
 
 use access_rules::iam_policy::{Decision, Document, Facts, Policies, Request};
 use serde_json::{Value, json};
 
-use super::entity::EntityKind;
 use super::no_such;
 use crate::authorization;
 use crate::error::ApiError;
-use crate::ledger::State;
 use crate::members::Members;
 use crate::operations::Context;
 
@@ -68,22 +66,4 @@ fn evaluate(policies: &Policies, input: &Value) -> Result<Value, ApiError> {
         }
     }
     super::page(results, "EvaluationResults", input)
-}
-
-/// `GetAccountSummary`: the counts that are known here.
-pub async fn summary(context: Context, _input: Value) -> Result<Value, ApiError> {
-    let count = |state: &State| {
-        let of = |kind: EntityKind| state.entities.values().filter(|entity| entity.kind == kind).count();
-        json!({"SummaryMap": {
-            "Users": of(EntityKind::User), "Groups": of(EntityKind::Group), "Roles": of(EntityKind::Role),
-            "Policies": state.policies.len(), "InstanceProfiles": state.instance_profiles.len(),
-            "Providers": state.oidc_providers.len(), "AccessKeysPerUserQuota": 2, "VersionsPerPolicyQuota": 5,
-        }})
-    };
-    Ok(context.region.ledger.read(count))
-}
-
-/// `ListAccountAliases`: there is none.
-pub async fn aliases(_context: Context, _input: Value) -> Result<Value, ApiError> {
-    Ok(json!({"AccountAliases": [], "IsTruncated": false}))
 }

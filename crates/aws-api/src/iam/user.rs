@@ -66,6 +66,7 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
         if state.access_keys.values().any(|key| key.user == name) {
             return Err(conflict("Cannot delete entity, must delete access keys first."));
         }
+        super::possession::require_none(state, user)?;
         if !user.groups.is_empty() {
             return Err(conflict("Cannot delete entity, must remove users from group first."));
         }

@@ -18,17 +18,17 @@ pub const ROWS: &[Row] = &[
     row!(
         "autoscaling",
         "DescribeLaunchConfigurations",
-        autoscaling::launch_configurations
+        autoscaling::launch_configuration::describe
     ),
     row!(
         "autoscaling",
         "CreateLaunchConfiguration",
-        autoscaling::create_launch_configuration
+        autoscaling::launch_configuration::create
     ),
     row!(
         "autoscaling",
         "DeleteLaunchConfiguration",
-        autoscaling::delete_launch_configuration
+        autoscaling::launch_configuration::delete
     ),
     row!("autoscaling", "SetDesiredCapacity", autoscaling::set_desired),
     row!(
@@ -48,12 +48,118 @@ pub const ROWS: &[Row] = &[
     row!("autoscaling", "PutLifecycleHook", autoscaling::hook::put),
     row!("autoscaling", "DescribeLifecycleHooks", autoscaling::hook::describe),
     row!("autoscaling", "DeleteLifecycleHook", autoscaling::hook::delete),
-    row!("autoscaling", "CompleteLifecycleAction", autoscaling::hook::no_action),
+    row!(
+        "autoscaling",
+        "CompleteLifecycleAction",
+        autoscaling::lifecycle::complete
+    ),
     row!(
         "autoscaling",
         "RecordLifecycleActionHeartbeat",
-        autoscaling::hook::no_action
+        autoscaling::lifecycle::heartbeat
     ),
+    row!("autoscaling", "PutScalingPolicy", autoscaling::policy::put),
+    row!("autoscaling", "DescribePolicies", autoscaling::policy::describe),
+    row!("autoscaling", "DeletePolicy", autoscaling::policy::delete),
+    row!("autoscaling", "ExecutePolicy", autoscaling::policy::execute),
+    row!(
+        "autoscaling",
+        "DescribeAdjustmentTypes",
+        autoscaling::policy::adjustment_types
+    ),
+    row!(
+        "autoscaling",
+        "PutScheduledUpdateGroupAction",
+        autoscaling::schedule::put
+    ),
+    row!(
+        "autoscaling",
+        "BatchPutScheduledUpdateGroupAction",
+        autoscaling::schedule::put_many
+    ),
+    row!(
+        "autoscaling",
+        "DescribeScheduledActions",
+        autoscaling::schedule::describe
+    ),
+    row!("autoscaling", "DeleteScheduledAction", autoscaling::schedule::delete),
+    row!(
+        "autoscaling",
+        "BatchDeleteScheduledAction",
+        autoscaling::schedule::delete_many
+    ),
+    row!("autoscaling", "StartInstanceRefresh", autoscaling::refresh::start),
+    row!(
+        "autoscaling",
+        "DescribeInstanceRefreshes",
+        autoscaling::refresh::describe
+    ),
+    row!("autoscaling", "CancelInstanceRefresh", autoscaling::refresh::cancel),
+    row!(
+        "autoscaling",
+        "RollbackInstanceRefresh",
+        autoscaling::refresh::roll_back
+    ),
+    row!("autoscaling", "PutWarmPool", autoscaling::warm_pool::put),
+    row!("autoscaling", "DescribeWarmPool", autoscaling::warm_pool::describe),
+    row!("autoscaling", "DeleteWarmPool", autoscaling::warm_pool::delete),
+    row!(
+        "autoscaling",
+        "EnableMetricsCollection",
+        autoscaling::notice::enable_metrics
+    ),
+    row!(
+        "autoscaling",
+        "DisableMetricsCollection",
+        autoscaling::notice::disable_metrics
+    ),
+    row!(
+        "autoscaling",
+        "DescribeMetricCollectionTypes",
+        autoscaling::notice::metric_types
+    ),
+    row!(
+        "autoscaling",
+        "DescribeAutoScalingNotificationTypes",
+        autoscaling::notice::notification_types
+    ),
+    row!(
+        "autoscaling",
+        "PutNotificationConfiguration",
+        autoscaling::notice::put_notification
+    ),
+    row!(
+        "autoscaling",
+        "DeleteNotificationConfiguration",
+        autoscaling::notice::delete_notification
+    ),
+    row!(
+        "autoscaling",
+        "DescribeNotificationConfigurations",
+        autoscaling::notice::notifications
+    ),
+    row!(
+        "autoscaling",
+        "AttachLoadBalancers",
+        autoscaling::notice::attach_balancers
+    ),
+    row!(
+        "autoscaling",
+        "DetachLoadBalancers",
+        autoscaling::notice::detach_balancers
+    ),
+    row!("autoscaling", "DescribeLoadBalancers", autoscaling::notice::balancers),
+    row!(
+        "autoscaling",
+        "AttachTrafficSources",
+        autoscaling::notice::attach_sources
+    ),
+    row!(
+        "autoscaling",
+        "DetachTrafficSources",
+        autoscaling::notice::detach_sources
+    ),
+    row!("autoscaling", "DescribeTrafficSources", autoscaling::notice::sources),
     row!("autoscaling", "SuspendProcesses", autoscaling::hook::suspend),
     row!("autoscaling", "ResumeProcesses", autoscaling::hook::resume),
     row!(

@@ -51,4 +51,24 @@ pub const ROWS: &[Row] = &[
         cloudformation::change_set::execute
     ),
     row!("cloudformation", "DeleteChangeSet", cloudformation::change_set::delete),
+    row!(
+        "cloudformation",
+        "DetectStackDrift",
+        cloudformation::drift::detect_stack
+    ),
+    row!(
+        "cloudformation",
+        "DetectStackResourceDrift",
+        cloudformation::drift::detect_resource
+    ),
+    row!(
+        "cloudformation",
+        "DescribeStackDriftDetectionStatus",
+        cloudformation::drift::status
+    ),
+    row!(
+        "cloudformation",
+        "DescribeStackResourceDrifts",
+        cloudformation::drift::describe
+    ),
 ];

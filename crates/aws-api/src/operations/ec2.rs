@@ -165,4 +165,55 @@ pub const ROWS: &[Row] = &[
     row!("ec2", "AssociateAddress", ec2::address::associate),
     row!("ec2", "DisassociateAddress", ec2::address::disassociate),
     row!("ec2", "ReplaceRouteTableAssociation", ec2::route::replace_association),
+    row!("ec2", "CreateKeyPair", ec2::key_pair::create),
+    row!("ec2", "CreateNetworkAcl", ec2::network_acl::create),
+    row!("ec2", "DescribeNetworkAcls", ec2::network_acl::describe),
+    row!("ec2", "DeleteNetworkAcl", ec2::network_acl::delete),
+    row!("ec2", "CreateNetworkAclEntry", ec2::network_acl::create_entry),
+    row!("ec2", "ReplaceNetworkAclEntry", ec2::network_acl::replace_entry),
+    row!("ec2", "DeleteNetworkAclEntry", ec2::network_acl::delete_entry),
+    row!(
+        "ec2",
+        "ReplaceNetworkAclAssociation",
+        ec2::network_acl::replace_association
+    ),
+    row!("ec2", "CreateDhcpOptions", ec2::dhcp::create),
+    row!("ec2", "DescribeDhcpOptions", ec2::dhcp::describe),
+    row!("ec2", "DeleteDhcpOptions", ec2::dhcp::delete),
+    row!("ec2", "AssociateDhcpOptions", ec2::dhcp::associate),
+    row!("ec2", "CreateVpcPeeringConnection", ec2::peering::create),
+    row!("ec2", "DescribeVpcPeeringConnections", ec2::peering::describe),
+    row!("ec2", "AcceptVpcPeeringConnection", ec2::peering::accept),
+    row!("ec2", "RejectVpcPeeringConnection", ec2::peering::reject),
+    row!("ec2", "DeleteVpcPeeringConnection", ec2::peering::delete),
+    row!("ec2", "ModifyVpcPeeringConnectionOptions", ec2::peering::modify),
+    row!("ec2", "CreateFlowLogs", ec2::flow_log::create),
+    row!("ec2", "DescribeFlowLogs", ec2::flow_log::describe),
+    row!("ec2", "DeleteFlowLogs", ec2::flow_log::delete),
+    row!("ec2", "CreateManagedPrefixList", ec2::prefix_list::create),
+    row!("ec2", "DescribeManagedPrefixLists", ec2::prefix_list::describe),
+    row!("ec2", "GetManagedPrefixListEntries", ec2::prefix_list::entries_of),
+    row!("ec2", "ModifyManagedPrefixList", ec2::prefix_list::modify),
+    row!("ec2", "DeleteManagedPrefixList", ec2::prefix_list::delete),
+    row!("ec2", "DescribePrefixLists", ec2::prefix_list::of_services),
+    row!(
+        "ec2",
+        "AssociateIamInstanceProfile",
+        ec2::profile_association::associate
+    ),
+    row!(
+        "ec2",
+        "DescribeIamInstanceProfileAssociations",
+        ec2::profile_association::describe
+    ),
+    row!(
+        "ec2",
+        "DisassociateIamInstanceProfile",
+        ec2::profile_association::disassociate
+    ),
+    row!(
+        "ec2",
+        "ReplaceIamInstanceProfileAssociation",
+        ec2::profile_association::replace
+    ),
 ];

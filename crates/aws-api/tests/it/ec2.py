@@ -90,6 +90,52 @@ ec2.import_key_pair(KeyName="k", PublicKeyMaterial=key)
 assert ec2.describe_key_pairs(KeyNames=["k"])["KeyPairs"][0]["KeyType"] == "ed25519"
 ec2.delete_key_pair(KeyName="k")
 refused("InvalidKeyPair.NotFound", 400, ec2.describe_key_pairs, KeyNames=["k"])
+for kind, begin in (("rsa", "-----BEGIN RSA PRIVATE KEY-----"), ("ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----")):
+    made = ec2.create_key_pair(KeyName=kind, KeyType=kind)
+    assert made["KeyMaterial"].startswith(begin), made
+    known = ec2.describe_key_pairs(KeyNames=[kind], IncludePublicKey=True)["KeyPairs"][0]
+    assert known["KeyFingerprint"] == made["KeyFingerprint"] and known["PublicKey"].startswith(f"ssh-{kind} "), known
+    refused("InvalidKeyPair.Duplicate", 400, ec2.create_key_pair, KeyName=kind)
+    ec2.delete_key_pair(KeyName=kind)
+
+# Network ACLs: a VPC's own one is there, and others take subnets from it.
+acl = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkAcls"][0]
+assert acl["IsDefault"] and {a["SubnetId"] for a in acl["Associations"]} == {public, private} and len(acl["Entries"]) == 4, acl
+refused("InvalidParameterValue", 400, ec2.delete_network_acl, NetworkAclId=acl["NetworkAclId"])
+other = ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"]
+ec2.create_network_acl_entry(NetworkAclId=other, RuleNumber=100, Protocol="6", RuleAction="allow", Egress=False, CidrBlock="10.0.0.0/8", PortRange={"From": 22, "To": 22})
+refused("NetworkAclEntryAlreadyExists", 400, ec2.create_network_acl_entry, NetworkAclId=other, RuleNumber=100, Protocol="6", RuleAction="deny", Egress=False, CidrBlock="10.0.0.0/8")
+taken = next(a["NetworkAclAssociationId"] for a in acl["Associations"] if a["SubnetId"] == public)
+given = ec2.replace_network_acl_association(AssociationId=taken, NetworkAclId=other)["NewAssociationId"]
+assert ec2.describe_network_acls(NetworkAclIds=[other])["NetworkAcls"][0]["Associations"][0]["SubnetId"] == public
+refused("DependencyViolation", 400, ec2.delete_network_acl, NetworkAclId=other)
+ec2.replace_network_acl_association(AssociationId=given, NetworkAclId=acl["NetworkAclId"])
+ec2.delete_network_acl(NetworkAclId=other)
+
+# DHCP options, peerings, flow logs and prefix lists are kept as they were asked for.
+options = ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": ["example.com"]}])["DhcpOptions"]["DhcpOptionsId"]
+ec2.associate_dhcp_options(DhcpOptionsId=options, VpcId=vpc)
+assert ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["DhcpOptionsId"] == options
+refused("DependencyViolation", 400, ec2.delete_dhcp_options, DhcpOptionsId=options)
+ec2.associate_dhcp_options(DhcpOptionsId="default", VpcId=vpc)
+ec2.delete_dhcp_options(DhcpOptionsId=options)
+peer = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+peering = ec2.create_vpc_peering_connection(VpcId=vpc, PeerVpcId=peer)["VpcPeeringConnection"]
+assert peering["Status"]["Code"] == "pending-acceptance", peering
+peering = peering["VpcPeeringConnectionId"]
+assert ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)["VpcPeeringConnection"]["Status"]["Code"] == "active"
+refused("InvalidStateTransition", 400, ec2.reject_vpc_peering_connection, VpcPeeringConnectionId=peering)
+ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
+ec2.delete_vpc(VpcId=peer)
+log = ec2.create_flow_logs(ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", LogGroupName="flows", DeliverLogsPermissionArn="arn:aws:iam::000000000000:role/flows")["FlowLogIds"]
+assert ec2.describe_flow_logs(Filter=[{"Name": "resource-id", "Values": [vpc]}])["FlowLogs"][0]["FlowLogId"] == log[0]
+refused("InvalidParameter", 400, ec2.create_flow_logs, ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", LogGroupName="flows")
+ec2.delete_flow_logs(FlowLogIds=log)
+blocks = ec2.create_managed_prefix_list(PrefixListName="offices", AddressFamily="IPv4", MaxEntries=2, Entries=[{"Cidr": "10.1.0.0/16"}])["PrefixList"]["PrefixListId"]
+changed = ec2.modify_managed_prefix_list(PrefixListId=blocks, CurrentVersion=1, AddEntries=[{"Cidr": "10.2.0.0/16", "Description": "second"}])["PrefixList"]
+assert changed["Version"] == 2 and len(ec2.get_managed_prefix_list_entries(PrefixListId=blocks)["Entries"]) == 2, changed
+refused("PrefixListVersionMismatch", 400, ec2.modify_managed_prefix_list, PrefixListId=blocks, CurrentVersion=1, RemoveEntries=[{"Cidr": "10.1.0.0/16"}])
+ec2.delete_managed_prefix_list(PrefixListId=blocks)
 offered = ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["t3.medium"]}])["InstanceTypeOfferings"]
 assert sorted(o["Location"] for o in offered) == [f"ap-northeast-2{z}" for z in "abcd"], offered
 refused("InvalidParameterValue", 400, ec2.describe_vpcs, Filters=[{"Name": "nonsense", "Values": ["x"]}])

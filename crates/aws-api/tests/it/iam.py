@@ -1,6 +1,12 @@
 """IAM's resources, and what their policies allow and deny."""
 import json
 
+import base64
+import hashlib
+import hmac
+import struct
+import time
+
 import boto3
 from botocore.exceptions import ClientError
 
@@ -134,6 +140,50 @@ assert iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"
 iam.delete_role(RoleName="ops")
 names = [p["PolicyName"] for page in iam.get_paginator("list_policies").paginate(PaginationConfig={"PageSize": 7}) for p in page["Policies"]]
 assert {"AdministratorAccess", "AmazonEKSClusterPolicy", "AmazonEBSCSIDriverPolicy", "no-eks"} <= set(names) and len(names) == len(set(names))
+
+# What an account and its users have besides.
+iam.create_account_alias(AccountAlias="our-account")
+assert iam.list_account_aliases()["AccountAliases"] == ["our-account"]
+refused("NoSuchEntity", 404, iam.delete_account_alias, AccountAlias="another")
+iam.delete_account_alias(AccountAlias="our-account")
+refused("NoSuchEntity", 404, iam.get_account_password_policy)
+refused("PasswordPolicyViolation", 400, iam.create_login_profile, UserName="kim", Password="simple")
+iam.update_account_password_policy(MinimumPasswordLength=12, RequireNumbers=True)
+refused("PasswordPolicyViolation", 400, iam.create_login_profile, UserName="kim", Password="Long-enough-a")
+iam.create_login_profile(UserName="kim", Password="Long-enough-1")
+refused("EntityAlreadyExists", 409, iam.create_login_profile, UserName="kim", Password="Long-enough-1")
+refused("DeleteConflict", 409, iam.delete_user, UserName="kim")
+device = iam.create_virtual_mfa_device(VirtualMFADeviceName="phone")["VirtualMFADevice"]
+refused("InvalidAuthenticationCode", 403, iam.enable_mfa_device, UserName="kim", SerialNumber=device["SerialNumber"], AuthenticationCode1="000000", AuthenticationCode2="000000")
+
+
+def code(period):
+    """RFC 6238, from the seed that a program for codes is given."""
+    seed = base64.b32decode(device["Base32StringSeed"])
+    tag = hmac.new(seed, struct.pack(">Q", period), hashlib.sha1).digest()
+    place = tag[-1] & 15
+    return f"{(struct.unpack('>I', tag[place:place + 4])[0] & 0x7fffffff) % 1000000:06}"
+
+
+period = int(time.time()) // 30
+iam.enable_mfa_device(UserName="kim", SerialNumber=device["SerialNumber"], AuthenticationCode1=code(period), AuthenticationCode2=code(period + 1))
+assert [d["SerialNumber"] for d in iam.list_mfa_devices(UserName="kim")["MFADevices"]] == [device["SerialNumber"]]
+refused("DeleteConflict", 409, iam.delete_virtual_mfa_device, SerialNumber=device["SerialNumber"])
+assert iam.generate_credential_report()["State"] == "STARTED" and iam.generate_credential_report()["State"] == "COMPLETE"
+line = next(line for line in iam.get_credential_report()["Content"].decode().splitlines() if line.startswith("kim,")).split(",")
+assert line[3] == "true" and line[7] == "true" and len(line) == 22, line
+iam.deactivate_mfa_device(UserName="kim", SerialNumber=device["SerialNumber"])
+iam.delete_virtual_mfa_device(SerialNumber=device["SerialNumber"])
+iam.delete_login_profile(UserName="kim")
+credential = iam.create_service_specific_credential(UserName="kim", ServiceName="codecommit.amazonaws.com")["ServiceSpecificCredential"]
+assert credential["ServicePassword"] and "ServicePassword" not in iam.list_service_specific_credentials(UserName="kim")["ServiceSpecificCredentials"][0]
+iam.delete_service_specific_credential(UserName="kim", ServiceSpecificCredentialId=credential["ServiceSpecificCredentialId"])
+refused("MalformedCertificate", 400, iam.upload_signing_certificate, UserName="kim", CertificateBody="none")
+provider = iam.create_saml_provider(Name="corp", SAMLMetadataDocument="<EntityDescriptor>" + "x" * 1000 + "</EntityDescriptor>")["SAMLProviderArn"]
+assert [p["Arn"] for p in iam.list_saml_providers()["SAMLProviderList"]] == [provider]
+iam.delete_saml_provider(SAMLProviderArn=provider)
+details = iam.get_account_authorization_details(Filter=["User"])
+assert "kim" in [u["UserName"] for u in details["UserDetailList"]] and details["RoleDetailList"] == [], details
 
 # A user with anything left cannot go.
 refused("DeleteConflict", 409, iam.delete_user, UserName="kim")

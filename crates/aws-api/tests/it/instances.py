@@ -1,5 +1,7 @@
 """Instances, fleets and Auto Scaling groups of a user's own: launched, joined to a cluster, rested, replaced, ended."""
 import base64
+import datetime
+import json
 import time
 
 import boto3
@@ -160,7 +162,7 @@ with open("instances.txt", "w") as file:
 
 # An Auto Scaling group keeps its size over its zones.
 refused("ValidationError", 400, asg.create_auto_scaling_group, AutoScalingGroupName="g", MinSize=1, MaxSize=3, VPCZoneIdentifier=",".join(ids[:2]))
-refused("UnsupportedOperation", 400, asg.create_launch_configuration, LaunchConfigurationName="l", ImageId=image, InstanceType="t3.small")
+refused("ValidationError", 400, asg.create_launch_configuration, LaunchConfigurationName="l", ImageId=image)
 asg.create_auto_scaling_group(AutoScalingGroupName="g", MinSize=1, MaxSize=4, DesiredCapacity=2, VPCZoneIdentifier=",".join(ids[:2]),
                               MixedInstancesPolicy={"LaunchTemplate": {"LaunchTemplateSpecification": {"LaunchTemplateId": template["LaunchTemplateId"], "Version": "$Latest"},
                                                                        "Overrides": [{"InstanceType": "t3.small"}, {"InstanceType": "t3.medium"}]}},
@@ -211,6 +213,69 @@ refused("ResourceInUse", 400, asg.delete_auto_scaling_group, AutoScalingGroupNam
 asg.delete_auto_scaling_group(AutoScalingGroupName="g", ForceDelete=True)
 until("the group goes", lambda: not asg.describe_auto_scaling_groups(AutoScalingGroupNames=["g"])["AutoScalingGroups"])
 assert asg.describe_tags()["Tags"] == []
+
+# A group of a launch configuration: policies size it, new instances take the place of old ones, and instances wait for hooks.
+sqs = boto3.client("sqs")
+queue = sqs.create_queue(QueueName="hooks")["QueueUrl"]
+queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+asg.create_launch_configuration(LaunchConfigurationName="l", ImageId=image, InstanceType="t3.small", SecurityGroups=[])
+refused("AlreadyExists", 400, asg.create_launch_configuration, LaunchConfigurationName="l", ImageId=image, InstanceType="t3.small")
+asg.create_auto_scaling_group(AutoScalingGroupName="g", MinSize=1, MaxSize=4, DesiredCapacity=2, VPCZoneIdentifier=ids[0], LaunchConfigurationName="l")
+first = [i["InstanceId"] for i in settled(2)]
+assert group()["LaunchConfigurationName"] == "l" and settled(2)[0]["LaunchConfigurationName"] == "l", group()
+refused("ResourceInUse", 400, asg.delete_launch_configuration, LaunchConfigurationName="l")
+policy = asg.put_scaling_policy(AutoScalingGroupName="g", PolicyName="up", AdjustmentType="PercentChangeInCapacity", ScalingAdjustment=10)["PolicyARN"]
+asg.execute_policy(PolicyName=policy)
+settled(3)
+refused("ScalingActivityInProgress", 400, asg.execute_policy, AutoScalingGroupName="g", PolicyName="up", HonorCooldown=True)
+asg.put_scaling_policy(AutoScalingGroupName="g", PolicyName="steps", PolicyType="StepScaling", AdjustmentType="ChangeInCapacity",
+                       StepAdjustments=[{"MetricIntervalUpperBound": 0, "ScalingAdjustment": -1}, {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 5}])
+asg.execute_policy(AutoScalingGroupName="g", PolicyName="steps", MetricValue=10, BreachThreshold=50)
+settled(2)
+assert {p["PolicyName"] for p in asg.describe_policies(AutoScalingGroupName="g")["ScalingPolicies"]} == {"up", "steps"}
+first = {i["InstanceId"] for i in settled(2)}
+refresh = asg.start_instance_refresh(AutoScalingGroupName="g", Preferences={"MinHealthyPercentage": 50})["InstanceRefreshId"]
+refused("InstanceRefreshInProgress", 400, asg.start_instance_refresh, AutoScalingGroupName="g")
+
+
+def refreshed():
+    return asg.describe_instance_refreshes(AutoScalingGroupName="g", InstanceRefreshIds=[refresh])["InstanceRefreshes"][0]
+
+
+until("the refresh", lambda: refreshed()["Status"] == "Successful")
+assert refreshed()["PercentageComplete"] == 100 and not first & {i["InstanceId"] for i in settled(2)}, refreshed()
+for name, way in (("up", "LAUNCHING"), ("down", "TERMINATING")):
+    asg.put_lifecycle_hook(AutoScalingGroupName="g", LifecycleHookName=name, LifecycleTransition=f"autoscaling:EC2_INSTANCE_{way}", HeartbeatTimeout=600, NotificationTargetARN=queue_arn)
+asg.set_desired_capacity(AutoScalingGroupName="g", DesiredCapacity=3)
+
+
+def waiting(state):
+    return until(state, lambda: [i["InstanceId"] for i in group()["Instances"] if i["LifecycleState"] == state])[0]
+
+
+new = waiting("Pending:Wait")
+told = json.loads(until("a message", lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))[0]["Body"])
+assert told["EC2InstanceId"] == new and told["LifecycleHookName"] == "up", told
+refused("ValidationError", 400, asg.complete_lifecycle_action, AutoScalingGroupName="g", LifecycleHookName="down", InstanceId=new, LifecycleActionResult="CONTINUE")
+asg.record_lifecycle_action_heartbeat(AutoScalingGroupName="g", LifecycleHookName="up", InstanceId=new)
+asg.complete_lifecycle_action(AutoScalingGroupName="g", LifecycleHookName="up", LifecycleActionToken=told["LifecycleActionToken"], LifecycleActionResult="CONTINUE")
+settled(3)
+asg.terminate_instance_in_auto_scaling_group(InstanceId=new, ShouldDecrementDesiredCapacity=True)
+assert waiting("Terminating:Wait") == new and instances(new)[0]["State"]["Name"] == "running"
+asg.complete_lifecycle_action(AutoScalingGroupName="g", LifecycleHookName="down", InstanceId=new, LifecycleActionResult="CONTINUE")
+settled(2)
+for name in ("up", "down"):
+    asg.delete_lifecycle_hook(AutoScalingGroupName="g", LifecycleHookName=name)
+soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+asg.put_scheduled_update_group_action(AutoScalingGroupName="g", ScheduledActionName="soon", StartTime=soon, DesiredCapacity=1)
+assert asg.describe_scheduled_actions(AutoScalingGroupName="g")["ScheduledUpdateGroupActions"][0]["DesiredCapacity"] == 1
+settled(1)
+assert asg.describe_scheduled_actions()["ScheduledUpdateGroupActions"] == []
+asg.put_warm_pool(AutoScalingGroupName="g", MinSize=1)
+assert asg.describe_warm_pool(AutoScalingGroupName="g")["WarmPoolConfiguration"] == {"MinSize": 1, "PoolState": "Stopped"}
+asg.delete_auto_scaling_group(AutoScalingGroupName="g", ForceDelete=True)
+until("the group goes", lambda: not asg.describe_auto_scaling_groups(AutoScalingGroupNames=["g"])["AutoScalingGroups"])
+asg.delete_launch_configuration(LaunchConfigurationName="l")
 
 # What is offered.
 assert len(ec2.describe_spot_price_history(InstanceTypes=["t3.medium"], ProductDescriptions=["Linux/UNIX"])["SpotPriceHistory"]) == 4

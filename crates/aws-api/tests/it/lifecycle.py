@@ -95,7 +95,13 @@ refused("InvalidParameterException", 400, eks.create_nodegroup, **{**group, "ins
 refused("InvalidParameterException", 400, eks.create_nodegroup, **{**group, "scalingConfig": {"minSize": 3, "maxSize": 2, "desiredSize": 2}})
 refused("InvalidParameterException", 400, eks.create_nodegroup, **{**group, "amiType": "WINDOWS_95"})
 refused("InvalidParameterException", 400, eks.create_nodegroup, **{**group, "version": "1.34"})
-made = eks.create_nodegroup(**group)["nodegroup"]
+refused("InvalidParameterException", 400, eks.create_nodegroup, **{**group, "remoteAccess": {"ec2SshKey": "admin"}})
+ec2.create_key_pair(KeyName="admin", KeyType="ed25519")
+refused("InvalidParameterException", 400, eks.create_nodegroup, **{**group, "remoteAccess": {"ec2SshKey": "admin", "sourceSecurityGroups": ["sg-00000000"]}})
+made = eks.create_nodegroup(**group, remoteAccess={"ec2SshKey": "admin"})["nodegroup"]
+ssh = made["resources"]["remoteAccessSecurityGroup"]
+allowed = ec2.describe_security_groups(GroupIds=[ssh])["SecurityGroups"][0]["IpPermissions"][0]
+assert made["remoteAccess"] == {"ec2SshKey": "admin"} and (allowed["FromPort"], allowed["IpRanges"]) == (22, [{"CidrIp": "0.0.0.0/0"}]), (made, allowed)
 assert made["status"] == "CREATING" and made["nodegroupArn"].startswith("arn:aws:eks:ap-northeast-2:000000000000:nodegroup/demo/workers/"), made
 assert made["resources"]["autoScalingGroups"][0]["name"].startswith("eks-workers-") and made["amiType"] == "AL2023_x86_64_STANDARD"
 refused("ResourceInUseException", 409, eks.create_nodegroup, **group)
@@ -119,6 +125,7 @@ refused("ResourceInUseException", 409, eks.delete_cluster, name="demo")
 refused("DependencyViolation", 400, ec2.delete_subnet, SubnetId=subnets[0])
 assert eks.delete_nodegroup(clusterName="demo", nodegroupName="workers")["nodegroup"]["status"] == "DELETING"
 eks.get_waiter("nodegroup_deleted").wait(clusterName="demo", nodegroupName="workers", WaiterConfig=FAST)
+refused("InvalidGroup.NotFound", 400, ec2.describe_security_groups, GroupIds=[ssh])
 gone = refused("ResourceNotFoundException", 404, eks.describe_nodegroup, clusterName="demo", nodegroupName="workers")
 assert gone["Error"]["Message"] == "No node group found for name: workers.", gone
 assert eks.delete_cluster(name="demo")["cluster"]["status"] == "DELETING"

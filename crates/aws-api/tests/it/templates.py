@@ -57,6 +57,24 @@ assert outputs["Address"].startswith("172.31."), outputs
 cfn.update_stack(StackName="nodes", UsePreviousTemplate=True, Parameters=[{"ParameterKey": p["ParameterKey"], "UsePreviousValue": True} for p in given] + [{"ParameterKey": "Size", "ParameterValue": "3"}])
 cfn.get_waiter("stack_update_complete").wait(StackName="nodes", WaiterConfig=FAST)
 assert asg.describe_auto_scaling_groups()["AutoScalingGroups"][0]["DesiredCapacity"] == 3
+assert cfn.describe_stacks(StackName="nodes")["Stacks"][0]["DriftInformation"]["StackDriftStatus"] == "NOT_CHECKED"
+# An update policy has every instance replaced when what they are made from changes.
+cfn.update_stack(StackName="nodes", TemplateBody=read("nodes.json").replace("t3.small", "t3.medium"), Parameters=[{"ParameterKey": p, "UsePreviousValue": True} for p in ("Image", "Subnets", "Size")])
+cfn.get_waiter("stack_update_complete").wait(StackName="nodes", WaiterConfig=FAST)
+rolled = [i for i in asg.describe_auto_scaling_groups()["AutoScalingGroups"][0]["Instances"] if i["LifecycleState"] == "InService"]
+assert [i["InstanceType"] for i in rolled] == ["t3.medium"] * 3, rolled
+
+
+def drift():
+    found = cfn.detect_stack_drift(StackName="nodes")["StackDriftDetectionId"]
+    return cfn.describe_stack_drift_detection_status(StackDriftDetectionId=found)
+
+
+assert drift()["StackDriftStatus"] == "IN_SYNC", cfn.describe_stack_resource_drifts(StackName="nodes")
+asg.set_desired_capacity(AutoScalingGroupName=outputs["Group"], DesiredCapacity=2)
+assert (drift()["StackDriftStatus"], drift()["DriftedStackResourceCount"]) == ("DRIFTED", 1)
+told = cfn.describe_stack_resource_drifts(StackName="nodes", StackResourceDriftStatusFilters=["MODIFIED"])["StackResourceDrifts"][0]
+assert told["PropertyDifferences"] == [{"PropertyPath": "/DesiredCapacity", "ExpectedValue": "3", "ActualValue": "2", "DifferenceType": "NOT_EQUAL"}], told
 gone("nodes")
 assert asg.describe_auto_scaling_groups()["AutoScalingGroups"] == []
 assert {i["State"]["Name"] for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]} == {"terminated"}

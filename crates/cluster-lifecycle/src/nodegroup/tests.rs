@@ -38,6 +38,7 @@ fn group(min: u32, desired: u32, max: u32) -> Nodegroup {
         instances: Vec::new(),
         update: None,
         launch_template: None,
+        remote_access: None,
     }
 }
 

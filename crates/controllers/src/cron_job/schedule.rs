@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 /// A schedule that was understood.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Schedule {
+pub enum Schedule {
     /// At the minutes that the fields describe.
     Fields(Box<Fields>),
     /// Again and again after this long.
@@ -20,7 +20,7 @@ pub(super) enum Schedule {
 
 /// Which values of each field fit, a bit for each.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fields {
+pub struct Fields {
     minute: u64,
     hour: u64,
     day: u64,
@@ -39,8 +39,11 @@ const WEEKDAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const YEARS: i16 = 5;
 
 impl Schedule {
-    /// Reads a schedule; the error is a sentence for people.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a schedule.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Some(name) = text.strip_prefix('@') {
             return Self::named(name).ok_or_else(|| format!("unrecognized descriptor: {text}"));
@@ -77,7 +80,7 @@ impl Schedule {
     }
 
     /// The first fitting time after `after`; nothing when there is none for years.
-    pub(super) fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    pub fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let fields = match self {
             Self::Every(pause) => {
                 let whole = Timestamp::from_second(after.as_second()).ok()?;

@@ -151,6 +151,7 @@ impl Engine {
             stack: &stack.name,
             stack_id: &stack.id,
             properties: &values,
+            update_policy: &serde_json::Value::Null,
             tags: &stack.tags,
         };
         let mut tries = 0;
@@ -175,6 +176,23 @@ impl Engine {
                 Progress::Failed(reason) => return Err(reason),
                 Progress::Busy => supervision::sleep(LOOK).await,
             }
+        }
+    }
+}
+
+/// Resources that the template no longer has are garbage.
+pub(super) fn drop_absent(stack: &mut Stack, present: &BTreeSet<String>) {
+    let gone: Vec<String> = stack
+        .resources
+        .keys()
+        .filter(|name| !present.contains(*name))
+        .cloned()
+        .collect();
+    for name in gone {
+        if let Some(made) = stack.resources.remove(&name) {
+            stack
+                .garbage
+                .extend(made.physical.map(|physical| (made.kind, physical, made.properties)));
         }
     }
 }

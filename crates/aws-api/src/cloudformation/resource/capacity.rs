@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::services::{made_before, request};
 use super::{Progress, Updated, Wanted, unsupported};
+use crate::autoscaling::refresh;
 use crate::error::ApiError;
 use crate::fleet::instance::{Ec2Instance, LifeState};
+use crate::fleet::refresh::Refresh;
 use crate::ledger::State;
 use crate::members::Members;
 
@@ -71,17 +73,81 @@ fn group(wanted: &Wanted<'_>, name: &str) -> Value {
     request("autoscaling", "CreateAutoScalingGroup", &given)
 }
 
-/// Changes one.
+/// What instances are made from: a change of it is worth new instances where the update policy says so.
+const SOURCES: &[&str] = &[
+    "LaunchConfigurationName",
+    "LaunchTemplate",
+    "MixedInstancesPolicy",
+    "VPCZoneIdentifier",
+    "PlacementGroup",
+];
+
+/// Changes one. A group whose update policy is a rolling update gets new instances for what they are made from.
 ///
 /// # Errors
 /// What Auto Scaling answers.
-pub async fn update(wanted: &Wanted<'_>, physical: &str) -> Result<Updated, ApiError> {
-    if wanted.kind == "AWS::AutoScaling::AutoScalingGroup" {
-        let wished = group(wanted, physical);
-        let input = request("autoscaling", "UpdateAutoScalingGroup", &wished);
-        wanted.call("autoscaling", "UpdateAutoScalingGroup", input).await?;
+pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Result<Updated, ApiError> {
+    if wanted.kind != "AWS::AutoScaling::AutoScalingGroup" {
+        return Ok(Updated::Done);
+    }
+    let mut wished = group(wanted, physical);
+    let policy = wanted.update_policy;
+    let leaves_sizes = flag(&policy["AutoScalingScheduledAction"]["IgnoreUnmodifiedGroupSizeProperties"]);
+    for size in ["MinSize", "MaxSize", "DesiredCapacity"] {
+        let is_same = before.get(size) == wanted.properties.get(size);
+        if let Some(members) = wished.as_object_mut().filter(|_| leaves_sizes && is_same) {
+            members.remove(size);
+        }
+    }
+    let input = request("autoscaling", "UpdateAutoScalingGroup", &wished);
+    wanted.call("autoscaling", "UpdateAutoScalingGroup", input).await?;
+    let rolling = &policy["AutoScalingRollingUpdate"];
+    let is_new = SOURCES
+        .iter()
+        .any(|source| before.get(*source) != wanted.properties.get(*source));
+    if rolling.is_object() && is_new {
+        roll(wanted, physical, rolling).await?;
     }
     Ok(Updated::Done)
+}
+
+fn flag(value: &Value) -> bool {
+    value.as_bool().unwrap_or_else(|| value.as_str() == Some("true"))
+}
+
+fn count(value: &Value) -> Option<u32> {
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    number.and_then(|number| u32::try_from(number).ok())
+}
+
+/// Has every instance of a group replaced, `MaxBatchSize` at a time, `MinInstancesInService` of them always in service.
+async fn roll(wanted: &Wanted<'_>, name: &str, rolling: &Value) -> Result<(), ApiError> {
+    let context = wanted.context;
+    crate::autoscaling::group::edit(context, name, |state, group| {
+        let keep = count(&rolling["MinInstancesInService"]).unwrap_or(0);
+        if keep >= group.max && keep > 0 {
+            let message = format!(
+                "MinInstancesInService must be less than the autoscaling group's MaxSize ({})",
+                group.max
+            );
+            return Err(ApiError::bad_request("ValidationError", message));
+        }
+        let batch = count(&rolling["MaxBatchSize"]).unwrap_or(1).max(1);
+        // Without room between what is kept and what is there, one instance at a time has to go.
+        let keep = keep.min(group.desired.saturating_sub(1));
+        let old = group
+            .instances(state)
+            .filter(|one| one.state.is_live())
+            .map(|one| one.id.clone());
+        let old = old.collect();
+        let preferences = json!({ "MinHealthyPercentage": (keep * 100).checked_div(group.desired).unwrap_or(0) });
+        let made = refresh::new(context, (keep, batch), preferences, None);
+        for other in group.refreshes.iter_mut().filter(|other| other.is_active()) {
+            other.end("Cancelled", context.region.clock.now());
+        }
+        refresh::begin(group, Refresh { old, ..made }).map(drop)
+    })
+    .await
 }
 
 /// Removes one.
@@ -118,10 +184,7 @@ pub fn created(state: &State, kind: &str, physical: &str) -> Progress {
             let Some(group) = state.groups.get(physical) else {
                 return Progress::Failed(format!("Group {physical} is gone."));
             };
-            let running = group
-                .instances(state)
-                .filter(|one| one.state == LifeState::Running)
-                .count();
+            let running = group.instances(state).filter(|one| one.is_in_service()).count();
             match group
                 .activities
                 .first()
@@ -129,6 +192,7 @@ pub fn created(state: &State, kind: &str, physical: &str) -> Progress {
             {
                 Some(told) => Progress::Failed(told.required("StatusMessage").to_owned()),
                 None if running < group.desired as usize => Progress::Busy,
+                None if group.refreshes.iter().any(Refresh::is_active) => Progress::Busy,
                 None => Progress::Done,
             }
         }
@@ -178,6 +242,7 @@ pub fn keeps(kind: &str) -> &'static [&'static str] {
             "MaxSize",
             "DesiredCapacity",
             "LaunchTemplate",
+            "LaunchConfigurationName",
             "MixedInstancesPolicy",
             "VPCZoneIdentifier",
             "AvailabilityZones",

@@ -108,6 +108,7 @@ pub fn read(state: &State, context: &Context, input: &Value) -> Result<Wanted, A
             .and_then(|market| market.text("MarketType"))
             == Some("spot"),
         group: None,
+        launch_configuration: None,
         template,
         token: input
             .text("ClientToken")

@@ -36,6 +36,11 @@ pub fn chosen(state: &State, request: &CreateNodegroupRequest) -> Result<Option<
             "Disk size must be specified within the launch template.".to_owned(),
         ));
     }
+    if request.remote_access.is_some() {
+        return Err(refuse(
+            "Remote access configuration cannot be specified with a launch template.".to_owned(),
+        ));
+    }
     if data.text("InstanceType").is_some() && request.instance_types.as_ref().is_some_and(|types| !types.is_empty()) {
         return Err(refuse(
             "Cannot specify instance types in launch template and API request".to_owned(),
