@@ -39,6 +39,10 @@ impl Hooks for NoHooks {
         Err("not in this test".into())
     }
 
+    fn account_create(&self, _: &Path, _: Option<&str>) -> Result<String, HookError> {
+        Err("not in this test".into())
+    }
+
     fn image_load(&self, _: &Path, _: &Path) -> Result<Vec<String>, HookError> {
         Err("not in this test".into())
     }
