@@ -234,8 +234,10 @@ asg.execute_policy(AutoScalingGroupName="g", PolicyName="steps", MetricValue=10,
 settled(2)
 assert {p["PolicyName"] for p in asg.describe_policies(AutoScalingGroupName="g")["ScalingPolicies"]} == {"up", "steps"}
 first = {i["InstanceId"] for i in settled(2)}
+asg.suspend_processes(AutoScalingGroupName="g", ScalingProcesses=["InstanceRefresh"])
 refresh = asg.start_instance_refresh(AutoScalingGroupName="g", Preferences={"MinHealthyPercentage": 50})["InstanceRefreshId"]
 refused("InstanceRefreshInProgress", 400, asg.start_instance_refresh, AutoScalingGroupName="g")
+asg.resume_processes(AutoScalingGroupName="g", ScalingProcesses=["InstanceRefresh"])
 
 
 def refreshed():
