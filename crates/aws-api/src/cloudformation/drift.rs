@@ -238,7 +238,7 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
         let all = stack.drift.iter().flat_map(|drift| drift.resources.values());
         let chosen =
             all.filter(|view| wanted.is_empty() || wanted.contains(&view.required("StackResourceDriftStatus")));
-        Ok::<_, ApiError>(chosen.cloned().collect())
+        Ok::<_, ApiError>(chosen.cloned().collect::<Vec<Value>>())
     })?;
     super::query::page(&input, "StackResourceDrifts", views)
 }
