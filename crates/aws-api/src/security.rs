@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use aws_types::VpcId;
 use cluster_lifecycle::cluster::Cluster;
-use cluster_lifecycle::nodegroup::Instance;
+use cluster_lifecycle::nodegroup::{Instance, Nodegroup};
 use serde_json::Value;
 use service_routing::security_groups::{Group, Peer, Permission, SecurityGroups, Traffic};
 use service_routing::subnets::resolver_address;
 
 use crate::ec2::document::{self, Kind};
+use crate::ec2::prefix_list;
 use crate::host::{HostError, InstanceSpec};
 use crate::ledger::State;
 use crate::members::Members;
@@ -30,7 +31,14 @@ pub fn of_vpc(state: &State, id: &VpcId) -> SecurityGroups {
     let own =
         document::of_kind(state, Kind::SecurityGroup).filter(|group| group.body.text("VpcId") == Some(id.as_str()));
     for group in own {
-        let permissions = |member: &str| group.body.list(member).iter().flat_map(permissions).collect();
+        let permissions = |member: &str| {
+            group
+                .body
+                .list(member)
+                .iter()
+                .flat_map(|one| permissions(state, one))
+                .collect()
+        };
         let rules = Group {
             ingress: permissions("IpPermissions"),
             egress: permissions("IpPermissionsEgress"),
@@ -54,7 +62,7 @@ pub fn of_vpc(state: &State, id: &VpcId) -> SecurityGroups {
 }
 
 /// The rules of one permission, a rule for each that it names.
-fn permissions(permission: &Value) -> Vec<Permission> {
+fn permissions(state: &State, permission: &Value) -> Vec<Permission> {
     let (from, to) = (permission.number("FromPort"), permission.number("ToPort"));
     let Some(traffic) = Traffic::parse(permission.text("IpProtocol").unwrap_or("-1"), from, to) else {
         return Vec::new();
@@ -65,7 +73,11 @@ fn permissions(permission: &Value) -> Vec<Permission> {
         .map(Peer::Range);
     let groups = permission.list("UserIdGroupPairs").iter();
     let groups = groups.filter_map(|pair| Some(Peer::Group(pair.text("GroupId")?.to_owned())));
-    ranges.chain(groups).map(|peer| Permission { peer, traffic }).collect()
+    let lists = permission.list("PrefixListIds").iter();
+    let lists = lists.filter_map(|list| list.text("PrefixListId"));
+    let listed = lists.flat_map(|id| prefix_list::ranges(state, id)).map(Peer::Range);
+    let peers = ranges.chain(listed).chain(groups);
+    peers.map(|peer| Permission { peer, traffic }).collect()
 }
 
 /// A cluster's own interfaces, its nodes, and which of them come to the API server by its public endpoint.
@@ -83,11 +95,12 @@ fn add_cluster(state: &State, cluster: &Cluster, all: &mut SecurityGroups) {
         all.members.insert(*address, own.clone());
     }
     let mut nodes: Vec<Ipv4Addr> = Vec::new();
-    let managed = state.nodegroups_of(&cluster.name).flat_map(|group| &group.instances);
-    let fargate = state.fargate_nodes_of(&cluster.name).map(|node| &node.instance);
-    for instance in managed.chain(fargate) {
+    let managed = state.nodegroups_of(&cluster.name);
+    let managed = managed.flat_map(|group| group.instances.iter().map(move |one| (Some(group), one)));
+    let fargate = state.fargate_nodes_of(&cluster.name).map(|node| (None, &node.instance));
+    for (group, instance) in managed.chain(fargate) {
         nodes.push(instance.address);
-        let groups: BTreeSet<String> = groups_of(cluster, instance).into_iter().collect();
+        let groups: BTreeSet<String> = groups_of(cluster, group, instance).into_iter().collect();
         for address in instance.pod_addresses.iter().chain([&instance.address]) {
             all.members.insert(*address, groups.clone());
         }
@@ -109,13 +122,16 @@ fn add_cluster(state: &State, cluster: &Cluster, all: &mut SecurityGroups) {
     }
 }
 
-/// The groups of an instance that EKS launched: its own, or the cluster's.
-pub fn groups_of(cluster: &Cluster, instance: &Instance) -> Vec<String> {
-    if instance.security_groups.is_empty() {
-        vec![cluster.network.cluster_security_group_id.clone()]
-    } else {
-        instance.security_groups.clone()
+/// The groups of an instance that EKS launched: its own, or the cluster's with that of its group's remote access.
+pub fn groups_of(cluster: &Cluster, group: Option<&Nodegroup>, instance: &Instance) -> Vec<String> {
+    if !instance.security_groups.is_empty() {
+        return instance.security_groups.clone();
     }
+    let remote = group
+        .and_then(|group| group.remote_access.as_ref())
+        .map(|access| access.group.clone());
+    let own = cluster.network.cluster_security_group_id.clone();
+    std::iter::once(own).chain(remote).collect()
 }
 
 impl Region {

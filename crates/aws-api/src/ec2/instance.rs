@@ -46,7 +46,7 @@ pub fn tags(cluster: &Cluster, group: &Nodegroup) -> BTreeMap<String, String> {
 fn view(context: &Context, state: &State, (cluster, group, instance): (&Cluster, &Nodegroup, &Instance)) -> Value {
     let owner = &context.caller.account;
     let architecture = instance_type::find(&instance.instance_type).map_or("x86_64", |known| known.architecture);
-    let groups = named_groups(state, &security::groups_of(cluster, instance));
+    let groups = named_groups(state, &security::groups_of(cluster, Some(group), instance));
     let address = instance.address.to_string();
     let pods = instance
         .pod_addresses

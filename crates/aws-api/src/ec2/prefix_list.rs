@@ -1,5 +1,6 @@
 //! Managed prefix lists: blocks of addresses under one name, with versions; and the lists that AWS manages.
 
+use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
@@ -25,6 +26,16 @@ fn entries(given: &[Value]) -> Result<Vec<Value>, ApiError> {
         Ok(kept)
     };
     given.iter().map(one).collect()
+}
+
+/// The IPv4 ranges that a list holds now; none when it is gone.
+pub fn ranges(state: &State, id: &str) -> Vec<Ipv4Net> {
+    let Ok(known) = document::find(state, Kind::PrefixList, id) else {
+        return Vec::new();
+    };
+    let version = known.body.number("Version").unwrap_or(1).to_string();
+    let entries = known.body[VERSIONS].list(&version).iter();
+    entries.filter_map(|entry| entry.text("Cidr")?.parse().ok()).collect()
 }
 
 fn too_many(most: i64) -> ApiError {

@@ -221,7 +221,7 @@ fn of_group(region: &Region, state: &State, cluster: &Cluster, group: &Nodegroup
         name: instance.node_name.clone(),
         role: group.node_role.clone(),
         profile: format!("arn:aws:iam::{}:instance-profile/eks-{unique}", region.account()),
-        security_groups: security::groups_of(cluster, instance)
+        security_groups: security::groups_of(cluster, Some(group), instance)
             .iter()
             .map(|id| group_name(state, id))
             .collect(),
