@@ -1,3 +1,5 @@
+//! What expressions over values of a known extent are taken to cost.
+
 use std::sync::Arc;
 
 use super::*;
