@@ -310,7 +310,7 @@ async fn errors_name_what_and_where() {
     fixture
         .refused(
             "ondol create cluster x --region mars-north-1",
-            "region mars-north-1 is not known here",
+            r#"metadata.region: region "mars-north-1" is not known"#,
         )
         .await;
     fixture
