@@ -8,7 +8,7 @@ kind: ClusterConfig
 metadata: {name: guarded, region: ap-northeast-2, version: '1.35'}
 vpc: {cidr: 10.40.0.0/16}
 managedNodeGroups:
-  - {name: n, instanceType: t3.medium, desiredCapacity: 2}
+  - {name: nodes, instanceType: t3.medium, desiredCapacity: 2}
 ";
 
 /// What trying to reach the server comes to.
