@@ -349,10 +349,7 @@ fn operated<'x>(name: &str, arguments: &[Part<'x>]) -> Option<Part<'x>> {
             }
         }
         ("@in", [_, of]) => Part::scalar(if of.is_map() { 1 } else { of.size }),
-        ("dyn", [one]) => Part {
-            cost: 1,
-            ..one.clone()
-        },
+        ("dyn", [one]) => Part { cost: 1, ..one.clone() },
         ("string", [one]) if one.scalar => Part::sized(1, SCALAR_TEXT),
         ("string" | "bytes", [one]) => Part::sized(scaled(one.size, TRAVERSAL), one.size.saturating_mul(4)),
         _ => return None,

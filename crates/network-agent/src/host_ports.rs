@@ -39,7 +39,10 @@ impl HostPorts {
             None => self.filter.insert(PacketFilter::open()?),
         };
         filter.apply(host_port_table(&ports))?;
-        let gone = self.ports.difference(&ports).filter(|port| port.protocol == Protocol::Udp);
+        let gone = self
+            .ports
+            .difference(&ports)
+            .filter(|port| port.protocol == Protocol::Udp);
         let stale = gone.map(|port| StaleFlow {
             address: port.address,
             port: port.port,

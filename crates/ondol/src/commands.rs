@@ -26,9 +26,10 @@ use crate::region::{RegionOptions, tag_of};
 /// How long a region process may take to answer: it may have clusters to take up.
 const START: Duration = Duration::from_secs(60);
 
-/// What the C library's allocator is told (mallopt(3)), for this process and the machines that it starts: few arenas, for
-/// each keeps what its threads once needed, and what is large goes back to the system at once.
-const ALLOCATOR: [(&str, &str); 3] = [
+/// What the allocators are told, jemalloc and the C library's (mallopt(3)), for this process and the machines that it starts: few
+/// arenas, for each keeps what its threads once needed, and what is not used goes back to the system soon.
+const ALLOCATOR: [(&str, &str); 4] = [
+    ("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0"),
     ("MALLOC_ARENA_MAX", "2"),
     ("MALLOC_TRIM_THRESHOLD_", "131072"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),

@@ -64,7 +64,10 @@ fn forwarded(actions: &[Value]) -> Vec<String> {
     let mut arns = BTreeSet::new();
     for action in actions {
         let config = action.get("ForwardConfig").map(|config| config.list("TargetGroups"));
-        let weighted = config.unwrap_or_default().iter().filter(|group| group.number("Weight") != Some(0));
+        let weighted = config
+            .unwrap_or_default()
+            .iter()
+            .filter(|group| group.number("Weight") != Some(0));
         arns.extend(weighted.filter_map(|group| group.text("TargetGroupArn")));
         if config.unwrap_or_default().is_empty() {
             arns.extend(action.text("TargetGroupArn"));
@@ -94,7 +97,10 @@ fn target_group(state: &State, item: &Item) -> TargetGroup {
         _ => Question::Connection,
     };
     TargetGroup {
-        targets: targets(state, item).iter().filter_map(|target| of_view(state, item, target)).collect(),
+        targets: targets(state, item)
+            .iter()
+            .filter_map(|target| of_view(state, item, target))
+            .collect(),
         check: HealthCheck {
             question,
             port: item.body.text("HealthCheckPort").and_then(|port| port.parse().ok()),
@@ -117,11 +123,17 @@ pub fn delay(group: &Item) -> u64 {
 /// The targets of a group as answers show them: registered ones, and the instances of Auto Scaling groups that it is attached to.
 pub fn targets(state: &State, group: &Item) -> Vec<Value> {
     let mut all = group.body.list("_Targets").to_vec();
-    let attached = state.groups.values().filter(|scaling| scaling.target_groups.contains(&group.key));
+    let attached = state
+        .groups
+        .values()
+        .filter(|scaling| scaling.target_groups.contains(&group.key));
     let instances = attached.flat_map(|scaling| scaling.instances(state));
     for one in instances.filter(|one| one.state == LifeState::Running && !one.standby) {
         let target = json!({"Id": one.id, "Port": group.body.number("Port")});
-        if !all.iter().any(|known| known["Id"] == target["Id"] && known["Port"] == target["Port"]) {
+        if !all
+            .iter()
+            .any(|known| known["Id"] == target["Id"] && known["Port"] == target["Port"])
+        {
             all.push(target);
         }
     }
@@ -142,10 +154,14 @@ fn of_view(state: &State, group: &Item, target: &Value) -> Option<Target> {
 
 /// The address of an instance that runs.
 pub fn address(state: &State, id: &str) -> Option<Ipv4Addr> {
-    let own = state.instances.values().find(|one| one.id.as_str() == id && one.state == LifeState::Running);
+    let own = state
+        .instances
+        .values()
+        .find(|one| one.id.as_str() == id && one.state == LifeState::Running);
     let runs = |phase| matches!(phase, Phase::Joining | Phase::InService | Phase::Draining);
     let managed = || instance::all(state).find(|(_, _, one)| one.id.as_str() == id && runs(one.phase));
-    own.map(|one| one.address).or_else(|| managed().map(|(_, _, one)| one.address))
+    own.map(|one| one.address)
+        .or_else(|| managed().map(|(_, _, one)| one.address))
 }
 
 /// Health as `DescribeTargetHealth` says it.
@@ -175,7 +191,9 @@ impl Region {
     /// When a network cannot be told; those before it were.
     pub(crate) async fn balance(&self) -> Result<(), HostError> {
         for vpc in self.host.networks().await {
-            let wanted = self.ledger.read(|state| state.vpcs.contains_key(&vpc).then(|| of_vpc(state, &vpc)));
+            let wanted = self
+                .ledger
+                .read(|state| state.vpcs.contains_key(&vpc).then(|| of_vpc(state, &vpc)));
             if let Some(wanted) = wanted {
                 self.host.balance(vpc, wanted).await?;
             }

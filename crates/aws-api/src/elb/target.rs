@@ -269,8 +269,7 @@ pub async fn deregister(context: Context, input: Value) -> Result<Value, ApiErro
                 target["Id"] == known["Id"] && port.is_none_or(|port| known.number("Port") == Some(port))
             })
         };
-        let (gone, staying): (Vec<Value>, Vec<Value>) =
-            group.body.list("_Targets").iter().cloned().partition(is_going);
+        let (gone, staying): (Vec<Value>, Vec<Value>) = group.body.list("_Targets").iter().cloned().partition(is_going);
         let mut draining: Vec<Value> = draining(group, now).cloned().collect();
         if !balancers(state, &group.key).is_empty() {
             let until = now.saturating_add(i64::try_from(plan::delay(group)).unwrap_or(i64::MAX));
@@ -316,19 +315,30 @@ pub async fn health(context: Context, input: Value) -> Result<Value, ApiError> {
             let same = |other: &&Value| other["Id"] == target["Id"] && other["Port"] == target["Port"];
             let health = match (known.iter().any(|known| same(&known)), is_used) {
                 (true, true) => health_of(state, group, target, &seen),
-                (true, false) => unused("Target.NotInUse", "Target group is not configured to receive traffic from the load balancer"),
+                (true, false) => unused(
+                    "Target.NotInUse",
+                    "Target group is not configured to receive traffic from the load balancer",
+                ),
                 (false, _) if drained.iter().any(|known| same(&known)) => json!({
                     "State": "draining", "Reason": "Target.DeregistrationInProgress",
                     "Description": "Target deregistration is in progress",
                 }),
                 (false, _) => unused("Target.NotRegistered", "Target is not registered to the target group"),
             };
-            let checked = group.body.text("HealthCheckPort").filter(|port| *port != "traffic-port").map(str::to_owned);
+            let checked = group
+                .body
+                .text("HealthCheckPort")
+                .filter(|port| *port != "traffic-port")
+                .map(str::to_owned);
             let port = checked.or_else(|| target.number("Port").map(|port| port.to_string()));
             json!({"Target": target, "HealthCheckPort": port, "TargetHealth": health})
         };
         let asked: Vec<Value> = input.list("Targets").iter().map(|target| full(group, target)).collect();
-        let all = if asked.is_empty() { [known.clone(), drained.clone()].concat() } else { asked };
+        let all = if asked.is_empty() {
+            [known.clone(), drained.clone()].concat()
+        } else {
+            asked
+        };
         Ok(json!({ "TargetHealthDescriptions": all.iter().map(view).collect::<Vec<_>>() }))
     })
 }

@@ -165,6 +165,9 @@ async fn rules_hold_between_nodes_as_soon_as_they_are_written_and_after_a_restar
     assert_eq!(guarded.tried("9001"), OPEN);
     guarded.change("authorize", "IpProtocol=-1");
     assert_eq!(guarded.tried("9000"), OPEN);
+    // A VPC with a group of one's own in it cannot be deleted.
+    let delete = ["ec2", "delete-security-group", "--group-id", &closed];
+    guarded.ondol.aws(delete).ok();
     guarded
         .ondol
         .run(["delete", "cluster", "--name", "guarded", "--wait"])
