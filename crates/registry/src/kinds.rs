@@ -4,8 +4,6 @@
 //! built-in kind, and [`KindTable::built_in`] lists them all.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use kube_types::dynamic::{Map, Value};
 use kube_types::{GroupVersionKind, GroupVersionResource};
@@ -20,11 +18,13 @@ mod custom;
 mod extensions;
 mod network;
 mod platform;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use custom::Custom;
 pub(crate) use custom::{DEFINITIONS, kinds_of};
+pub use table::{Group, KindTable};
 
 /// A name that is usually known at compile time.
 pub type Name = Cow<'static, str>;
@@ -250,109 +250,6 @@ impl ResourceKind {
                 .storage
                 .as_ref()
                 .is_some_and(|storage| storage.version != self.version || storage.group != self.group)
-    }
-}
-
-/// Every served kind.
-#[derive(Clone, Debug, Default)]
-pub struct KindTable {
-    kinds: Vec<Arc<ResourceKind>>,
-    by_resource: BTreeMap<GroupVersionResource, usize>,
-    by_kind: BTreeMap<GroupVersionKind, usize>,
-}
-
-/// A group and its versions, the preferred first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Name; empty for core.
-    pub name: String,
-    /// Versions, the preferred first.
-    pub versions: Vec<String>,
-}
-
-impl KindTable {
-    /// Every built-in kind that upstream 1.36 serves by default.
-    pub fn built_in() -> Self {
-        let declared = [
-            core::kinds(),
-            apps::kinds(),
-            network::kinds(),
-            access::kinds(),
-            platform::kinds(),
-            extensions::kinds(),
-        ];
-        Self::new(declared.into_iter().flatten())
-    }
-
-    /// A table of given kinds; a later kind of the same resource replaces an earlier one.
-    pub fn new(kinds: impl IntoIterator<Item = ResourceKind>) -> Self {
-        let mut table = Self::default();
-        for kind in kinds {
-            table.by_resource.insert(kind.gvr(), table.kinds.len());
-            table.by_kind.insert(kind.gvk(), table.kinds.len());
-            table.kinds.push(Arc::new(kind));
-        }
-        table
-    }
-
-    /// All kinds in the order of the declarations.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<ResourceKind>> {
-        self.kinds.iter()
-    }
-
-    /// The kind behind a path.
-    pub fn find(&self, gvr: &GroupVersionResource) -> Option<&Arc<ResourceKind>> {
-        self.by_resource.get(gvr).map(|index| &self.kinds[*index])
-    }
-
-    /// The entry of a kind.
-    pub fn by_kind(&self, gvk: &GroupVersionKind) -> Option<&Arc<ResourceKind>> {
-        self.by_kind.get(gvk).map(|index| &self.kinds[*index])
-    }
-
-    /// The built-in kinds whose objects lie under a storage prefix, in their stored version.
-    pub fn stored_kinds(&self) -> impl Iterator<Item = &Arc<ResourceKind>> {
-        self.kinds
-            .iter()
-            .filter(|kind| kind.storage.is_some() && kind.custom.is_none() && !kind.converts())
-    }
-
-    /// This table with custom resources, which never take the place of what is there already.
-    pub(crate) fn with_custom(&self, custom: impl IntoIterator<Item = Arc<ResourceKind>>) -> Self {
-        let mut table = self.clone();
-        for kind in custom {
-            let (gvr, gvk) = (kind.gvr(), kind.gvk());
-            if !table.by_resource.contains_key(&gvr) && !table.by_kind.contains_key(&gvk) {
-                table.by_resource.insert(gvr, table.kinds.len());
-                table.by_kind.insert(gvk, table.kinds.len());
-                table.kinds.push(kind);
-            }
-        }
-        table
-    }
-
-    /// Groups in upstream's order of priority: core, then as declared.
-    pub fn groups(&self) -> Vec<Group> {
-        let mut groups: Vec<Group> = Vec::new();
-        for kind in &self.kinds {
-            let version = kind.version.to_string();
-            match groups.iter_mut().find(|group| group.name == kind.group) {
-                Some(group) if group.versions.contains(&version) => {}
-                Some(group) => group.versions.push(version),
-                None => groups.push(Group {
-                    name: kind.group.to_string(),
-                    versions: vec![version],
-                }),
-            }
-        }
-        groups
-    }
-
-    /// Kinds of one group and version.
-    pub fn of_version<'a>(&'a self, group: &'a str, version: &'a str) -> impl Iterator<Item = &'a Arc<ResourceKind>> {
-        self.kinds
-            .iter()
-            .filter(move |kind| kind.group == group && kind.version == version)
     }
 }
 
