@@ -135,10 +135,7 @@ impl Registry {
     /// A built-in resource by group and plural name, in its stored version.
     pub(crate) fn built_in(&self, group: &str, plural: &str) -> Result<Resource, StatusError> {
         let kinds = self.kinds();
-        let kind = kinds
-            .stored_kinds()
-            .find(|kind| kind.group == group && kind.plural == plural)
-            .cloned();
+        let kind = kinds.stored_kind(group, plural).cloned();
         self.resource_of(kind.ok_or_else(|| StatusError::internal(format!("{plural} are not served")))?)
     }
 

@@ -13,6 +13,8 @@ pub struct KindTable {
     kinds: Vec<Arc<ResourceKind>>,
     by_resource: BTreeMap<GroupVersionResource, usize>,
     by_kind: BTreeMap<GroupVersionKind, usize>,
+    /// The built-in kinds in their stored versions, sorted by plural name and group: every request looks up several.
+    stored: Vec<usize>,
 }
 
 /// A group and its versions, the preferred first.
@@ -46,6 +48,11 @@ impl KindTable {
             table.by_kind.insert(kind.gvk(), table.kinds.len());
             table.kinds.push(Arc::new(kind));
         }
+        let is_stored = |kind: &ResourceKind| kind.storage.is_some() && kind.custom.is_none() && !kind.converts();
+        table.stored = (0..table.kinds.len())
+            .filter(|index| is_stored(&table.kinds[*index]))
+            .collect();
+        table.stored.sort_by_key(|index| by_name(&table.kinds[*index]));
         table
     }
 
@@ -66,9 +73,16 @@ impl KindTable {
 
     /// The built-in kinds whose objects lie under a storage prefix, in their stored version.
     pub fn stored_kinds(&self) -> impl Iterator<Item = &Arc<ResourceKind>> {
-        self.kinds
-            .iter()
-            .filter(|kind| kind.storage.is_some() && kind.custom.is_none() && !kind.converts())
+        self.stored.iter().map(|index| &self.kinds[*index])
+    }
+
+    /// A built-in kind in its stored version.
+    pub fn stored_kind(&self, group: &str, plural: &str) -> Option<&Arc<ResourceKind>> {
+        let of = |index: &usize| &self.kinds[*index];
+        let found = self
+            .stored
+            .binary_search_by(|index| by_name(of(index)).cmp(&(plural, group)));
+        found.ok().map(|at| of(&self.stored[at]))
     }
 
     /// This table with custom resources, which never take the place of what is there already.
@@ -108,4 +122,8 @@ impl KindTable {
             .iter()
             .filter(move |kind| kind.group == group && kind.version == version)
     }
+}
+
+fn by_name(kind: &ResourceKind) -> (&str, &str) {
+    (&kind.plural, &kind.group)
 }

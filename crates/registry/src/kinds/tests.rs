@@ -80,7 +80,14 @@ fn what_is_stored_has_rules_and_a_place_of_its_own() {
     for kind in table.stored_kinds() {
         let prefix = kind.storage.as_ref().unwrap().prefix.to_string();
         assert!(prefixes.insert(prefix.clone()), "{prefix} is used twice");
+        let found = table.stored_kind(&kind.group, &kind.plural);
+        assert!(
+            found.is_some_and(|found| std::sync::Arc::ptr_eq(found, kind)),
+            "{} is found by its name",
+            kind.plural
+        );
     }
+    assert!(table.stored_kind("apps", "pods").is_none());
     let nested = prefixes
         .iter()
         .zip(prefixes.iter().skip(1))
