@@ -1,5 +1,7 @@
 //! TLS connections in, HTTP/1.1 and HTTP/2 with upgrades out; the same API for components of this process.
 
+mod gathered;
+
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
@@ -21,9 +23,11 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use supervision::Supervisor;
+use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use self::gathered::Gathered;
 use crate::api::{Caller, KubeApi, ServeError};
 use crate::authentication::any_certificate;
 use crate::pki::{ClusterPki, PkiError};
@@ -33,7 +37,11 @@ use crate::respond::Answer;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// After an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that are read of a connection at once.
+const READ_AT_ONCE: usize = 16 << 10;
 const STREAMS_PER_CONNECTION: u32 = 250;
+/// Bytes that a stream holds ready for a client that has not read them: a thousand watchers hold as many of it.
+const SENT_AHEAD: usize = 16 << 10;
 
 impl KubeApi {
     /// Serves TLS connections until the supervisor is cancelled or [`KubeApi::shut_down`] says so; then running requests are
@@ -75,6 +83,8 @@ impl KubeApi {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
         let address = Some(stream.peer_addr()?.ip());
+        // TLS reads little at a time: several requests are there with one system call.
+        let stream = BufReader::with_capacity(READ_AT_ONCE, stream);
         let stream = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let certificate = self.0.authorities.look(chain, self.0.authentication.clock.now());
@@ -82,6 +92,8 @@ impl KubeApi {
             certificate: certificate.map(Arc::new),
             address,
         };
+        let multiplexed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = Gathered::new(stream, multiplexed);
         let service = service_fn(|request: Request<hyper::body::Incoming>| {
             let (api, caller) = (self.clone(), caller.clone());
             async move { Ok::<Answer, Infallible>(api.handle(request.map(Body::new), caller).await) }
@@ -91,7 +103,8 @@ impl KubeApi {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_PER_CONNECTION);
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .max_send_buf_size(SENT_AHEAD);
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         tokio::select! {
             ended = connection.as_mut() => return ended,
