@@ -105,15 +105,18 @@ impl<I: Iterator<Item = Bytes>> Iterator for Chunks<I> {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let mut chunk = Vec::with_capacity(JOIN_BELOW);
-        while chunk.len() < JOIN_BELOW {
+        let (mut pieces, mut length) = (Vec::new(), 0);
+        while length < JOIN_BELOW {
             match self.0.next() {
-                Some(piece) => chunk.extend_from_slice(&piece),
-                None if chunk.is_empty() => return None,
+                Some(piece) => {
+                    length += piece.len();
+                    pieces.push(piece);
+                }
+                None if pieces.is_empty() => return None,
                 None => break,
             }
         }
-        Some(chunk.into())
+        Some(pieces.concat().into())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Watches on the wire: JSON objects one after another, length-delimited protobuf frames, or messages of a WebSocket.
 
 use std::convert::Infallible;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::{SinkExt, Stream, StreamExt};
+use futures::{SinkExt, Stream, StreamExt, stream};
 use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -20,8 +21,9 @@ use crate::respond::{self, Answer};
 
 /// A watch without a deadline of its own gets one between this and twice this.
 const SHORTEST_SECONDS: u64 = 1800;
-/// Events that are sent together when they are there together: each piece costs a frame and a wake-up.
-const EVENTS_AT_ONCE: usize = 64;
+/// Events that are there together are sent together, up to so many bytes: each piece costs a frame and a wake-up, and
+/// every watcher holds one until its client reads it.
+const PIECE: usize = 8 << 10;
 
 /// Starts a watch. Its stream is cut when the API drains, so that clients reconnect elsewhere.
 pub(crate) async fn answer(
@@ -45,28 +47,35 @@ pub(crate) async fn answer(
         Encoding::Json => "application/json",
         Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
     };
-    let written = events
-        .ready_chunks(EVENTS_AT_ONCE)
-        .map(move |events| Ok::<Bytes, Infallible>(write_all(&events, encoding)));
+    let pieces = pieces(events, encoding).map(Ok::<Bytes, Infallible>);
     Ok(respond::with_type(
         StatusCode::OK,
         media_type,
-        Body::from_stream(written),
+        Body::from_stream(pieces),
     ))
 }
 
-fn write_all(events: &[WatchEvent], encoding: Encoding) -> Bytes {
-    if let [event] = events {
-        return write(event, encoding);
-    }
-    let pieces: Vec<Bytes> = events.iter().map(|event| write(event, encoding)).collect();
-    pieces.concat().into()
+/// The stream as it is sent: what is ready at the same time in one piece.
+fn pieces(events: impl Stream<Item = WatchEvent>, encoding: Encoding) -> impl Stream<Item = Bytes> {
+    let mut events = Box::pin(events.fuse());
+    stream::poll_fn(move |context| {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE {
+            match events.as_mut().poll_next(context) {
+                Poll::Ready(Some(event)) => write(&event, encoding, &mut piece),
+                Poll::Pending if piece.is_empty() => return Poll::Pending,
+                Poll::Ready(None) if piece.is_empty() => return Poll::Ready(None),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Some(piece.into()))
+    })
 }
 
-fn write(event: &WatchEvent, encoding: Encoding) -> Bytes {
+fn write(event: &WatchEvent, encoding: Encoding, into: &mut Vec<u8>) {
     match encoding {
-        Encoding::Json => event.to_line(),
-        Encoding::Protobuf => event.to_frame(),
+        Encoding::Json => event.write_line(into),
+        Encoding::Protobuf => event.write_frame(into),
     }
 }
 
@@ -121,9 +130,36 @@ fn over_websocket(
 }
 
 fn message(event: &WatchEvent, encoding: Encoding) -> Message {
-    let written = write(event, encoding);
+    let mut written = Vec::new();
+    write(event, encoding, &mut written);
     match (encoding, std::str::from_utf8(&written)) {
         (Encoding::Json, Ok(text)) => Message::text(text.trim_end()),
         _ => Message::binary(written),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry::WatchEventKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn events_that_are_ready_together_leave_in_pieces_of_a_bounded_size() {
+        let event = |size: usize| WatchEvent {
+            kind: WatchEventKind::Added,
+            object: Bytes::from(vec![b'1'; size]),
+            revision: 1,
+        };
+        let events = [event(10), event(20), event(PIECE), event(30), event(40)];
+        let whole: usize = events.iter().map(|event| event.object.len()).sum();
+        let sent: Vec<Bytes> = pieces(stream::iter(events), Encoding::Json).collect().await;
+        let lines: Vec<usize> = sent
+            .iter()
+            .map(|piece| piece.iter().filter(|byte| **byte == b'\n').count())
+            .collect();
+        assert_eq!(lines, [3, 2]);
+        let frame = "{\"type\":\"ADDED\",\"object\":}\n".len();
+        assert_eq!(sent.concat().len(), whole + 5 * frame);
     }
 }

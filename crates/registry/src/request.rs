@@ -329,19 +329,18 @@ pub struct WatchEvent {
 }
 
 impl WatchEvent {
-    /// The event as one line of a JSON watch stream, newline included.
-    pub fn to_line(&self) -> Bytes {
-        let mut line = Vec::with_capacity(self.object.len() + 40);
-        line.extend_from_slice(b"{\"type\":\"");
-        line.extend_from_slice(self.kind.as_str().as_bytes());
-        line.extend_from_slice(b"\",\"object\":");
-        line.extend_from_slice(&self.object);
-        line.extend_from_slice(b"}\n");
-        line.into()
+    /// Appends the event as one line of a JSON watch stream, newline included.
+    pub fn write_line(&self, into: &mut Vec<u8>) {
+        into.reserve(self.object.len() + 40);
+        into.extend_from_slice(b"{\"type\":\"");
+        into.extend_from_slice(self.kind.as_str().as_bytes());
+        into.extend_from_slice(b"\",\"object\":");
+        into.extend_from_slice(&self.object);
+        into.extend_from_slice(b"}\n");
     }
 
-    /// The event as one frame of a protobuf watch stream.
-    pub fn to_frame(&self) -> Bytes {
-        kube_types::protobuf::watch_frame(self.kind.as_str(), &self.object).into()
+    /// Appends the event as one frame of a protobuf watch stream.
+    pub fn write_frame(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&kube_types::protobuf::watch_frame(self.kind.as_str(), &self.object));
     }
 }
