@@ -39,6 +39,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     supervision::init_logging(&supervision::LogOptions::default())?;
+    tikv_jemalloc_ctl::background_thread::write(true)?;
     let mut arguments = std::env::args().skip(1);
     let dir = PathBuf::from(arguments.next().ok_or("usage: dev-server <directory> [port]")?);
     let port: u16 = arguments.next().map_or(Ok(0), |port| port.parse())?;

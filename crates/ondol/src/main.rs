@@ -115,6 +115,8 @@ fn region_server(home: &Path) -> Result<(), Failure> {
     }
     user_namespace::leave_door(&home.region()).map_err(Failure::of("record the region process"))?;
     begin()?;
+    // A region that rests has no allocation in whose course unused pages would be given back.
+    tikv_jemalloc_ctl::background_thread::write(true).map_err(Failure::of("start the allocator's thread"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -30,6 +30,9 @@ mod upstream {
     pub const MEBIBYTES_AFTER: f64 = 1_434.0;
 }
 
+/// Before memory is looked at.
+const REST: Duration = Duration::from_secs(2);
+
 /// How much is measured.
 #[derive(Args)]
 pub struct Options {
@@ -92,7 +95,7 @@ async fn under_load(options: &Options, server: &ApiServer) -> Result<Figures, Ta
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     one.json(Method::POST, &format!("{namespace}/serviceaccounts"), &account)
         .await?;
-    supervision::sleep(Duration::from_secs(2)).await;
+    supervision::sleep(REST).await;
     let idle = server.memory()?;
 
     let maps = format!("{namespace}/configmaps");
@@ -120,6 +123,7 @@ async fn under_load(options: &Options, server: &ApiServer) -> Result<Figures, Ta
     let select = lists(&mut one, &format!("{pods}?labelSelector=group%3Dg7"), 50).await?;
     let few_watchers = watchers::measure(server, &load, 200, options.events).await?;
     let many_watchers = watchers::measure(server, &load, 1000, options.events).await?;
+    supervision::sleep(REST).await;
     Ok(Figures {
         idle,
         create,

@@ -50,6 +50,8 @@ impl ApiServer {
             .arg(&directory)
             .args(etcd.iter().flat_map(|etcd| ["0", &etcd.url]))
             .env("ONDOL_LOG", "warn")
+            // As a region is started.
+            .env("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
