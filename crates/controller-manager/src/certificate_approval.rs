@@ -11,7 +11,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use kube_types::ObjectKey;
 use plan::{Kind, Observation, World};
-use reconcile_loop::{Applier, ApplyError, Listener, Observer, WorkQueue};
+use reconcile_loop::{Applier, ApplyError, Listener, Looks, Observer, WorkQueue, start_workers};
 use supervision::Supervisor;
 
 /// Requests that are looked at at the same time.
@@ -27,7 +27,7 @@ pub(crate) struct CertificateApproval {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ApprovalError {
+pub(crate) enum ApprovalError {
     #[error("ask whether the requester may have the certificate")]
     Review(#[source] kube::Error),
     #[error("approve")]
@@ -53,39 +53,7 @@ impl CertificateApproval {
             queue: WorkQueue::default(),
         });
         approval.observer.listen(approval.clone());
-        let scope = supervisor.child(certificate_approval::NAME);
-        for number in 0..WORKERS {
-            scope.spawn_until_cancelled(format!("worker {number}"), approval.clone().work());
-        }
-    }
-
-    async fn work(self: Arc<Self>) {
-        loop {
-            let (key, _) = self.queue.next().await;
-            match self.look(&key).await {
-                Ok(()) => self.queue.forget(&key),
-                Err(error) => {
-                    let error = supervision::error_chain(&error);
-                    tracing::debug!(request = %key, error, "not approved yet");
-                    self.queue.retry(key.clone());
-                }
-            }
-            self.queue.done(&key);
-        }
-    }
-
-    async fn look(&self, key: &ObjectKey) -> Result<(), ApprovalError> {
-        let Some((request, ways)) = self.ways(key) else {
-            return Ok(());
-        };
-        for way in ways {
-            if self.is_allowed(&request, way).await? {
-                let plan = certificate_approval::approve(&request, way, self.clock.now());
-                self.applier.apply(certificate_approval::NAME, plan).await?;
-                return Ok(());
-            }
-        }
-        Ok(())
+        start_workers(&approval, WORKERS, &supervisor.child(certificate_approval::NAME));
     }
 
     fn ways(&self, key: &ObjectKey) -> Option<(Arc<CertificateSigningRequest>, Vec<Way>)> {
@@ -133,6 +101,29 @@ impl CertificateApproval {
         for key in own {
             self.queue.add(key);
         }
+    }
+}
+
+impl Looks for CertificateApproval {
+    type Key = ObjectKey;
+    type Error = ApprovalError;
+
+    fn queue(&self) -> &WorkQueue<ObjectKey> {
+        &self.queue
+    }
+
+    async fn look(&self, key: &ObjectKey) -> Result<(), ApprovalError> {
+        let Some((request, ways)) = self.ways(key) else {
+            return Ok(());
+        };
+        for way in ways {
+            if self.is_allowed(&request, way).await? {
+                let plan = certificate_approval::approve(&request, way, self.clock.now());
+                self.applier.apply(certificate_approval::NAME, plan).await?;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }
 

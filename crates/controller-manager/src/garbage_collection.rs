@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::runtime::{WatchStreamExt, watcher};
-use reconcile_loop::{Applier, ApplyError, WorkQueue};
+use reconcile_loop::{Applier, ApplyError, Looks, WorkQueue, start_workers};
 use supervision::{Restart, Supervisor, TaskHandle};
 use tokio::sync::Notify;
 
@@ -45,7 +45,7 @@ pub(crate) struct GarbageCollection {
 pub(crate) type Gone = Box<dyn Fn(&Resource, &str) + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
-enum CollectError {
+pub(crate) enum CollectError {
     #[error("discover what the API serves")]
     Discover(#[source] kube::Error),
     #[error("look for the owner {kind} {name}")]
@@ -75,9 +75,7 @@ impl GarbageCollection {
             gone,
             queue: WorkQueue::default(),
         });
-        for number in 0..WORKERS {
-            scope.spawn_until_cancelled(format!("worker {number}"), collection.clone().work());
-        }
+        start_workers(&collection, WORKERS, &scope);
         let inner = scope.clone();
         scope.spawn_restarting("discovery", Restart::on_failure(), move || {
             let (collection, scope) = (collection.clone(), inner.clone());
@@ -196,47 +194,6 @@ impl GarbageCollection {
         }
     }
 
-    async fn work(self: Arc<Self>) {
-        loop {
-            let (uid, _) = self.queue.next().await;
-            match self.look(&uid).await {
-                Ok(()) => self.queue.forget(&uid),
-                Err(CollectError::Apply(error)) if error.is_conflict() => {
-                    self.queue.retry(uid.clone());
-                }
-                Err(error) => {
-                    tracing::debug!(uid, error = supervision::error_chain(&error), "not collected yet");
-                    self.queue.retry(uid.clone());
-                }
-            }
-            self.queue.done(&uid);
-        }
-    }
-
-    async fn look(&self, uid: &str) -> Result<(), CollectError> {
-        let decision = self.graph().decide(uid);
-        match decision {
-            Decision::Nothing => Ok(()),
-            Decision::Act(plan) => {
-                self.applier.apply(garbage::NAME, plan).await?;
-                Ok(())
-            }
-            Decision::Verify(owners) => {
-                let namespace = self.graph().namespace_of(uid).map(str::to_owned);
-                let mut delay = Duration::ZERO;
-                for owner in owners {
-                    if self.exists(&owner, namespace.as_deref()).await? {
-                        delay = NOT_SEEN_YET;
-                    } else {
-                        self.graph().set_absent(owner.uid);
-                    }
-                }
-                self.queue.add_after(uid.to_owned(), delay);
-                Ok(())
-            }
-        }
-    }
-
     /// Does the owner exist? One of the same name with another uid is another object.
     async fn exists(&self, owner: &OwnerReference, namespace: Option<&str>) -> Result<bool, CollectError> {
         let of_kind = |served: &&Served| {
@@ -275,5 +232,38 @@ impl GarbageCollection {
 
     fn graph(&self) -> MutexGuard<'_, Graph> {
         self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Looks for GarbageCollection {
+    type Key = String;
+    type Error = CollectError;
+
+    fn queue(&self) -> &WorkQueue<String> {
+        &self.queue
+    }
+
+    async fn look(&self, uid: &String) -> Result<(), CollectError> {
+        let decision = self.graph().decide(uid);
+        match decision {
+            Decision::Nothing => Ok(()),
+            Decision::Act(plan) => {
+                self.applier.apply(garbage::NAME, plan).await?;
+                Ok(())
+            }
+            Decision::Verify(owners) => {
+                let namespace = self.graph().namespace_of(uid).map(str::to_owned);
+                let mut delay = Duration::ZERO;
+                for owner in owners {
+                    if self.exists(&owner, namespace.as_deref()).await? {
+                        delay = NOT_SEEN_YET;
+                    } else {
+                        self.graph().set_absent(owner.uid);
+                    }
+                }
+                self.queue.add_after(uid.clone(), delay);
+                Ok(())
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use kube::Client;
 use kube::api::ListParams;
 use kube_types::ObjectKey;
 use plan::{Kind, Observation, World};
-use reconcile_loop::{Applier, Listener, Observer, WorkQueue};
+use reconcile_loop::{Applier, Listener, Looks, Observer, WorkQueue, start_workers};
 use supervision::Supervisor;
 
 use crate::inventory::{Metadata, Served, served};
@@ -42,55 +42,7 @@ impl NamespaceDeletion {
             queue: WorkQueue::default(),
         });
         deletion.observer.listen(deletion.clone());
-        let scope = supervisor.child(namespace::NAME);
-        for number in 0..WORKERS {
-            scope.spawn_until_cancelled(format!("worker {number}"), deletion.clone().work());
-        }
-    }
-
-    async fn work(self: Arc<Self>) {
-        loop {
-            let (name, _) = self.queue.next().await;
-            match self.look(&name).await {
-                Ok(()) => self.queue.forget(&name),
-                Err(error) => {
-                    tracing::debug!(
-                        namespace = name,
-                        error = supervision::error_chain(&error),
-                        "namespace not emptied yet"
-                    );
-                    self.queue.retry(name.clone());
-                }
-            }
-            self.queue.done(&name);
-        }
-    }
-
-    async fn look(&self, name: &str) -> Result<(), NamespaceError> {
-        let going = {
-            let world = self.observer.world();
-            world
-                .namespaces
-                .get(&ObjectKey::cluster(name))
-                .filter(|namespace| is_going(namespace))
-                .cloned()
-        };
-        let Some(going) = going else { return Ok(()) };
-        let contents = self.contents(name).await.map_err(NamespaceError::Discover)?;
-        let mut plan = namespace::plan_deletion(&going, &contents, self.clock.now());
-        let look_again = plan.look_again_in.take();
-        let marks = self
-            .applier
-            .apply(namespace::NAME, plan)
-            .await
-            .map_err(NamespaceError::Apply)?;
-        for mark in marks {
-            self.observer.reached(&mark).await.map_err(NamespaceError::View)?;
-        }
-        if let Some(delay) = look_again {
-            self.queue.add_after(name.to_owned(), delay);
-        }
-        Ok(())
+        start_workers(&deletion, WORKERS, &supervisor.child(namespace::NAME));
     }
 
     async fn contents(&self, namespace: &str) -> Result<Contents, kube::Error> {
@@ -138,13 +90,49 @@ impl NamespaceDeletion {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NamespaceError {
+pub(crate) enum NamespaceError {
     #[error("discover what the API serves")]
     Discover(#[source] kube::Error),
     #[error("empty the namespace")]
     Apply(#[source] reconcile_loop::ApplyError),
     #[error("see the namespace change")]
     View(#[source] reconcile_loop::NotReached),
+}
+
+impl Looks for NamespaceDeletion {
+    type Key = String;
+    type Error = NamespaceError;
+
+    fn queue(&self) -> &WorkQueue<String> {
+        &self.queue
+    }
+
+    async fn look(&self, name: &String) -> Result<(), NamespaceError> {
+        let going = {
+            let world = self.observer.world();
+            world
+                .namespaces
+                .get(&ObjectKey::cluster(name))
+                .filter(|namespace| is_going(namespace))
+                .cloned()
+        };
+        let Some(going) = going else { return Ok(()) };
+        let contents = self.contents(name).await.map_err(NamespaceError::Discover)?;
+        let mut plan = namespace::plan_deletion(&going, &contents, self.clock.now());
+        let look_again = plan.look_again_in.take();
+        let marks = self
+            .applier
+            .apply(namespace::NAME, plan)
+            .await
+            .map_err(NamespaceError::Apply)?;
+        for mark in marks {
+            self.observer.reached(&mark).await.map_err(NamespaceError::View)?;
+        }
+        if let Some(delay) = look_again {
+            self.queue.add_after(name.clone(), delay);
+        }
+        Ok(())
+    }
 }
 
 impl Listener for NamespaceDeletion {

@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use kube_types::ObjectKey;
 use kube_types::dynamic::{Object, ObjectError};
 use plan::{Kind, Observation, World};
-use reconcile_loop::{Applier, Listener, Observer, WorkQueue};
+use reconcile_loop::{Applier, Listener, Looks, Observer, WorkQueue, start_workers};
 use supervision::Supervisor;
 
 use crate::inventory::{Served, served_in};
@@ -34,7 +34,7 @@ pub(crate) struct QuotaStatus {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum QuotaError {
+pub(crate) enum QuotaError {
     #[error("read the quota")]
     Read(#[source] kube::Error),
     #[error("discover what the API serves")]
@@ -76,9 +76,7 @@ impl QuotaStatus {
         });
         quotas.observer.listen(quotas.clone());
         let scope = supervisor.child(quota::NAME);
-        for number in 0..WORKERS {
-            scope.spawn_until_cancelled(format!("worker {number}"), quotas.clone().work());
-        }
+        start_workers(&quotas, WORKERS, &scope);
         scope.spawn_until_cancelled("resync", quotas.clone().resync());
         quotas
     }
@@ -105,19 +103,30 @@ impl QuotaStatus {
         }
     }
 
-    async fn work(self: Arc<Self>) {
-        loop {
-            let (key, _) = self.queue.next().await;
-            match self.look(&key).await {
-                Ok(()) => self.queue.forget(&key),
-                Err(error) => {
-                    let error = supervision::error_chain(&error);
-                    tracing::debug!(quota = %key, error, "not counted yet");
-                    self.queue.retry(key.clone());
-                }
-            }
-            self.queue.done(&key);
-        }
+    async fn objects(&self, served: &Served, resource: &Resource, namespace: &str) -> Result<Vec<Object>, QuotaError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &served.resource);
+        let failed = |source| QuotaError::List {
+            plural: resource.1.clone(),
+            source: Box::new(source),
+        };
+        let everything = ListParams::default();
+        let objects: Result<Vec<Object>, ObjectError> = if quota::is_measured(resource) {
+            let list = api.list(&everything).await.map_err(failed)?;
+            list.items.iter().map(Object::from_typed).collect()
+        } else {
+            let list = api.list_metadata(&everything).await.map_err(failed)?;
+            list.items.iter().map(Object::from_typed).collect()
+        };
+        Ok(objects?)
+    }
+}
+
+impl Looks for QuotaStatus {
+    type Key = ObjectKey;
+    type Error = QuotaError;
+
+    fn queue(&self) -> &WorkQueue<ObjectKey> {
+        &self.queue
     }
 
     async fn look(&self, key: &ObjectKey) -> Result<(), QuotaError> {
@@ -150,23 +159,6 @@ impl QuotaStatus {
             .await
             .map_err(QuotaError::Apply)
             .map(drop)
-    }
-
-    async fn objects(&self, served: &Served, resource: &Resource, namespace: &str) -> Result<Vec<Object>, QuotaError> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &served.resource);
-        let failed = |source| QuotaError::List {
-            plural: resource.1.clone(),
-            source: Box::new(source),
-        };
-        let everything = ListParams::default();
-        let objects: Result<Vec<Object>, ObjectError> = if quota::is_measured(resource) {
-            let list = api.list(&everything).await.map_err(failed)?;
-            list.items.iter().map(Object::from_typed).collect()
-        } else {
-            let list = api.list_metadata(&everything).await.map_err(failed)?;
-            list.items.iter().map(Object::from_typed).collect()
-        };
-        Ok(objects?)
     }
 }
 

@@ -10,6 +10,7 @@ mod observer;
 mod queue;
 mod reconciler;
 mod recorder;
+mod workers;
 
 pub use apply::{Applier, ApplyError, Mark};
 pub use metrics::Metrics;
@@ -17,3 +18,4 @@ pub use observer::{Listener, NotReached, Observer};
 pub use queue::WorkQueue;
 pub use reconciler::{Explained, Options, ReconcileLoop};
 pub use recorder::Recorder;
+pub use workers::{Looks, start_workers};
