@@ -3,20 +3,10 @@ import json
 import os
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 ec2, eks, iam = (boto3.client(name) for name in ("ec2", "eks", "iam"))
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response
-    raise AssertionError(f"{call} succeeded")
-
 
 vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
 subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n * 32}.0/19", AvailabilityZone=f"ap-northeast-2{z}")["Subnet"]["SubnetId"] for n, z in enumerate("ab")]

@@ -4,7 +4,8 @@ import json
 import os
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused_as
 
 second = json.loads(os.environ["TEST_INPUT"])
 FIRST, SECOND = "000000000000", "222222222222"
@@ -14,15 +15,6 @@ assert second["accountId"] == SECOND
 def session(region, keys=None):
     keys = keys or {}
     return boto3.Session(region_name=region, **keys)
-
-
-def refused(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} with {arguments} succeeded")
 
 
 def temporary(credentials):
@@ -70,7 +62,7 @@ for where in (seoul, oregon, other):
     (group,) = where.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     assert group["AutoScalingGroupARN"].startswith(f"arn:aws:autoscaling:{where.region_name}:{account}:"), group
 assert session("eu-west-1").client("eks").list_clusters()["clusters"] == []
-refused("InvalidSignatureException", session("mars-north-1").client("eks").list_clusters)
+refused_as("InvalidSignatureException", session("mars-north-1").client("eks").list_clusters)
 
 # Stacks and the smaller services are a region's of an account.
 template = json.dumps({"Resources": {"Place": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "place", "Type": "String", "Value": {"Fn::Sub": "${AWS::Region} ${AWS::AccountId}"}}}}})
@@ -89,13 +81,13 @@ lea = iam.create_access_key(UserName="lea")["AccessKey"]
 LEA = dict(aws_access_key_id=lea["AccessKeyId"], aws_secret_access_key=lea["SecretAccessKey"])
 for region in ("ap-northeast-2", "us-west-2", "eu-west-1"):
     assert session(region, LEA).client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{FIRST}:user/lea"
-    refused("AccessDeniedException", session(region, LEA).client("eks").list_clusters)
+    refused_as("AccessDeniedException", session(region, LEA).client("eks").list_clusters)
 assert [u["UserName"] for u in oregon.client("iam").list_users()["Users"]] == ["lea"]
 assert other.client("iam").list_users()["Users"] == []
 here_only = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "eks:ListClusters", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestedRegion": "us-west-2"}}}]}
 iam.put_user_policy(UserName="lea", PolicyName="here-only", PolicyDocument=json.dumps(here_only))
 assert session("us-west-2", LEA).client("eks").list_clusters()["clusters"] == ["same"]
-refused("AccessDeniedException", session("ap-northeast-2", LEA).client("eks").list_clusters)
+refused_as("AccessDeniedException", session("ap-northeast-2", LEA).client("eks").list_clusters)
 
 # Across accounts: by the role that every account has for the first one, and by trust.
 role = f"arn:aws:iam::{SECOND}:role/OrganizationAccountAccessRole"
@@ -103,22 +95,22 @@ assumed = oregon.client("sts").assume_role(RoleArn=role, RoleSessionName="visit"
 inside = session("us-west-2", temporary(assumed["Credentials"]))
 assert inside.client("sts").get_caller_identity()["Arn"] == f"arn:aws:sts::{SECOND}:assumed-role/OrganizationAccountAccessRole/visit"
 assert inside.client("eks").describe_cluster(name="same")["cluster"]["arn"].split(":")[4] == SECOND
-refused("AccessDenied", session("us-west-2", LEA).client("sts").assume_role, RoleArn=role, RoleSessionName="visit")
+refused_as("AccessDenied", session("us-west-2", LEA).client("sts").assume_role, RoleArn=role, RoleSessionName="visit")
 
 trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": f"arn:aws:iam::{FIRST}:user/lea"}}]}
 theirs = other.client("iam")
 reader = theirs.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 theirs.put_role_policy(RoleName="reader", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "eks:List*", "Resource": "*"}]}))
 # In one account the trust that names a user is enough; across accounts the user's own account must let it, too.
-refused("AccessDenied", session("us-west-2", LEA).client("sts").assume_role, RoleArn=reader, RoleSessionName="other")
+refused_as("AccessDenied", session("us-west-2", LEA).client("sts").assume_role, RoleArn=reader, RoleSessionName="other")
 allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": reader}]}
 iam.put_user_policy(UserName="lea", PolicyName="visit", PolicyDocument=json.dumps(allow))
 credentials = session("us-west-2", LEA).client("sts").assume_role(RoleArn=reader, RoleSessionName="other")["Credentials"]
 visitor = session("us-west-2", temporary(credentials))
 assert visitor.client("eks").list_clusters()["clusters"] == ["same"]
-refused("AccessDeniedException", visitor.client("eks").describe_cluster, name="same")
-refused("AccessDenied", seoul.client("sts").assume_role, RoleArn=reader, RoleSessionName="other")
-refused("AccessDenied", seoul.client("sts").assume_role, RoleArn="arn:aws:iam::333333333333:role/OrganizationAccountAccessRole", RoleSessionName="other")
+refused_as("AccessDeniedException", visitor.client("eks").describe_cluster, name="same")
+refused_as("AccessDenied", seoul.client("sts").assume_role, RoleArn=reader, RoleSessionName="other")
+refused_as("AccessDenied", seoul.client("sts").assume_role, RoleArn="arn:aws:iam::333333333333:role/OrganizationAccountAccessRole", RoleSessionName="other")
 with open("keys.json", "w") as file:
     json.dump({"lea": LEA, "visitor": temporary(credentials)}, file)
 print("accounts: as AWS")

@@ -4,7 +4,8 @@ import os
 import time
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 cfn, ec2, eks, iam = (boto3.client(name) for name in ("cloudformation", "ec2", "eks", "iam"))
 FAST = {"Delay": 1, "MaxAttempts": 120}
@@ -14,16 +15,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def read(name):
     with open(os.path.join(HERE, name)) as file:
         return file.read()
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} succeeded with {arguments}")
 
 
 def outputs(stack):

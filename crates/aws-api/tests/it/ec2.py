@@ -1,18 +1,9 @@
 """Networks as eksctl's and other templates make them, and take them down again."""
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 ec2 = boto3.client("ec2")
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return
-    raise AssertionError(f"{call} succeeded with {arguments}")
 
 
 def tagged(kind, name):

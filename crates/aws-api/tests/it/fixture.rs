@@ -114,9 +114,7 @@ impl Fixture {
 
     /// Runs a Python test script below `tests/it/` with boto3, or skips when there is none.
     pub async fn python(&self, script: &str) {
-        let Some(python) = tool("python") else { return };
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
-        self.succeed(Command::new(python).arg(path)).await;
+        self.python_with(script, "").await;
     }
 
     /// Runs a Python test script that finds something in `TEST_INPUT`.
@@ -125,6 +123,7 @@ impl Fixture {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
         let mut command = Command::new(python);
         command
+            .arg("-B")
             .arg(path)
             .env("TEST_INPUT", input)
             .current_dir(self.directory.path());

@@ -8,20 +8,11 @@ import struct
 import time
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 iam, sts = boto3.client("iam"), boto3.client("sts")
 ACCOUNT = "000000000000"
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} succeeded with {arguments}")
 
 
 def policy(*statements):

@@ -5,21 +5,12 @@ import json
 import time
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 ec2, asg, eks, iam, ssm = (boto3.client(name) for name in ("ec2", "autoscaling", "eks", "iam", "ssm"))
 FAST = {"Delay": 1, "MaxAttempts": 60}
 ACCOUNT = boto3.client("sts").get_caller_identity()["Account"]
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} succeeded with {arguments}")
 
 
 def until(what, look):

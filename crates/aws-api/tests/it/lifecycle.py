@@ -4,20 +4,10 @@ import os
 import urllib.request
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused, refused_with
 
 FAST = {"Delay": 1, "MaxAttempts": 30}
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response
-    raise AssertionError(f"{call} with {arguments} succeeded")
-
 
 sts, ec2, eks = boto3.client("sts"), boto3.client("ec2"), boto3.client("eks")
 
@@ -68,7 +58,7 @@ assert cluster["status"] == "CREATING" and cluster["arn"] == "arn:aws:eks:ap-nor
 assert cluster["resourcesVpcConfig"]["vpcId"] == vpc["VpcId"] and cluster["resourcesVpcConfig"]["endpointPublicAccess"]
 assert cluster["kubernetesNetworkConfig"] == {"serviceIpv4Cidr": "172.20.0.0/16", "ipFamily": "ipv4"}, cluster
 assert eks.create_cluster(**good)["cluster"]["createdAt"] == cluster["createdAt"]
-taken = refused("ResourceInUseException", 409, eks.create_cluster, **{**good, "clientRequestToken": "twice"})
+taken = refused_with("ResourceInUseException", 409, eks.create_cluster, **{**good, "clientRequestToken": "twice"})
 assert taken["clusterName"] == "demo" and taken["Error"]["Message"] == "Cluster already exists with name: demo", taken
 eks.get_waiter("cluster_active").wait(name="demo", WaiterConfig=FAST)
 cluster = eks.describe_cluster(name="demo")["cluster"]
@@ -126,7 +116,7 @@ refused("DependencyViolation", 400, ec2.delete_subnet, SubnetId=subnets[0])
 assert eks.delete_nodegroup(clusterName="demo", nodegroupName="workers")["nodegroup"]["status"] == "DELETING"
 eks.get_waiter("nodegroup_deleted").wait(clusterName="demo", nodegroupName="workers", WaiterConfig=FAST)
 refused("InvalidGroup.NotFound", 400, ec2.describe_security_groups, GroupIds=[ssh])
-gone = refused("ResourceNotFoundException", 404, eks.describe_nodegroup, clusterName="demo", nodegroupName="workers")
+gone = refused_with("ResourceNotFoundException", 404, eks.describe_nodegroup, clusterName="demo", nodegroupName="workers")
 assert gone["Error"]["Message"] == "No node group found for name: workers.", gone
 assert eks.delete_cluster(name="demo")["cluster"]["status"] == "DELETING"
 eks.get_waiter("cluster_deleted").wait(name="demo", WaiterConfig=FAST)

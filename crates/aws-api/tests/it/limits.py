@@ -1,16 +1,7 @@
 """Quotas: what they allow is made, one more is refused, and who is given more makes more; long lists come in pages."""
 import boto3
-from botocore.exceptions import ClientError
 
-
-def refused(code, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} with {arguments} succeeded")
-
+from refusals import refused_as
 
 ec2, eks, quotas = boto3.client("ec2"), boto3.client("eks"), boto3.client("service-quotas")
 CLUSTERS, GROUPS = {"ServiceCode": "eks", "QuotaCode": "L-1194D53C"}, {"ServiceCode": "eks", "QuotaCode": "L-6D54EA21"}
@@ -28,9 +19,9 @@ def cluster(number):
 
 for number in range(100):
     eks.create_cluster(**cluster(number))
-assert "100 clusters" in refused("ResourceLimitExceededException", eks.create_cluster, **cluster(100))
+assert "100 clusters" in refused_as("ResourceLimitExceededException", eks.create_cluster, **cluster(100))
 
-refused("IllegalArgumentException", quotas.request_service_quota_increase, **CLUSTERS, DesiredValue=100)
+refused_as("IllegalArgumentException", quotas.request_service_quota_increase, **CLUSTERS, DesiredValue=100)
 wish = quotas.request_service_quota_increase(**CLUSTERS, DesiredValue=1000)["RequestedQuota"]
 assert wish["Status"] == "APPROVED" and wish["DesiredValue"] == 1000, wish
 assert quotas.get_service_quota(**CLUSTERS)["Quota"]["Value"] == 1000
@@ -47,7 +38,7 @@ eks.get_waiter("cluster_active").wait(name="c000", WaiterConfig={"Delay": 1, "Ma
 group = dict(clusterName="c000", nodeRole="arn:aws:iam::000000000000:role/node", subnets=subnets, scalingConfig={"minSize": 0, "maxSize": 1, "desiredSize": 0})
 for number in range(30):
     eks.create_nodegroup(nodegroupName=f"g{number:02}", **group)
-refused("ResourceLimitExceededException", eks.create_nodegroup, nodegroupName="g30", **group)
+refused_as("ResourceLimitExceededException", eks.create_nodegroup, nodegroupName="g30", **group)
 quotas.request_service_quota_increase(**GROUPS, DesiredValue=31)
 eks.create_nodegroup(nodegroupName="g30", **group)
 print("limits: as AWS")

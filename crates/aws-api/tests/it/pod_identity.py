@@ -3,21 +3,11 @@ import json
 import os
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 tokens = json.loads(os.environ["TEST_INPUT"])
 eks, iam, auth = boto3.client("eks"), boto3.client("iam"), boto3.client("eks-auth")
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return
-    raise AssertionError(f"{call} succeeded")
-
 
 trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]}
 role = iam.create_role(RoleName="pods", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]

@@ -4,22 +4,12 @@ import json
 import time
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 sqs, events, ecr, acm, quotas, trail, kms, ec2, eks = (boto3.client(n) for n in ("sqs", "events", "ecr", "acm", "service-quotas", "cloudtrail", "kms", "ec2", "eks"))
 pricing = boto3.client("pricing", region_name="us-east-1")
 ACCOUNT = boto3.client("sts").get_caller_identity()["Account"]
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} succeeded with {arguments}")
-
 
 # Queues.
 refused("AWS.SimpleQueueService.NonExistentQueue", 400, sqs.get_queue_url, QueueName="none")

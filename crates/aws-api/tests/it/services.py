@@ -1,20 +1,10 @@
 """Parameters, keys, logs and load balancers, each answer parsed by botocore's models."""
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 ec2, ssm, kms, logs, elb = (boto3.client(name) for name in ("ec2", "ssm", "kms", "logs", "elbv2"))
 ACCOUNT = boto3.client("sts").get_caller_identity()["Account"]
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} succeeded with {arguments}")
-
 
 # Parameters: AWS's own.
 root = "/aws/service/eks/optimized-ami/1.33/amazon-linux-2023/arm64/standard/recommended"

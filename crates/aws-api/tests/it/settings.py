@@ -4,20 +4,11 @@ import os
 import time
 
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 ec2, eks, kms = (boto3.client(name) for name in ("ec2", "eks", "kms"))
 FAST = {"Delay": 1, "MaxAttempts": 60}
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response
-    raise AssertionError(f"{call} succeeded with {arguments}")
 
 
 def finished(update):

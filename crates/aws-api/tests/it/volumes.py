@@ -1,21 +1,11 @@
 """Volumes, snapshots and network interfaces by the errors that the EBS CSI driver and the VPC CNI know."""
 import boto3
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 ec2 = boto3.client("ec2")
 FAST = {"Delay": 1, "MaxAttempts": 60}
 ZONE = "ap-northeast-2a"
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"{call} succeeded with {arguments}")
-
 
 ec2.create_default_vpc()
 subnet = next(s for s in ec2.describe_subnets()["Subnets"] if s["AvailabilityZone"] == ZONE)

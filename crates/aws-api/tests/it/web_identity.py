@@ -5,21 +5,12 @@ import os
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import ClientError
+
+from refusals import refused
 
 tokens = json.loads(os.environ["TEST_INPUT"])
 sts = boto3.client("sts", config=Config(signature_version=UNSIGNED))
 role = "arn:aws:iam::000000000000:role/app"
-
-
-def refused(code, status, call, **arguments):
-    try:
-        call(**arguments)
-    except ClientError as error:
-        found = (error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"])
-        assert found == (code, status), (found, error)
-        return
-    raise AssertionError(f"{call} succeeded")
 
 
 def ask(token, arn=role):
