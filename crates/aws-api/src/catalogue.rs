@@ -77,6 +77,26 @@ pub enum ItemKind {
     QuotaRequest,
 }
 
+impl ItemKind {
+    /// Whether every region of an account sees its resources: IAM's.
+    fn is_of_account(self) -> bool {
+        matches!(
+            self,
+            Self::AccountAlias
+                | Self::PasswordPolicy
+                | Self::LoginProfile
+                | Self::MfaDevice
+                | Self::MfaAssignment
+                | Self::SamlProvider
+                | Self::ServerCertificate
+                | Self::SigningCertificate
+                | Self::SshPublicKey
+                | Self::ServiceCredential
+                | Self::CredentialReport
+        )
+    }
+}
+
 /// A resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
@@ -89,6 +109,11 @@ pub struct Item {
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
+
+/// A resource that is the account's and not a region's: IAM's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountItem(pub Item);
 
 impl Item {
     /// One without tags.
@@ -107,9 +132,23 @@ impl Item {
         self
     }
 
+    /// The change that writes it down.
+    pub fn put(self) -> Change {
+        if self.kind.is_of_account() {
+            Change::put(AccountItem(self))
+        } else {
+            Change::put(self)
+        }
+    }
+
     /// The change that takes it away.
     pub fn removal(&self) -> Change {
-        Change::remove::<Self>((self.kind, self.key.clone()))
+        let key = (self.kind, self.key.clone());
+        if self.kind.is_of_account() {
+            Change::remove::<AccountItem>(key)
+        } else {
+            Change::remove::<Self>(key)
+        }
     }
 
     /// Its members without those that no answer shows.
@@ -133,17 +172,21 @@ pub fn beginning<'a>(
     kind: ItemKind,
     prefix: &str,
 ) -> impl Iterator<Item = &'a Item> + Clone + use<'a> {
-    let prefix = prefix.to_owned();
-    state
-        .items
-        .range((kind, prefix.clone())..)
-        .map(|(_, item)| item)
-        .take_while(move |item| item.kind == kind && item.key.starts_with(&prefix))
+    let (first, prefix) = ((kind, prefix.to_owned()), prefix.to_owned());
+    let of_region = state.items.range(first.clone()..).map(|(_, item)| item);
+    let of_account = state.account_items.range(first..).map(|(_, item)| &item.0);
+    // A kind is in one of the two tables only.
+    let is_wanted = move |item: &&Item| item.kind == kind && item.key.starts_with(&prefix);
+    of_region
+        .take_while(is_wanted.clone())
+        .chain(of_account.take_while(is_wanted))
 }
 
 /// The one of that key.
 pub fn find<'a>(state: &'a State, kind: ItemKind, key: &str) -> Option<&'a Item> {
-    state.items.get(&(kind, key.to_owned()))
+    let key = (kind, key.to_owned());
+    let of_account = || state.account_items.get(&key).map(|item| &item.0);
+    state.items.get(&key).or_else(of_account)
 }
 
 /// Writes one down, if the check lets it.
@@ -157,7 +200,7 @@ pub async fn create(
 ) -> Result<(), ApiError> {
     let decide = |state: &State| {
         check(state)?;
-        Ok(((), vec![Change::put(item)]))
+        Ok(((), vec![item.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -176,7 +219,7 @@ pub async fn edit<T>(
     let decide = |state: &State| {
         let mut item = find(state, kind, key).ok_or_else(missing)?.clone();
         let answer = change(state, &mut item)?;
-        Ok((answer, vec![Change::put(item)]))
+        Ok((answer, vec![item.put()]))
     };
     context.region.ledger.change(decide).await
 }

@@ -16,7 +16,6 @@ pub mod profile;
 pub mod role;
 pub mod saml;
 pub mod service_key;
-pub mod shelf;
 pub mod simulate;
 pub mod tag;
 pub mod user;

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use store::{Outcome, RangeRequest, Store, StoreError, Transaction, Write};
 use tokio::sync::{Mutex, Notify};
 
-use crate::catalogue::{Item, ItemKind};
+use crate::catalogue::{AccountItem, Item, ItemKind};
 use crate::cloudformation::stack::Stack;
 use crate::ec2::document::Document;
 use crate::fleet::group::AutoScalingGroup;
@@ -34,7 +34,6 @@ use crate::iam::key::AccessKey;
 use crate::iam::oidc::OidcProvider;
 use crate::iam::policy::ManagedPolicy;
 use crate::iam::profile::InstanceProfile;
-use crate::iam::shelf::AccountItem;
 use crate::network::{Subnet, Vpc};
 use crate::sts::Session;
 

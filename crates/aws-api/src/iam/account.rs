@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::entity::{Entity, EntityKind, encoded};
-use super::{aws_managed, date, exists, no_such, policy, possession, shelf};
-use crate::catalogue::{Item, ItemKind};
+use super::{aws_managed, date, exists, no_such, policy, possession};
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, nothing, tag_list};
@@ -26,8 +26,8 @@ pub async fn create_alias(context: Context, input: Value) -> Result<Value, ApiEr
         return Err(ApiError::bad_request("ValidationError", message));
     }
     let made = Item::new(ItemKind::AccountAlias, ONE, json!(alias));
-    shelf::create(&context, made, |state| {
-        match shelf::find(state, ItemKind::AccountAlias, ONE) {
+    catalogue::create(&context, made, |state| {
+        match catalogue::find(state, ItemKind::AccountAlias, ONE) {
             Some(known) if known.body == alias => Err(exists(format!("The account alias {alias} already exists."))),
             _ => Ok(()),
         }
@@ -40,9 +40,9 @@ pub async fn create_alias(context: Context, input: Value) -> Result<Value, ApiEr
 pub async fn delete_alias(context: Context, input: Value) -> Result<Value, ApiError> {
     let alias = input.required("AccountAlias");
     let decide = |state: &State| {
-        let known = shelf::find(state, ItemKind::AccountAlias, ONE).filter(|known| known.body == alias);
+        let known = catalogue::find(state, ItemKind::AccountAlias, ONE).filter(|known| known.body == alias);
         let known = known.ok_or_else(|| no_such(format!("The Account Alias {alias} cannot be found.")))?;
-        Ok((nothing(), vec![shelf::removal(known)]))
+        Ok((nothing(), vec![known.removal()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -50,7 +50,7 @@ pub async fn delete_alias(context: Context, input: Value) -> Result<Value, ApiEr
 /// `ListAccountAliases`.
 pub async fn aliases(context: Context, _input: Value) -> Result<Value, ApiError> {
     let known: Vec<Value> = context.region.ledger.read(|state| {
-        let all = shelf::of_kind(state, ItemKind::AccountAlias);
+        let all = catalogue::of_kind(state, ItemKind::AccountAlias);
         all.map(|item| item.body.clone()).collect()
     });
     Ok(json!({"AccountAliases": known, "IsTruncated": false}))
@@ -60,7 +60,7 @@ pub async fn aliases(context: Context, _input: Value) -> Result<Value, ApiError>
 pub async fn summary(context: Context, _input: Value) -> Result<Value, ApiError> {
     let count = |state: &State| {
         let of = |kind: EntityKind| state.entities.values().filter(|entity| entity.kind == kind).count();
-        let items = |kind: ItemKind| shelf::of_kind(state, kind).count();
+        let items = |kind: ItemKind| catalogue::of_kind(state, kind).count();
         let versions: usize = state.policies.values().map(|policy| policy.versions.len()).sum();
         json!({"SummaryMap": {
             "Users": of(EntityKind::User), "Groups": of(EntityKind::Group), "Roles": of(EntityKind::Role),
@@ -193,7 +193,7 @@ fn line(state: &State, user: &Entity) -> String {
 pub async fn generate_report(context: Context, _input: Value) -> Result<Value, ApiError> {
     let now = context.region.clock.now();
     let decide = |state: &State| {
-        let is_begun = shelf::find(state, ItemKind::CredentialReport, ONE).is_some();
+        let is_begun = catalogue::find(state, ItemKind::CredentialReport, ONE).is_some();
         let users = state.entities.values().filter(|entity| entity.kind == EntityKind::User);
         let lines: Vec<String> = std::iter::once(HEADER.to_owned())
             .chain(users.map(|user| line(state, user)))
@@ -205,7 +205,7 @@ pub async fn generate_report(context: Context, _input: Value) -> Result<Value, A
         } else {
             json!({"State": "STARTED", "Description": "No report exists. Starting a new report generation task"})
         };
-        Ok((answer, vec![shelf::put(made)]))
+        Ok((answer, vec![made.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -213,7 +213,7 @@ pub async fn generate_report(context: Context, _input: Value) -> Result<Value, A
 /// `GetCredentialReport`.
 pub async fn report(context: Context, _input: Value) -> Result<Value, ApiError> {
     context.region.ledger.read(|state| {
-        let known = shelf::find(state, ItemKind::CredentialReport, ONE);
+        let known = catalogue::find(state, ItemKind::CredentialReport, ONE);
         known.map(|item| item.body.clone()).ok_or_else(|| {
             ApiError::new(
                 "ReportNotPresent",

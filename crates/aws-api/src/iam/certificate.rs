@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::entity::Entity;
 use super::possession::{self, user};
-use super::{date, exists, no_such, shelf};
-use crate::catalogue::{Item, ItemKind};
+use super::{date, exists, no_such};
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, nothing, tag_list};
@@ -26,7 +26,7 @@ fn server_missing(name: &str) -> ApiError {
 }
 
 fn find_server<'a>(state: &'a State, name: &str) -> Result<&'a Item, ApiError> {
-    shelf::find(state, ItemKind::ServerCertificate, name).ok_or_else(|| server_missing(name))
+    catalogue::find(state, ItemKind::ServerCertificate, name).ok_or_else(|| server_missing(name))
 }
 
 /// `UploadServerCertificate`.
@@ -59,7 +59,7 @@ pub async fn upload_server(context: Context, input: Value) -> Result<Value, ApiE
     if !made.tags.is_empty() {
         answer["Tags"] = tag_list(&made.tags);
     }
-    shelf::create(&context, made, |state| match find_server(state, name) {
+    catalogue::create(&context, made, |state| match find_server(state, name) {
         Ok(_) => Err(exists(format!(
             "The Server Certificate with name {name} already exists."
         ))),
@@ -85,7 +85,7 @@ pub async fn get_server(context: Context, input: Value) -> Result<Value, ApiErro
 pub async fn list_servers(context: Context, input: Value) -> Result<Value, ApiError> {
     let prefix = input.text("PathPrefix").unwrap_or("/");
     let views = context.region.ledger.read(|state| {
-        let all = shelf::of_kind(state, ItemKind::ServerCertificate);
+        let all = catalogue::of_kind(state, ItemKind::ServerCertificate);
         all.map(|item| item.body["ServerCertificateMetadata"].clone())
             .filter(|view| view.required("Path").starts_with(prefix))
             .collect()
@@ -111,7 +111,7 @@ pub async fn update_server(context: Context, input: Value) -> Result<Value, ApiE
         metadata["Arn"] = format!("arn:aws:iam::{}:server-certificate{path}{new}", context.caller.account).into();
         metadata["ServerCertificateName"] = new.into();
         metadata["Path"] = path.into();
-        Ok((nothing(), vec![shelf::removal(known), shelf::put(after)]))
+        Ok((nothing(), vec![known.removal(), after.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -119,7 +119,7 @@ pub async fn update_server(context: Context, input: Value) -> Result<Value, ApiE
 /// `DeleteServerCertificate`.
 pub async fn delete_server(context: Context, input: Value) -> Result<Value, ApiError> {
     let name = input.required("ServerCertificateName");
-    shelf::remove(&context, ItemKind::ServerCertificate, name, || server_missing(name)).await?;
+    catalogue::remove(&context, ItemKind::ServerCertificate, name, || server_missing(name)).await?;
     Ok(nothing())
 }
 
@@ -153,37 +153,21 @@ pub async fn upload_signing(context: Context, input: Value) -> Result<Value, Api
         });
         let made = Item::new(ItemKind::SigningCertificate, possession::key(user, &id), body);
         let answer = json!({ "Certificate": possession::view(user, &made, &[]) });
-        Ok((answer, vec![shelf::put(made)]))
+        Ok((answer, vec![made.put()]))
     };
     context.region.ledger.change(decide).await
 }
 
 /// `ListSigningCertificates`.
 pub async fn list_signing(context: Context, input: Value) -> Result<Value, ApiError> {
-    let views = context.region.ledger.read(|state| {
-        let user = user(state, &context, &input)?;
-        let own = possession::of(state, ItemKind::SigningCertificate, user);
-        Ok::<_, ApiError>(own.map(|item| possession::view(user, item, &[])).collect())
-    })?;
-    super::page(views, "Certificates", &input)
+    let kind = ItemKind::SigningCertificate;
+    possession::list(&context, &input, kind, "Certificates", &[], |_| true)
 }
 
 /// `UpdateSigningCertificate`.
 pub async fn update_signing(context: Context, input: Value) -> Result<Value, ApiError> {
-    let (id, status) = (input.required("CertificateId"), possession::status(&input)?);
-    let missing = signing_missing(id);
-    possession::edit(
-        &context,
-        &input,
-        ItemKind::SigningCertificate,
-        id,
-        missing,
-        |_, _, item| {
-            item.body["Status"] = status.into();
-            Ok(nothing())
-        },
-    )
-    .await
+    let id = input.required("CertificateId");
+    possession::edit_status(&context, &input, ItemKind::SigningCertificate, id, signing_missing(id)).await
 }
 
 /// `DeleteSigningCertificate`.

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::possession::{self, user};
-use super::{date, exists, no_such, shelf};
-use crate::catalogue::{Item, ItemKind};
+use super::{date, exists, no_such};
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, nothing};
@@ -30,7 +30,7 @@ fn hash(user_id: &str, password: &str) -> String {
 
 /// The account's rules for passwords; IAM's own where there are none.
 fn policy(state: &State) -> Value {
-    let own = shelf::find(state, ItemKind::PasswordPolicy, ONE);
+    let own = catalogue::find(state, ItemKind::PasswordPolicy, ONE);
     own.map_or_else(
         || json!({"MinimumPasswordLength": 8, "_Default": true}),
         |item| item.body.clone(),
@@ -95,7 +95,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         });
         let made = Item::new(ItemKind::LoginProfile, possession::key(user, ""), body);
         let answer = json!({ "LoginProfile": possession::view(user, &made, HIDDEN) });
-        Ok((answer, vec![shelf::put(made)]))
+        Ok((answer, vec![made.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -185,7 +185,7 @@ pub async fn update_policy(context: Context, input: Value) -> Result<Value, ApiE
     if let Some(count) = input.number("PasswordReusePrevention").filter(|count| *count > 0) {
         body["PasswordReusePrevention"] = count.into();
     }
-    shelf::create(&context, Item::new(ItemKind::PasswordPolicy, ONE, body), |_| Ok(())).await?;
+    catalogue::create(&context, Item::new(ItemKind::PasswordPolicy, ONE, body), |_| Ok(())).await?;
     Ok(nothing())
 }
 
@@ -193,7 +193,7 @@ pub async fn update_policy(context: Context, input: Value) -> Result<Value, ApiE
 pub async fn get_policy(context: Context, _input: Value) -> Result<Value, ApiError> {
     let account = &context.caller.account;
     context.region.ledger.read(|state| {
-        let known = shelf::find(state, ItemKind::PasswordPolicy, ONE);
+        let known = catalogue::find(state, ItemKind::PasswordPolicy, ONE);
         let known = known.ok_or_else(|| {
             no_such(format!(
                 "The Password Policy with domain name {account} cannot be found."
@@ -206,6 +206,6 @@ pub async fn get_policy(context: Context, _input: Value) -> Result<Value, ApiErr
 /// `DeleteAccountPasswordPolicy`.
 pub async fn delete_policy(context: Context, _input: Value) -> Result<Value, ApiError> {
     let missing = || no_such("The account policy with name PasswordPolicy cannot be found.".to_owned());
-    shelf::remove(&context, ItemKind::PasswordPolicy, ONE, missing).await?;
+    catalogue::remove(&context, ItemKind::PasswordPolicy, ONE, missing).await?;
     Ok(nothing())
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::entity::Entity;
 use super::possession::{self, user};
-use super::{date, exists, no_such, shelf};
-use crate::catalogue::{Item, ItemKind};
+use super::{date, exists, no_such};
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, nothing, tag_list};
@@ -74,8 +74,8 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     let tags = input.tags("Tags");
     let body = json!({"SerialNumber": serial, SEED: String::from_utf8_lossy(&seed)});
     let made = Item::new(ItemKind::MfaDevice, serial.as_str(), body).tagged(tags.clone());
-    shelf::create(&context, made, |state| {
-        if shelf::find(state, ItemKind::MfaDevice, &serial).is_some() {
+    catalogue::create(&context, made, |state| {
+        if catalogue::find(state, ItemKind::MfaDevice, &serial).is_some() {
             return Err(exists(
                 "MFADevice entity at the same path and name already exists.".to_owned(),
             ));
@@ -92,7 +92,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 
 /// Who has a device.
 fn assignment<'a>(state: &'a State, serial: &str) -> Option<(&'a Item, &'a Entity)> {
-    let mut all = shelf::of_kind(state, ItemKind::MfaAssignment);
+    let mut all = catalogue::of_kind(state, ItemKind::MfaAssignment);
     let found = all.find(|item| item.body.text("SerialNumber") == Some(serial))?;
     Some((found, possession::owner(state, found)?))
 }
@@ -107,7 +107,7 @@ fn codes_of(input: &Value) -> (&str, &str) {
 /// Refuses codes that a device does not show.
 fn check_codes(state: &State, input: &Value, now: Timestamp) -> Result<(), ApiError> {
     let serial = input.required("SerialNumber");
-    let device = shelf::find(state, ItemKind::MfaDevice, serial);
+    let device = catalogue::find(state, ItemKind::MfaDevice, serial);
     let device =
         device.ok_or_else(|| no_such(format!("VirtualMFADevice with serial number {serial} doesn't exist.")))?;
     let (first, second) = codes_of(input);
@@ -135,7 +135,7 @@ pub async fn enable(context: Context, input: Value) -> Result<Value, ApiError> {
         }
         let body = json!({"SerialNumber": serial, "EnableDate": date(now)});
         let made = Item::new(ItemKind::MfaAssignment, possession::key(user, serial), body);
-        Ok((nothing(), vec![shelf::put(made)]))
+        Ok((nothing(), vec![made.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -192,7 +192,9 @@ pub async fn list_virtual(context: Context, input: Value) -> Result<Value, ApiEr
             let fits = wanted == "Any" || (wanted == "Assigned") == owner.is_some();
             fits.then_some(view)
         };
-        shelf::of_kind(state, ItemKind::MfaDevice).filter_map(view).collect()
+        catalogue::of_kind(state, ItemKind::MfaDevice)
+            .filter_map(view)
+            .collect()
     });
     super::page(views, "VirtualMFADevices", &input)
 }
@@ -201,13 +203,13 @@ pub async fn list_virtual(context: Context, input: Value) -> Result<Value, ApiEr
 pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
     let serial = input.required("SerialNumber");
     let decide = |state: &State| {
-        let device = shelf::find(state, ItemKind::MfaDevice, serial);
+        let device = catalogue::find(state, ItemKind::MfaDevice, serial);
         let device =
             device.ok_or_else(|| no_such(format!("VirtualMFADevice with serial number {serial} doesn't exist.")))?;
         if assignment(state, serial).is_some() {
             return Err(super::conflict("MFA VirtualDevice in use. Must deactivate first."));
         }
-        Ok((nothing(), vec![shelf::removal(device)]))
+        Ok((nothing(), vec![device.removal()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -215,7 +217,7 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
 async fn change_tags(context: &Context, input: &Value, change: impl FnOnce(&mut Item)) -> Result<Value, ApiError> {
     let serial = input.required("SerialNumber");
     let missing = || no_such(format!("VirtualMFADevice with serial number {serial} doesn't exist."));
-    shelf::edit(context, ItemKind::MfaDevice, serial, missing, |_, item| {
+    catalogue::edit(context, ItemKind::MfaDevice, serial, missing, |_, item| {
         change(item);
         Ok(nothing())
     })
@@ -240,7 +242,7 @@ pub async fn untag(context: Context, input: Value) -> Result<Value, ApiError> {
 pub async fn list_tags(context: Context, input: Value) -> Result<Value, ApiError> {
     let serial = input.required("SerialNumber");
     let tags = context.region.ledger.read(|state| {
-        let device = shelf::find(state, ItemKind::MfaDevice, serial);
+        let device = catalogue::find(state, ItemKind::MfaDevice, serial);
         let device =
             device.ok_or_else(|| no_such(format!("VirtualMFADevice with serial number {serial} doesn't exist.")))?;
         Ok::<_, ApiError>(tag_list(&device.tags))

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::entity::{self, Entity, EntityKind};
-use super::{no_such, shelf};
-use crate::catalogue::{Item, ItemKind};
+use super::no_such;
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, nothing};
@@ -39,7 +39,7 @@ pub fn key(user: &Entity, id: &str) -> String {
 
 /// A user's possessions of a kind.
 pub fn of<'a>(state: &'a State, kind: ItemKind, user: &Entity) -> impl Iterator<Item = &'a Item> + Clone + use<'a> {
-    shelf::beginning(state, kind, &key(user, ""))
+    catalogue::beginning(state, kind, &key(user, ""))
 }
 
 /// The user of a possession.
@@ -82,12 +82,51 @@ pub async fn edit<T>(
 ) -> Result<T, ApiError> {
     let decide = |state: &State| {
         let user = user(state, context, input)?;
-        let known = shelf::find(state, kind, &key(user, id));
+        let known = catalogue::find(state, kind, &key(user, id));
         let mut item = known.cloned().ok_or_else(|| no_such(missing(user)))?;
         let answer = change(state, user, &mut item)?;
-        Ok((answer, vec![shelf::put(item)]))
+        Ok((answer, vec![item.put()]))
     };
     context.region.ledger.change(decide).await
+}
+
+/// Changes the status of a possession to the one that a request names.
+///
+/// # Errors
+/// When user or possession are not there, or the status is none.
+pub async fn edit_status(
+    context: &Context,
+    input: &Value,
+    kind: ItemKind,
+    id: &str,
+    missing: impl FnOnce(&Entity) -> String,
+) -> Result<Value, ApiError> {
+    let status = status(input)?;
+    edit(context, input, kind, id, missing, |_, _, item| {
+        item.body["Status"] = status.into();
+        Ok(nothing())
+    })
+    .await
+}
+
+/// A page of the possessions of the user that a request names, as `member` of the answer and without what is `hidden`.
+///
+/// # Errors
+/// When the user is not there, or the page is none.
+pub fn list(
+    context: &Context,
+    input: &Value,
+    kind: ItemKind,
+    member: &str,
+    hidden: &[&str],
+    is_wanted: impl Fn(&Item) -> bool,
+) -> Result<Value, ApiError> {
+    let views = context.region.ledger.read(|state| {
+        let user = user(state, context, input)?;
+        let own = of(state, kind, user).filter(|item| is_wanted(item));
+        Ok::<_, ApiError>(own.map(|item| view(user, item, hidden)).collect())
+    })?;
+    super::page(views, member, input)
 }
 
 /// Takes a possession away from the user that a request names.
@@ -103,9 +142,9 @@ pub async fn remove(
 ) -> Result<Value, ApiError> {
     let decide = |state: &State| {
         let user = user(state, context, input)?;
-        let known = shelf::find(state, kind, &key(user, id));
+        let known = catalogue::find(state, kind, &key(user, id));
         let known = known.ok_or_else(|| no_such(missing(user)))?;
-        Ok((nothing(), vec![shelf::removal(known)]))
+        Ok((nothing(), vec![known.removal()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -114,7 +153,7 @@ pub async fn remove(
 ///
 /// # Errors
 /// `ValidationError` for another word.
-pub fn status(input: &Value) -> Result<&str, ApiError> {
+fn status(input: &Value) -> Result<&str, ApiError> {
     match input.required("Status") {
         status @ ("Active" | "Inactive") => Ok(status),
         other => Err(ApiError::bad_request(

@@ -3,8 +3,8 @@
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
-use super::{date, exists, no_such, shelf};
-use crate::catalogue::{Item, ItemKind};
+use super::{date, exists, no_such};
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::members::{Members, nothing, tag_list};
 use crate::operations::Context;
@@ -45,8 +45,8 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         answer["Tags"] = tag_list(&tags);
     }
     let made = Item::new(ItemKind::SamlProvider, arn.as_str(), body).tagged(tags);
-    shelf::create(&context, made, |state| {
-        match shelf::find(state, ItemKind::SamlProvider, &arn) {
+    catalogue::create(&context, made, |state| {
+        match catalogue::find(state, ItemKind::SamlProvider, &arn) {
             Some(_) => Err(exists(format!("Provider with name {name} already exists."))),
             None => Ok(()),
         }
@@ -59,7 +59,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 pub async fn get(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
     context.region.ledger.read(|state| {
-        let known = shelf::find(state, ItemKind::SamlProvider, arn).ok_or_else(missing(arn))?;
+        let known = catalogue::find(state, ItemKind::SamlProvider, arn).ok_or_else(missing(arn))?;
         let mut view = known.body.clone();
         view["Tags"] = tag_list(&known.tags);
         Ok(view)
@@ -69,7 +69,7 @@ pub async fn get(context: Context, input: Value) -> Result<Value, ApiError> {
 /// `UpdateSAMLProvider`.
 pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
-    shelf::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
+    catalogue::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
         if let Some(document) = input.text("SAMLMetadataDocument") {
             check(document)?;
             item.body["SAMLMetadataDocument"] = document.into();
@@ -85,14 +85,14 @@ pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
 /// `DeleteSAMLProvider`.
 pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
-    shelf::remove(&context, ItemKind::SamlProvider, arn, missing(arn)).await?;
+    catalogue::remove(&context, ItemKind::SamlProvider, arn, missing(arn)).await?;
     Ok(nothing())
 }
 
 /// `ListSAMLProviders`.
 pub async fn list(context: Context, _input: Value) -> Result<Value, ApiError> {
     let views: Vec<Value> = context.region.ledger.read(|state| {
-        let all = shelf::of_kind(state, ItemKind::SamlProvider);
+        let all = catalogue::of_kind(state, ItemKind::SamlProvider);
         all.map(|item| {
             json!({"Arn": item.key, "ValidUntil": item.body["ValidUntil"], "CreateDate": item.body["CreateDate"]})
         })
@@ -104,7 +104,7 @@ pub async fn list(context: Context, _input: Value) -> Result<Value, ApiError> {
 /// `TagSAMLProvider`.
 pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
-    shelf::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
+    catalogue::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
         item.tags.extend(input.tags("Tags"));
         Ok(nothing())
     })
@@ -115,7 +115,7 @@ pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
 pub async fn untag(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
     let keys = input.texts("TagKeys");
-    shelf::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
+    catalogue::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
         item.tags.retain(|key, _| !keys.contains(&key.as_str()));
         Ok(nothing())
     })
@@ -126,7 +126,7 @@ pub async fn untag(context: Context, input: Value) -> Result<Value, ApiError> {
 pub async fn list_tags(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
     let tags = context.region.ledger.read(|state| {
-        let known = shelf::find(state, ItemKind::SamlProvider, arn).ok_or_else(missing(arn))?;
+        let known = catalogue::find(state, ItemKind::SamlProvider, arn).ok_or_else(missing(arn))?;
         Ok::<_, ApiError>(tag_list(&known.tags))
     })?;
     super::page(tags.as_array().cloned().unwrap_or_default(), "Tags", &input)

@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::date;
 use super::entity::Entity;
 use super::possession::{self, user};
-use super::{date, shelf};
-use crate::catalogue::{Item, ItemKind};
+use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::State;
-use crate::members::{Members, nothing};
+use crate::members::Members;
 use crate::operations::Context;
 use crate::sqs::digest::md5;
 
@@ -67,7 +67,7 @@ pub async fn upload(context: Context, input: Value) -> Result<Value, ApiError> {
         });
         let made = Item::new(ItemKind::SshPublicKey, possession::key(user, &id), body);
         let answer = json!({ "SSHPublicKey": possession::view(user, &made, &[]) });
-        Ok((answer, vec![shelf::put(made)]))
+        Ok((answer, vec![made.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -77,7 +77,7 @@ pub async fn get(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("SSHPublicKeyId");
     context.region.ledger.read(|state| {
         let user = user(state, &context, &input)?;
-        let known = shelf::find(state, ItemKind::SshPublicKey, &possession::key(user, id));
+        let known = catalogue::find(state, ItemKind::SshPublicKey, &possession::key(user, id));
         let known = known.ok_or_else(|| super::no_such(key_missing(id)(user)))?;
         Ok(json!({ "SSHPublicKey": possession::view(user, known, &[]) }))
     })
@@ -85,30 +85,21 @@ pub async fn get(context: Context, input: Value) -> Result<Value, ApiError> {
 
 /// `ListSSHPublicKeys`.
 pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
-    let views = context.region.ledger.read(|state| {
-        let user = user(state, &context, &input)?;
-        let own = possession::of(state, ItemKind::SshPublicKey, user);
-        let hidden = ["Fingerprint", "SSHPublicKeyBody"];
-        Ok::<_, ApiError>(own.map(|item| possession::view(user, item, &hidden)).collect())
-    })?;
-    super::page(views, "SSHPublicKeys", &input)
+    let hidden = ["Fingerprint", "SSHPublicKeyBody"];
+    possession::list(
+        &context,
+        &input,
+        ItemKind::SshPublicKey,
+        "SSHPublicKeys",
+        &hidden,
+        |_| true,
+    )
 }
 
 /// `UpdateSSHPublicKey`.
 pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
-    let (id, status) = (input.required("SSHPublicKeyId"), possession::status(&input)?);
-    possession::edit(
-        &context,
-        &input,
-        ItemKind::SshPublicKey,
-        id,
-        key_missing(id),
-        |_, _, item| {
-            item.body["Status"] = status.into();
-            Ok(nothing())
-        },
-    )
-    .await
+    let id = input.required("SSHPublicKeyId");
+    possession::edit_status(&context, &input, ItemKind::SshPublicKey, id, key_missing(id)).await
 }
 
 /// `DeleteSSHPublicKey`.
@@ -157,7 +148,7 @@ pub async fn create_credential(context: Context, input: Value) -> Result<Value, 
         let made = Item::new(ItemKind::ServiceCredential, possession::key(user, &id), body);
         let mut view = possession::view(user, &made, &[]);
         view["ServicePassword"] = password.as_str().into();
-        Ok((json!({ "ServiceSpecificCredential": view }), vec![shelf::put(made)]))
+        Ok((json!({ "ServiceSpecificCredential": view }), vec![made.put()]))
     };
     context.region.ledger.change(decide).await
 }
@@ -165,32 +156,20 @@ pub async fn create_credential(context: Context, input: Value) -> Result<Value, 
 /// `ListServiceSpecificCredentials`.
 pub async fn list_credentials(context: Context, input: Value) -> Result<Value, ApiError> {
     let service = input.text("ServiceName");
-    let views = context.region.ledger.read(|state| {
-        let user = user(state, &context, &input)?;
-        let own = possession::of(state, ItemKind::ServiceCredential, user);
-        let own = own.filter(|item| service.is_none_or(|name| item.body.text("ServiceName") == Some(name)));
-        Ok::<_, ApiError>(own.map(|item| possession::view(user, item, &[])).collect())
-    })?;
-    super::page(views, "ServiceSpecificCredentials", &input)
+    let is_wanted = |item: &Item| service.is_none_or(|name| item.body.text("ServiceName") == Some(name));
+    let (kind, member) = (ItemKind::ServiceCredential, "ServiceSpecificCredentials");
+    possession::list(&context, &input, kind, member, &[], is_wanted)
 }
 
 /// `UpdateServiceSpecificCredential`.
 pub async fn update_credential(context: Context, input: Value) -> Result<Value, ApiError> {
-    let (id, status) = (
-        input.required("ServiceSpecificCredentialId"),
-        possession::status(&input)?,
-    );
-    let missing = credential_missing(id);
-    possession::edit(
+    let id = input.required("ServiceSpecificCredentialId");
+    possession::edit_status(
         &context,
         &input,
         ItemKind::ServiceCredential,
         id,
-        missing,
-        |_, _, item| {
-            item.body["Status"] = status.into();
-            Ok(nothing())
-        },
+        credential_missing(id),
     )
     .await
 }
