@@ -14,6 +14,7 @@ mod containers;
 mod image;
 mod machine;
 mod recovery;
+mod roles;
 mod security;
 mod speed;
 mod streams;

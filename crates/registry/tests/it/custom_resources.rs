@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use kube_types::dynamic::{Value, json};
-use registry::{Context, Form, IncludeObject, ListOptions, MediaType, RequestBody, StatusError, User, WriteOptions};
+use registry::{Context, Form, IncludeObject, ListOptions, MediaType, RequestBody, User, WriteOptions};
 
 use crate::world::{World, pairs, target};
 
 /// Generous: a busy machine may take its time.
 const LIMIT: Duration = Duration::from_secs(60);
-const DEFINITIONS: &str = "apiextensions.k8s.io/v1/customresourcedefinitions";
+pub const DEFINITIONS: &str = "apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// A definition in the shape that generators write: required fields, defaults, lists by key, status, scale, columns.
 pub fn widgets() -> Value {
@@ -46,14 +46,14 @@ pub async fn define(world: &World, definition: Value) -> Value {
     established(world, &name).await
 }
 
-async fn established(world: &World, name: &str) -> Value {
+pub async fn established(world: &World, name: &str) -> Value {
     wait(world, &format!("{DEFINITIONS}/-/{name}"), "established", |definition| {
         has_condition(definition, "Established", "True")
     })
     .await
 }
 
-fn has_condition(definition: &Value, of: &str, status: &str) -> bool {
+pub fn has_condition(definition: &Value, of: &str, status: &str) -> bool {
     let conditions = definition["status"]["conditions"].as_array();
     conditions
         .into_iter()
@@ -62,7 +62,7 @@ fn has_condition(definition: &Value, of: &str, status: &str) -> bool {
 }
 
 /// Waits until an object is as wanted; the failure shows the last that was seen.
-async fn wait(world: &World, path: &str, wanted: &str, is: impl Fn(&Value) -> bool) -> Value {
+pub async fn wait(world: &World, path: &str, wanted: &str, is: impl Fn(&Value) -> bool) -> Value {
     let (kind, name) = path.rsplit_once('/').unwrap();
     let kind = kind.trim_end_matches("/-");
     let mut events = world.watch(kind, "").await.unwrap();
@@ -84,11 +84,11 @@ async fn wait(world: &World, path: &str, wanted: &str, is: impl Fn(&Value) -> bo
     last
 }
 
-fn widget(name: &str, spec: Value) -> Value {
+pub fn widget(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})
 }
 
-const WIDGETS: &str = "example.com/v1/widgets/default";
+pub const WIDGETS: &str = "example.com/v1/widgets/default";
 
 fn at(name: &str) -> String {
     format!("{WIDGETS}/{name}")
@@ -378,102 +378,6 @@ async fn definitions_and_objects_survive_a_restart() {
         .create(WIDGETS, widget("b", json!({"color": "red"})))
         .await
         .unwrap();
-}
-
-fn two_versions() -> Value {
-    let mut definition = widgets();
-    let mut second = definition["spec"]["versions"][0].clone();
-    second["name"] = "v2".into();
-    second["storage"] = false.into();
-    let properties = &mut second["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    properties["weight"] = json!({"type": "integer"});
-    properties.as_object_mut().unwrap().remove("size");
-    definition["spec"]["versions"].as_array_mut().unwrap().push(second);
-    definition
-}
-
-#[tokio::test]
-async fn versions_without_a_webhook_differ_in_name_and_schema() {
-    let world = World::new().await;
-    define(&world, two_versions()).await;
-    let kinds = world.registry.kinds();
-    assert_eq!(
-        kinds.groups().last().unwrap().versions,
-        ["v2", "v1"],
-        "the newest first"
-    );
-    world
-        .create(WIDGETS, widget("a", json!({"color": "red"})))
-        .await
-        .unwrap();
-    let second = "example.com/v2/widgets/default";
-    let mut events = world.watch(second, "").await.unwrap();
-    let (_, seen) = events.next().await;
-    assert_eq!(seen["apiVersion"], "example.com/v2");
-    assert_eq!(
-        seen["spec"],
-        json!({"color": "red"}),
-        "what the version does not know is not shown"
-    );
-    let patched = world
-        .patch(&format!("{second}/a"), json!({"spec": {"weight": 5}}))
-        .await
-        .unwrap();
-    assert_eq!(
-        (&patched["apiVersion"], &patched["spec"]["weight"]),
-        (&json!("example.com/v2"), &json!(5))
-    );
-    assert_eq!(events.next().await.1["apiVersion"], "example.com/v2");
-    let list = world
-        .list(second, "fieldSelector=spec.color=red&limit=1")
-        .await
-        .unwrap();
-    assert_eq!(list["items"][0]["apiVersion"], "example.com/v2");
-    let mut definition = world
-        .get(&format!("{DEFINITIONS}/-/widgets.example.com"))
-        .await
-        .unwrap();
-    definition["spec"]["versions"][0]["storage"] = false.into();
-    definition["spec"]["versions"][1]["storage"] = true.into();
-    let changed = world
-        .update(&format!("{DEFINITIONS}/-/widgets.example.com"), definition)
-        .await
-        .unwrap();
-    assert_eq!(changed["status"]["storedVersions"], json!(["v1", "v2"]));
-    let before = world.get(&format!("{second}/a")).await.unwrap();
-    let same = world.update(&format!("{second}/a"), before.clone()).await.unwrap();
-    assert_ne!(
-        before["metadata"]["resourceVersion"], same["metadata"]["resourceVersion"],
-        "a write without a change brings an object into the stored version"
-    );
-    let again = world.update(&format!("{second}/a"), same.clone()).await.unwrap();
-    assert_eq!(
-        again["metadata"]["resourceVersion"],
-        same["metadata"]["resourceVersion"]
-    );
-}
-
-#[tokio::test]
-async fn names_in_use_are_not_accepted() {
-    let world = World::new().await;
-    define(&world, widgets()).await;
-    let mut other = widgets();
-    other["metadata"]["name"] = "gadgets.example.com".into();
-    other["spec"]["names"] = json!({"plural": "gadgets", "kind": "Gadget", "shortNames": ["wd"]});
-    world.create(DEFINITIONS, other).await.unwrap();
-    let path = format!("{DEFINITIONS}/-/gadgets.example.com");
-    let refused = wait(&world, &path, "refused", |definition| {
-        has_condition(definition, "NamesAccepted", "False")
-    })
-    .await;
-    assert!(!has_condition(&refused, "Established", "True"));
-    let is_served: Result<Value, StatusError> = world.list("example.com/v1/gadgets", "").await;
-    assert_eq!(is_served.unwrap_err().code(), 404);
-    world
-        .delete(&format!("{DEFINITIONS}/-/widgets.example.com"), "")
-        .await
-        .unwrap();
-    established(&world, "gadgets.example.com").await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod apply;
 mod certificates;
 mod conversion;
 mod custom_resources;
+mod custom_versions;
 mod deletion;
 mod encryption;
 mod escalation;
