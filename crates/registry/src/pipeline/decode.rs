@@ -18,7 +18,8 @@ const ACCEPTED: &[&str] = &[
     "application/vnd.kubernetes.protobuf",
 ];
 
-/// Kinds that are read in an earlier version too, whose fields are the same. Source: `EvictionREST.AcceptsGroupVersion`.
+/// Kinds that are read in an earlier version too, whose fields are the same, although it is no longer served: eksctl and older
+/// kubectls post evictions so. Source: `EvictionREST.AcceptsGroupVersion`.
 const EARLIER: &[(&str, &str)] = &[("Eviction", "policy/v1beta1")];
 
 /// Upstream lists at most this many unknown and duplicate fields.
@@ -56,26 +57,9 @@ impl Registry {
             return Err(unrecognized(found.to_owned()));
         };
         let mut object = Object(map);
-        accept_older(&mut object, gvk);
         check_gvk(&object, gvk)?;
         conform(self, context, gvk, &mut object, decoded.duplicates, validation)?;
         Ok(object)
-    }
-}
-
-/// Versions of bodies that upstream still takes at an endpoint, although it no longer serves them. Source:
-/// `EvictionREST.AcceptsGroupVersion`; eksctl and older kubectls post them.
-fn accept_older(object: &mut Object, wanted: &GroupVersionKind) {
-    let is_eviction = wanted.group == "policy" && wanted.kind == "Eviction";
-    if is_eviction
-        && object
-            .0
-            .get("apiVersion")
-            .is_some_and(|version| version == "policy/v1beta1")
-    {
-        object
-            .0
-            .insert("apiVersion".to_owned(), Value::from(wanted.api_version()));
     }
 }
 
