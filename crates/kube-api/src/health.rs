@@ -7,7 +7,7 @@ use registry::{Context, GetOptions, Target};
 use serde::Serialize;
 
 use crate::api::{Call, KubeApi};
-use crate::metrics::Format;
+use crate::metrics::format_for;
 use crate::respond::{self, Answer};
 use crate::{fairness, openapi};
 
@@ -96,7 +96,7 @@ pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answe
 }
 
 fn metrics(api: &KubeApi, request: &Parts) -> Answer {
-    let format = Format::of(&request.headers);
+    let format = format_for(&request.headers);
     match api.0.metrics.encode(api, format) {
         Ok(text) => respond::with_type(StatusCode::OK, format.media_type(), Body::from(text)),
         Err(error) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),

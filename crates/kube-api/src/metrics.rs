@@ -3,22 +3,22 @@
 mod components;
 mod process;
 mod running;
-mod text;
 
 use std::time::Duration;
 
 use axum::body::Body;
-use http::StatusCode;
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use supervision::exposition::{self, Format};
 
 pub(crate) use self::components::Components;
 use self::running::Running;
-pub(crate) use self::text::Format;
 use crate::api::KubeApi;
 use crate::held_body::HeldBody;
 use crate::request_info::RequestInfo;
@@ -27,10 +27,9 @@ use crate::respond::Answer;
 /// Upper bounds in seconds: a part of upstream's, which has 18, since each costs memory for every resource and verb.
 const BUCKETS: [f64; 9] = [0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
+/// What requests are about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DurationLabels {
-    verb: String,
-    dry_run: String,
+struct AboutLabels {
     group: String,
     version: String,
     resource: String,
@@ -40,15 +39,17 @@ struct DurationLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
+struct DurationLabels {
     verb: String,
     dry_run: String,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: String,
-    component: String,
+    #[prometheus(flatten)]
+    about: AboutLabels,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    #[prometheus(flatten)]
+    of: DurationLabels,
     code: String,
 }
 
@@ -60,12 +61,8 @@ struct KindLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LongLabels {
     verb: String,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: String,
-    component: String,
+    #[prometheus(flatten)]
+    about: AboutLabels,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -154,13 +151,7 @@ impl Metrics {
                 String::new()
             }
         };
-        let of = DurationLabels {
-            verb: if info.is_resource {
-                info.verb.to_uppercase()
-            } else {
-                info.verb.clone()
-            },
-            dry_run,
+        let about = AboutLabels {
             group: known(&info.group),
             version: known(&info.version),
             resource: known(&info.resource),
@@ -171,6 +162,15 @@ impl Metrics {
             },
             scope: info.scope().to_owned(),
             component: "apiserver".to_owned(),
+        };
+        let of = DurationLabels {
+            verb: if info.is_resource {
+                info.verb.to_uppercase()
+            } else {
+                info.verb.clone()
+            },
+            dry_run,
+            about,
         };
         let reads = matches!(info.verb.as_str(), "get" | "list" | "watch");
         let kind = KindLabels {
@@ -202,22 +202,14 @@ impl Metrics {
 
     fn count(&self, labels: Labels, code: StatusCode, took: Duration) {
         // Names that clients make up would grow the table without end.
-        if code == StatusCode::NOT_FOUND && labels.of.scope != "resource" {
+        if code == StatusCode::NOT_FOUND && labels.of.about.scope != "resource" {
             return;
         }
         if !labels.long_running {
             self.durations.get_or_create(&labels.of).observe(took.as_secs_f64());
         }
-        let of = labels.of;
         let counted = RequestLabels {
-            verb: of.verb,
-            dry_run: of.dry_run,
-            group: of.group,
-            version: of.version,
-            resource: of.resource,
-            subresource: of.subresource,
-            scope: of.scope,
-            component: of.component,
+            of: labels.of,
             code: code.as_u16().to_string(),
         };
         self.requests.get_or_create(&counted).inc();
@@ -250,26 +242,23 @@ impl Metrics {
             let known = self.audit_events.get();
             self.audit_events.inc_by(log.written().saturating_sub(known));
         }
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        let process = process::text();
-        Ok(text::finish(&text, &process, format))
+        exposition::write(&self.registry, &process::text(), format)
     }
 }
 
 impl Labels {
     fn lasting(&self) -> LongLabels {
-        let of = &self.of;
         LongLabels {
-            verb: of.verb.clone(),
-            group: of.group.clone(),
-            version: of.version.clone(),
-            resource: of.resource.clone(),
-            subresource: of.subresource.clone(),
-            scope: of.scope.clone(),
-            component: of.component.clone(),
+            verb: self.of.verb.clone(),
+            about: self.of.about.clone(),
         }
     }
+}
+
+/// The form that a client asks for.
+pub(crate) fn format_for(headers: &HeaderMap) -> Format {
+    let values = headers.get_all(ACCEPT).iter();
+    Format::accepted(values.filter_map(|value| value.to_str().ok()))
 }
 
 fn first_part(path: &str) -> String {

@@ -19,9 +19,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tower::{BoxError, Service};
 
-use crate::Credentials;
 use crate::connector::Connector;
 use crate::credentials::Authorization;
+use crate::metrics::Metrics;
+use crate::{Counted, Credentials};
 
 /// How often an open HTTP/2 connection is probed, and how long an answer may take. A server that vanished without a
 /// word is noticed so; watches have no traffic of their own for minutes.
@@ -74,16 +75,28 @@ pub fn https(
     credentials: &Credentials,
     default_namespace: impl Into<String>,
 ) -> Result<kube::Client, ClientError> {
-    let base = Base::parse(endpoint)?;
-    let authorization = Authorization::new(credentials)?;
-    let config = tls_config(ca_pem, credentials)?;
-    let service = Https {
-        http2: client(&config, &[b"h2", b"http/1.1"]),
-        http1: client(&config, &[b"http/1.1"]),
-        base,
-        authorization,
-    };
+    let service = Https::new(endpoint, ca_pem, credentials)?;
     Ok(kube::Client::new(service, default_namespace))
+}
+
+/// As [`https`], and its requests are counted.
+///
+/// # Errors
+/// As [`https`].
+pub fn https_counted(
+    endpoint: &str,
+    ca_pem: &str,
+    credentials: &Credentials,
+    default_namespace: impl Into<String>,
+) -> Result<Counted, ClientError> {
+    let service = Https::new(endpoint, ca_pem, credentials)?;
+    let metrics = Metrics::default();
+    let host = service.base.authority.to_string();
+    let counting = metrics.count(host, service);
+    Ok(Counted {
+        client: kube::Client::new(counting, default_namespace),
+        metrics,
+    })
 }
 
 fn tls_config(ca_pem: &str, credentials: &Credentials) -> Result<ClientConfig, ClientError> {
@@ -173,6 +186,18 @@ struct Https {
 }
 
 impl Https {
+    fn new(endpoint: &str, ca_pem: &str, credentials: &Credentials) -> Result<Self, ClientError> {
+        let base = Base::parse(endpoint)?;
+        let authorization = Authorization::new(credentials)?;
+        let config = tls_config(ca_pem, credentials)?;
+        Ok(Self {
+            http2: client(&config, &[b"h2", b"http/1.1"]),
+            http1: client(&config, &[b"http/1.1"]),
+            base,
+            authorization,
+        })
+    }
+
     fn prepare(&self, request: &mut Request<Body>) -> Result<(), BoxError> {
         *request.uri_mut() = self.base.join(request.uri())?;
         if let Some(header) = self.authorization.header()? {

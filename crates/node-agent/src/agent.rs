@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clock::{Clock, Random};
 use k8s_openapi::api::core::v1::Pod;
+use kube_client::Counted;
 use kube_types::quantity::{Amount, Format};
 use pod_lifecycle::dns::Resolver;
 use supervision::Supervisor;
@@ -24,8 +25,8 @@ use crate::worker::Inbox;
 
 /// What the agent is given to work with.
 pub struct Dependencies {
-    /// Client with the identity `system:node:<name>`.
-    pub client: kube::Client,
+    /// Client with the identity `system:node:<name>`, and what it counts.
+    pub client: Counted,
     /// Connection to the CRI server (`cri_api::connect`).
     pub runtime: Channel,
     /// Time.
@@ -40,6 +41,7 @@ pub struct Dependencies {
 pub(crate) struct Agent {
     pub(crate) config: Config,
     pub(crate) client: kube::Client,
+    pub(crate) client_metrics: kube_client::Metrics,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) tasks: Supervisor,
@@ -62,7 +64,10 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(config: Config, given: Dependencies) -> Arc<Self> {
         let Dependencies {
-            client,
+            client: Counted {
+                client,
+                metrics: client_metrics,
+            },
             runtime,
             clock,
             random,
@@ -82,6 +87,7 @@ impl Agent {
             events,
             config,
             client,
+            client_metrics,
             clock,
             random,
             tasks,

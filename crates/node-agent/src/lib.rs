@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, Random};
+use kube_client::Counted;
 use supervision::{Restart, Supervisor};
 
 pub use agent::Dependencies;
@@ -50,7 +51,7 @@ use agent::Agent;
 /// As [`run_on`].
 pub async fn run(
     config: Config,
-    client: kube::Client,
+    client: Counted,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     supervisor: &Supervisor,

@@ -204,7 +204,7 @@ async fn route(agent: &Arc<Agent>, request: Request<Incoming>) -> Answer {
             streaming::port_forward(agent, &found, &query, request).await
         }
         (&Method::GET, ["stats", "summary"]) => statistics::summary(agent).await,
-        (&Method::GET, ["metrics"]) => Ok(metrics(statistics::own_metrics(agent))),
+        (&Method::GET, ["metrics"]) => statistics::own_metrics(agent).map(metrics),
         (&Method::GET, ["metrics", "cadvisor"]) => cadvisor::metrics(agent).await.map(metrics),
         (&Method::GET, ["metrics", "resource"]) => statistics::resource_metrics(agent).await.map(metrics),
         _ => Err(Refusal::not_found("404 page not found")),

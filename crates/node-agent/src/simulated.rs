@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use kube_client::Counted;
 use pod_lifecycle::spec;
 use tokio::io::DuplexStream;
 use tokio_rustls::TlsAcceptor;
@@ -40,7 +41,7 @@ impl SimulatedNode {
     /// When the certificates of its configuration are none.
     pub fn start(
         config: Config,
-        client: kube::Client,
+        client: Counted,
         (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
         tasks: Supervisor,
         pool: Vec<Ipv4Addr>,

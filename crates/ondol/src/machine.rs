@@ -401,7 +401,7 @@ pub async fn agent(directory: &Path, supervisor: &Supervisor) -> Result<(), Fail
         certificate: config.certificate_pem,
         key: config.key_pem,
     };
-    let client = kube_client::https(&config.endpoint, &config.authority_pem, &credentials, "default")
+    let client = kube_client::https_counted(&config.endpoint, &config.authority_pem, &credentials, "default")
         .map_err(Failure::of("reach the API server"))?;
     let served = node_agent::run(
         config.agent,

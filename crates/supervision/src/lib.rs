@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+pub mod exposition;
 mod logging;
 mod restart;
 mod supervisor;

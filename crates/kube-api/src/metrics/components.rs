@@ -9,9 +9,9 @@ use axum::body::Body;
 use http::{HeaderMap, StatusCode};
 use prometheus_client::registry::Registry;
 
-use super::text::{self, Format};
 use crate::request_info::RequestInfo;
 use crate::respond::{self, Answer};
+use supervision::exposition;
 
 const GROUP: &str = "metrics.eks.amazonaws.com";
 
@@ -38,16 +38,10 @@ impl Components {
         }
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let registry = all.get(&info.resource)?;
-        let mut open = String::new();
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut open, registry) {
-            return Some(respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()));
-        }
-        let format = Format::of(headers);
-        let text = text::finish(&open, "", format);
-        Some(respond::with_type(
-            StatusCode::OK,
-            format.media_type(),
-            Body::from(text),
-        ))
+        let format = super::format_for(headers);
+        Some(match exposition::write(registry, "", format) {
+            Ok(text) => respond::with_type(StatusCode::OK, format.media_type(), Body::from(text)),
+            Err(error) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        })
     }
 }

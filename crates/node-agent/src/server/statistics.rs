@@ -7,7 +7,9 @@ use cri_api::v1 as cri;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use pod_lifecycle::spec;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
+use supervision::exposition::{self, Format};
 
 use super::{Answer, Refusal, json};
 use crate::agent::Agent;
@@ -253,8 +255,8 @@ pub(super) async fn resource_metrics(agent: &Agent) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// What the agent counts of itself.
-pub(super) fn own_metrics(agent: &Agent) -> String {
+/// What the agent counts of itself and of its requests.
+pub(super) fn own_metrics(agent: &Agent) -> Result<String, Refusal> {
     let pods = agent.pods();
     let live = pods.iter().filter(|pod| !spec::is_terminal(pod)).count();
     let containers = |state: fn(&k8s_openapi::api::core::v1::ContainerState) -> bool| {
@@ -295,5 +297,7 @@ pub(super) fn own_metrics(agent: &Agent) -> String {
         "The node's name. The count is always 1.",
     );
     family.line(&format!("node={:?}", agent.config.node_name), 1.0);
-    text
+    let mut registry = Registry::default();
+    agent.client_metrics.register(&mut registry);
+    exposition::write(&registry, &text, Format::Plain).map_err(|error| Refusal::internal(error.to_string()))
 }

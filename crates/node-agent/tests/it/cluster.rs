@@ -34,7 +34,7 @@ impl NodeDialer for NoNodes {
 
 pub struct Cluster {
     pub client: kube::Client,
-    node_client: kube::Client,
+    node_client: kube_client::Counted,
     pub runtime: FakeRuntime,
     supervisor: Supervisor,
     agent: Option<Supervisor>,
@@ -94,7 +94,7 @@ impl Cluster {
         let client = kube_client::in_process(api.in_process(user("admin", "system:masters")), "default");
         // The agent may do what a node may, no more.
         let node = user("system:node:node-1", "system:nodes");
-        let node_client = kube_client::in_process(api.in_process(node), "default");
+        let node_client = kube_client::in_process_counted(api.in_process(node), "default");
         let runtime = FakeRuntime::new(clock, "10.1.0.1".parse().unwrap());
         let mut cluster = Self {
             client,

@@ -21,6 +21,7 @@ use supervision::Supervisor;
 use tokio::net::TcpListener;
 
 use super::cluster_tokens::{ClusterTokens, introduce};
+use super::components::{client, counted_client, show_metrics};
 use super::logs::ClusterLogs;
 use super::network::{ControlPlaneDialer, MetricsOptions, Network};
 use super::settings::ClusterEncryption;
@@ -362,17 +363,18 @@ impl LocalHost {
         let region = spec.cluster.region.to_string();
         // Each of upstream's controllers has a role of its own; here they share one view of the cluster with the scheduler,
         // and so one identity.
-        let identity = client(api, "system:kube-controller-manager", &["system:masters"]);
-        let observer = Observer::new(identity.clone());
+        let identity = counted_client(api, "system:kube-controller-manager", &["system:masters"]);
+        let scheduling = counted_client(api, "system:kube-scheduler", &[]);
+        let observer = Observer::new(identity.client.clone());
         let scheduler = scheduler::start(scheduler::Options {
-            client: client(api, "system:kube-scheduler", &[]),
+            client: scheduling.client,
             observer: observer.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             supervisor: supervisor.clone(),
         });
         let controllers = controller_manager::start(controller_manager::Options {
-            client: identity,
+            client: identity.client,
             observer: observer.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
@@ -381,7 +383,11 @@ impl LocalHost {
             authority: pki.clone(),
             region: region.clone(),
         });
-        show_metrics(api, &scheduler, &controllers);
+        show_metrics(
+            api,
+            (&scheduler, &scheduling.metrics),
+            (&controllers, &identity.metrics),
+        );
         let mut kinds = controllers.kinds();
         kinds.extend(scheduler::KINDS);
         observer.start(&kinds, &supervisor.child("observer"));
@@ -462,16 +468,6 @@ impl LocalHost {
     }
 }
 
-/// Shows what the loops count where EKS shows it.
-fn show_metrics(api: &KubeApi, scheduler: &scheduler::Scheduler, controllers: &controller_manager::ControllerManager) {
-    let mut of_controllers = prometheus_client::registry::Registry::default();
-    let mut of_scheduler = prometheus_client::registry::Registry::default();
-    controllers.metrics.register(&mut of_controllers);
-    scheduler.metrics.register(&mut of_scheduler);
-    api.show_metrics("kcm", of_controllers);
-    api.show_metrics("ksh", of_scheduler);
-}
-
 /// Serves the API on a listener until the supervisor is cancelled.
 fn accept(api: &KubeApi, listener: TcpListener, name: &'static str, supervisor: &Supervisor) {
     let (api, tasks) = (api.clone(), supervisor.clone());
@@ -487,12 +483,4 @@ fn version(git_version: &str) -> VersionInfo {
     let (number, suffix) = git_version.split_once('-').unwrap_or((git_version, "eks"));
     let (kubernetes, patch) = number.rsplit_once('.').unwrap_or((number, "0"));
     VersionInfo::eks(kubernetes, patch.parse().unwrap_or(0), suffix)
-}
-
-/// A client that is `name`, without a socket.
-pub(super) fn client(api: &KubeApi, name: &str, groups: &[&str]) -> kube::Client {
-    kube_client::in_process(
-        api.in_process(User::authenticated(name, groups.iter().copied())),
-        "default",
-    )
 }

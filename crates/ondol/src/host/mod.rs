@@ -4,6 +4,7 @@ mod access;
 mod addons;
 mod api_port;
 mod cluster_tokens;
+mod components;
 mod control_plane;
 mod explain;
 mod fargate;

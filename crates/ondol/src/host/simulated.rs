@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use node_agent::simulated::SimulatedNode;
 
-use super::control_plane::{Cluster, DRAIN, client};
+use super::components::counted_client;
+use super::control_plane::{Cluster, DRAIN};
 use super::instances::{INSTANCE, limits_of, read_json, write_json};
 use super::network::{Network, Simulation};
 use super::{LocalHost, failed, locked};
@@ -66,7 +67,7 @@ impl LocalHost {
         let user = format!("system:node:{}", spec.node_name);
         let started = SimulatedNode::start(
             config,
-            client(&cluster.api, &user, &["system:nodes"]),
+            counted_client(&cluster.api, &user, &["system:nodes"]),
             (self.clock.clone(), self.random.clone()),
             cluster.supervisor.child(spec.node_name.clone()),
             spec.pod_addresses.clone(),

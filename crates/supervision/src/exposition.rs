@@ -1,11 +1,13 @@
 //! The two text forms of metrics: OpenMetrics, and the older one that is sent to whoever does not ask for it.
 
-use http::HeaderMap;
-use http::header::ACCEPT;
+use std::fmt;
+
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
 
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     /// OpenMetrics 1.0.
     Open,
     /// The form of Prometheus 0.0.4.
@@ -13,10 +15,9 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What the client asks for.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut accepted = accepted.flat_map(|value| value.split(','));
+    /// What a client asks for by the values of its `Accept` headers.
+    pub fn accepted<'a>(accept: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut accepted = accept.into_iter().flat_map(|value| value.split(','));
         if accepted.any(|one| one.trim().starts_with("application/openmetrics-text")) {
             Self::Open
         } else {
@@ -25,7 +26,7 @@ impl Format {
     }
 
     /// As a header says it.
-    pub(crate) fn media_type(self) -> &'static str {
+    pub fn media_type(self) -> &'static str {
         match self {
             Self::Open => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Plain => "text/plain; version=0.0.4; charset=utf-8",
@@ -33,8 +34,18 @@ impl Format {
     }
 }
 
+/// Writes the metrics of `registry`, and after them others that are in the older form already.
+///
+/// # Errors
+/// When a metric cannot be written.
+pub fn write(registry: &Registry, plain: &str, format: Format) -> Result<String, fmt::Error> {
+    let mut open = String::new();
+    text::encode(&mut open, registry)?;
+    Ok(finish(&open, plain, format))
+}
+
 /// Puts metrics in OpenMetrics and others in the older form together.
-pub(super) fn finish(open: &str, plain: &str, format: Format) -> String {
+fn finish(open: &str, plain: &str, format: Format) -> String {
     let mut text = String::with_capacity(open.len() + plain.len());
     match format {
         Format::Plain => {
