@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{conflict, date, exists, no_such};
+use crate::caller::Principal;
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::{Members, tag_list};
@@ -181,6 +182,29 @@ pub fn find<'a>(state: &'a State, kind: EntityKind, name: &str) -> Result<&'a En
     found.ok_or_else(|| no_such(format!("The {} with name {name} cannot be found.", kind.name())))
 }
 
+/// The entity that an input names, or the user who calls.
+///
+/// # Errors
+/// `ValidationError` when nobody is named and the caller is no user.
+pub fn meant<'a>(context: &'a Context, input: &'a Value) -> Result<(EntityKind, &'a str), ApiError> {
+    if let Some(named) = EntityKind::named(input) {
+        return Ok(named);
+    }
+    match &context.caller.principal {
+        Principal::User(name) => Ok((EntityKind::User, name)),
+        Principal::Administrator => Ok((EntityKind::User, &context.caller.name)),
+        Principal::Role(_) | Principal::Anonymous => {
+            let message = "Must specify userName when calling with non-User credentials";
+            Err(ApiError::bad_request("ValidationError", message))
+        }
+    }
+}
+
+/// Whether the account's administrator asks about itself. It is not among IAM's users, as AWS's root is not.
+pub fn is_administrator(context: &Context, input: &Value) -> bool {
+    context.caller.principal == Principal::Administrator && EntityKind::named(input).is_none()
+}
+
 /// Makes an entity and answers it below its kind's name.
 ///
 /// # Errors
@@ -210,7 +234,7 @@ pub async fn edit<T>(
     input: &Value,
     change: impl FnOnce(&State, &mut Entity) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
-    let (kind, name) = EntityKind::named(input).unwrap_or((EntityKind::User, &context.caller.name));
+    let (kind, name) = meant(context, input)?;
     let decide = |state: &State| {
         let before = find(state, kind, name)?;
         let mut entity = before.clone();
@@ -230,7 +254,7 @@ pub async fn edit<T>(
 /// # Errors
 /// When it is not there.
 pub fn look<T>(context: &Context, input: &Value, view: impl FnOnce(&State, &Entity) -> T) -> Result<T, ApiError> {
-    let (kind, name) = EntityKind::named(input).unwrap_or((EntityKind::User, &context.caller.name));
+    let (kind, name) = meant(context, input)?;
     context
         .region
         .ledger

@@ -159,12 +159,7 @@ pub async fn deactivate(context: Context, input: Value) -> Result<Value, ApiErro
 
 /// `ListMFADevices`.
 pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
-    let views = context.region.ledger.read(|state| {
-        let user = user(state, &context, &input)?;
-        let own = possession::of(state, ItemKind::MfaAssignment, user);
-        Ok::<_, ApiError>(own.map(|item| possession::view(user, item, &[])).collect())
-    })?;
-    super::page(views, "MFADevices", &input)
+    possession::list(&context, &input, ItemKind::MfaAssignment, "MFADevices", &[], |_| true)
 }
 
 /// `GetMFADevice`.

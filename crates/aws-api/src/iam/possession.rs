@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::entity::{self, Entity, EntityKind};
+use super::entity::{self, Entity};
 use super::no_such;
 use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
@@ -28,8 +28,8 @@ const KINDS: &[(ItemKind, &str)] = &[
 /// # Errors
 /// `NoSuchEntity`.
 pub fn user<'a>(state: &'a State, context: &'a Context, input: &'a Value) -> Result<&'a Entity, ApiError> {
-    let name = input.text("UserName").unwrap_or(&context.caller.name);
-    entity::find(state, EntityKind::User, name)
+    let (kind, name) = entity::meant(context, input)?;
+    entity::find(state, kind, name)
 }
 
 /// The key of a possession.
@@ -109,7 +109,8 @@ pub async fn edit_status(
     .await
 }
 
-/// A page of the possessions of the user that a request names, as `member` of the answer and without what is `hidden`.
+/// A page of the possessions of the user that a request names, or the caller, as `member` of the answer and without what is
+/// `hidden`. The account's administrator, who is no user of IAM's, has none.
 ///
 /// # Errors
 /// When the user is not there, or the page is none.
@@ -121,6 +122,9 @@ pub fn list(
     hidden: &[&str],
     is_wanted: impl Fn(&Item) -> bool,
 ) -> Result<Value, ApiError> {
+    if entity::is_administrator(context, input) {
+        return super::page(Vec::new(), member, input);
+    }
     let views = context.region.ledger.read(|state| {
         let user = user(state, context, input)?;
         let own = of(state, kind, user).filter(|item| is_wanted(item));

@@ -88,6 +88,7 @@ got = client("sts", keys).assume_role(RoleArn=role["Arn"], RoleSessionName="s1",
 assert got["AssumedRoleUser"]["AssumedRoleId"] == role["RoleId"] + ":s1", got
 assert client("sts", got["Credentials"]).get_caller_identity()["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/ops/s1"
 client("iam", got["Credentials"]).list_users()
+assert "non-User credentials" in refused("ValidationError", 400, client("iam", got["Credentials"]).list_mfa_devices)
 wrong = dict(got["Credentials"], SessionToken="wrong")
 refused("InvalidClientTokenId", 403, client("sts", wrong).get_caller_identity)
 less = client("sts", keys).assume_role(RoleArn=role["Arn"], RoleSessionName="s2", ExternalId="seven", Policy=policy(allow("eks:*")))["Credentials"]
@@ -160,6 +161,11 @@ period = int(time.time()) // 30
 iam.enable_mfa_device(UserName="kim", SerialNumber=device["SerialNumber"], AuthenticationCode1=code(period), AuthenticationCode2=code(period + 1))
 assert [d["SerialNumber"] for d in iam.list_mfa_devices(UserName="kim")["MFADevices"]] == [device["SerialNumber"]]
 refused("DeleteConflict", 409, iam.delete_virtual_mfa_device, SerialNumber=device["SerialNumber"])
+# Without a name it is the caller who is meant: a user, or the administrator, who is none and has nothing but the keys that sign.
+assert [d["UserName"] for d in client("iam", keys).list_mfa_devices()["MFADevices"]] == ["kim"]
+assert iam.list_mfa_devices()["MFADevices"] == [] and iam.list_ssh_public_keys()["SSHPublicKeys"] == []
+assert iam.list_signing_certificates()["Certificates"] == [] and iam.list_service_specific_credentials()["ServiceSpecificCredentials"] == []
+assert [key["UserName"] for key in iam.list_access_keys()["AccessKeyMetadata"]] == ["admin"]
 assert iam.generate_credential_report()["State"] == "STARTED" and iam.generate_credential_report()["State"] == "COMPLETE"
 line = next(line for line in iam.get_credential_report()["Content"].decode().splitlines() if line.startswith("kim,")).split(",")
 assert line[3] == "true" and line[7] == "true" and len(line) == 22, line
