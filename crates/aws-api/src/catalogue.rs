@@ -73,6 +73,10 @@ pub enum ItemKind {
     ServiceCredential,
     /// IAM: the last credential report.
     CredentialReport,
+    /// EKS: a registered cluster of another maker, by name.
+    RegisteredCluster,
+    /// EKS: an EKS Anywhere subscription, by id.
+    AnywhereSubscription,
     /// Service Quotas: a wish for more, by id.
     QuotaRequest,
 }

@@ -2,6 +2,8 @@
 
 pub mod access_entry;
 pub mod addon;
+pub mod capability;
+pub mod certificate_authority;
 pub mod cluster;
 pub mod cluster_update;
 pub mod encryption;
@@ -12,6 +14,8 @@ pub mod nodegroup;
 pub mod nodegroup_config;
 pub mod nodegroup_version;
 pub mod pod_identity;
+pub mod registration;
+pub mod subscription;
 pub mod tag;
 pub mod update;
 pub mod version;

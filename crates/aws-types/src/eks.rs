@@ -248,7 +248,10 @@ structures! {
         logging: Logging, identity: Identity, status: String, certificate_authority: Certificate,
         client_request_token: String, platform_version: String, tags: Map, health: ClusterHealth,
         access_config: AccessConfigResponse, upgrade_policy: UpgradePolicyResponse, deletion_protection: bool,
-        encryption_config: Vec<EncryptionConfig>,
+        encryption_config: Vec<EncryptionConfig>, connector_config: ConnectorConfigResponse,
+    }
+    ConnectorConfigResponse {
+        activation_id: String, activation_code: String, activation_expiry: Time, provider: String, role_arn: String,
     }
     VpcConfigRequest {
         subnet_ids: Vec<String>, security_group_ids: Vec<String>, endpoint_public_access: bool,
@@ -264,7 +267,8 @@ structures! {
     LogSetup { types: Vec<String>, enabled: bool }
     Identity { oidc: Oidc }
     Oidc { issuer: String }
-    Certificate { data: String }
+    Certificate { data: String, active: ActiveCertificateAuthority }
+    ActiveCertificateAuthority { id: String, activated_by: String }
     ClusterHealth { issues: Vec<ClusterIssue> }
     ClusterIssue { code: String, message: String, resource_ids: Vec<String> }
     CreateAccessConfigRequest { bootstrap_cluster_creator_admin_permissions: bool, authentication_mode: String }

@@ -127,12 +127,20 @@ pub fn issue(
     Ok(pem("CERTIFICATE", &sequence(&[content, algorithm, signature])))
 }
 
+/// From when to when the first certificate in a PEM text is valid; `None` when there is none that can be read.
+#[must_use]
+pub fn validity(pem: &[u8]) -> Option<(Timestamp, Timestamp)> {
+    let block = Pem::iter_from_buffer(pem).next()?.ok()?;
+    let certificate = block.parse_x509().ok()?;
+    let validity = certificate.validity();
+    let (begin, end) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    Some((Timestamp::from_second(begin).ok()?, Timestamp::from_second(end).ok()?))
+}
+
 /// When the first certificate in a PEM text ends; `None` when there is none that can be read.
 #[must_use]
 pub fn expiry(pem: &[u8]) -> Option<Timestamp> {
-    let block = Pem::iter_from_buffer(pem).next()?.ok()?;
-    let seconds = block.parse_x509().ok()?.validity().not_after.timestamp();
-    Timestamp::from_second(seconds).ok()
+    validity(pem).map(|(_, end)| end)
 }
 
 /// Is this one certificate after another in PEM, and nothing else? The answer is worded as upstream's.

@@ -9,7 +9,7 @@ mod request;
 mod trust;
 mod usage;
 
-pub use issue::{Authority, AuthorityError, Issuer, Wanted, check_chain, expiry, issue};
+pub use issue::{Authority, AuthorityError, Issuer, Wanted, check_chain, expiry, issue, validity};
 pub use request::{Request, RequestError};
 pub use trust::{any_client, any_server, known_servers};
 pub use usage::Usage;

@@ -12,7 +12,7 @@ use cluster_lifecycle::refusal::RefusalKind;
 use cluster_lifecycle::{Refusal, request as rules};
 use jiff::Timestamp;
 
-use super::{access_entry, check_tags, encryption, find_cluster, view};
+use super::{access_entry, check_tags, encryption, find_cluster, registration, view};
 use crate::ec2::document::Document;
 use crate::ec2::security_group;
 use crate::error::ApiError;
@@ -40,6 +40,10 @@ pub async fn create(context: Context, request: CreateClusterRequest) -> Result<C
             return Err(ApiError::from(
                 Refusal::in_use(message).of_cluster(wanted.name.as_str()),
             ));
+        }
+        if registration::find(state, wanted.name.as_str()).is_some() {
+            let message = format!("Cluster already exists with name: {}", wanted.name);
+            return Err(Refusal::in_use(message).of_cluster(wanted.name.as_str()).into());
         }
         let most = quotas::most(state, "eks", quotas::CLUSTERS);
         if state.clusters.len() >= most {
@@ -268,22 +272,31 @@ pub(super) fn enabled_logs(logging: Option<&Logging>) -> Result<Vec<String>, Ref
 /// `DescribeCluster`.
 pub async fn describe(context: Context, request: DescribeClusterRequest) -> Result<DescribeClusterResponse, ApiError> {
     let cluster = context.region.ledger.read(|state| {
+        if let Some(registered) = registration::find(state, request.name.as_deref().unwrap_or_default()) {
+            return registration::view(registered);
+        }
         let found = find_cluster(state, request.name.as_deref())?;
         let mut shown = view::cluster(found);
         if let (Some(issue), Some(health)) = (encryption::issue(state, found), shown.health.as_mut()) {
             health.issues.get_or_insert_default().push(view::issue(&issue));
         }
-        Ok::<_, Refusal>(shown)
+        Ok::<_, ApiError>(shown)
     })?;
     Ok(DescribeClusterResponse { cluster: Some(cluster) })
 }
 
-/// `ListClusters`.
+/// `ListClusters`: registered clusters too, when `all` are to be included.
 pub async fn list(context: Context, request: ListClustersRequest) -> Result<ListClustersResponse, ApiError> {
-    let names = context
-        .region
-        .ledger
-        .read(|state| state.clusters.keys().map(ToString::to_string).collect());
+    let include = request.include.unwrap_or_default();
+    if let Some(unknown) = include.iter().find(|word| *word != "all") {
+        let message = format!("include {unknown:?} is not valid: it can be \"all\"");
+        return Err(Refusal::invalid_parameter(message).into());
+    }
+    let names = context.region.ledger.read(|state| {
+        let own = state.clusters.keys().map(ToString::to_string);
+        let registered = registration::names(state).filter(|_| !include.is_empty());
+        own.chain(registered).collect()
+    });
     let (clusters, next_token) = page::names(names, request.max_results, request.next_token.as_deref())?;
     Ok(ListClustersResponse {
         clusters: Some(clusters),
@@ -294,7 +307,12 @@ pub async fn list(context: Context, request: ListClustersRequest) -> Result<List
 /// `DeleteCluster`.
 pub async fn delete(context: Context, request: DeleteClusterRequest) -> Result<DeleteClusterResponse, ApiError> {
     let change = context.region.ledger.change(|state| {
-        let cluster = find_cluster(state, request.name.as_deref())?;
+        let name = request.name.as_deref().unwrap_or_default();
+        if registration::find(state, name).is_some() {
+            let message = format!("Cluster {name} is registered: it can be deregistered, not deleted");
+            return Err(Refusal::invalid_request(message).of_cluster(name).into());
+        }
+        let cluster = find_cluster(state, Some(name))?;
         let nodegroups = state.nodegroups_of(&cluster.name).count();
         if state.fargate_profiles.keys().any(|(owner, _)| *owner == cluster.name) {
             let refusal = Refusal::in_use("Cluster has Fargate profiles attached").of_cluster(cluster.name.as_str());

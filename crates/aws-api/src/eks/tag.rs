@@ -10,8 +10,10 @@ use cluster_lifecycle::Refusal;
 use cluster_lifecycle::refusal::RefusalKind;
 
 use super::check_tags;
+use crate::catalogue::{self, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
+use crate::members::Members;
 use crate::operations::Context;
 
 type Tags = BTreeMap<String, String>;
@@ -83,6 +85,13 @@ fn edited(state: &State, arn: &str, edit: impl FnOnce(&mut Tags) -> Result<(), R
         clusters: arn, nodegroups: arn, addons: arn, access_entries: arn, pod_identities: arn, fargate_profiles: arn,
         identity_providers: arn
     );
+    for kind in [ItemKind::RegisteredCluster, ItemKind::AnywhereSubscription] {
+        if let Some(found) = catalogue::of_kind(state, kind).find(|item| item.body.text("arn") == Some(arn)) {
+            let mut found = found.clone();
+            edit(&mut found.tags)?;
+            return Ok(Change::put(found));
+        }
+    }
     Err(not_found(arn))
 }
 

@@ -1,11 +1,11 @@
 //! Records as EKS's answers show them.
 
-use aws_types::eks::{self, AutoScalingGroup, Certificate, Identity, LogSetup, Logging, Oidc};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use aws_types::eks::{self, AutoScalingGroup, Identity, LogSetup, Logging, Oidc};
 use cluster_lifecycle::cluster::Cluster;
 use cluster_lifecycle::nodegroup::{Nodegroup, Unavailable};
 use cluster_lifecycle::update::{Update, UpdateStatus};
+
+use super::certificate_authority;
 
 /// Control plane logs that EKS can deliver.
 pub const LOG_TYPES: &[&str] = &["api", "audit", "authenticator", "controllerManager", "scheduler"];
@@ -41,12 +41,7 @@ pub fn cluster(cluster: &Cluster) -> eks::Cluster {
             }),
         }),
         status: Some(cluster.status.name().to_owned()),
-        certificate_authority: Some(Certificate {
-            data: cluster
-                .certificate_authority_pem
-                .as_ref()
-                .map(|pem| STANDARD.encode(pem)),
-        }),
+        certificate_authority: Some(certificate_authority::of_cluster(cluster)),
         client_request_token: cluster.client_request_token.clone(),
         platform_version: Some(cluster.platform_version.clone()),
         tags: Some(cluster.tags.clone()),
@@ -62,6 +57,7 @@ pub fn cluster(cluster: &Cluster) -> eks::Cluster {
         }),
         deletion_protection: Some(cluster.deletion_protection),
         encryption_config: cluster.encryption_key.as_ref().map(|key| vec![encryption(key)]),
+        connector_config: None,
     }
 }
 

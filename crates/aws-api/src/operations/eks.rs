@@ -70,5 +70,30 @@ pub const ROWS: &[Row] = &[
         "DisassociateIdentityProviderConfig",
         eks::identity_provider::disassociate
     ),
+    row!("eks", "RegisterCluster", eks::registration::register),
+    row!("eks", "DeregisterCluster", eks::registration::deregister),
+    row!("eks", "CreateCapability", eks::capability::create),
+    row!("eks", "DescribeCapability", eks::capability::describe),
+    row!("eks", "ListCapabilities", eks::capability::list),
+    row!("eks", "UpdateCapability", eks::capability::update),
+    row!("eks", "DeleteCapability", eks::capability::delete),
+    row!("eks", "CreateCertificateAuthority", eks::certificate_authority::create),
+    row!(
+        "eks",
+        "DescribeCertificateAuthority",
+        eks::certificate_authority::describe
+    ),
+    row!("eks", "ListCertificateAuthorities", eks::certificate_authority::list),
+    row!(
+        "eks",
+        "ActivateCertificateAuthority",
+        eks::certificate_authority::activate
+    ),
+    row!("eks", "DeleteCertificateAuthority", eks::certificate_authority::delete),
+    row!("eks", "CreateEksAnywhereSubscription", eks::subscription::create),
+    row!("eks", "DescribeEksAnywhereSubscription", eks::subscription::describe),
+    row!("eks", "ListEksAnywhereSubscriptions", eks::subscription::list),
+    row!("eks", "UpdateEksAnywhereSubscription", eks::subscription::update),
+    row!("eks", "DeleteEksAnywhereSubscription", eks::subscription::delete),
     row!("eks-auth", "AssumeRoleForPodIdentity", eks::pod_identity::assume_role),
 ];

@@ -15,6 +15,11 @@ async fn clusters_are_extended_upgraded_and_reconfigured_under_boto3() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_of_other_makers_are_registered_and_what_cannot_be_had_is_refused() {
+    Fixture::start().await.python("registration.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn networks_are_what_templates_make_of_them() {
     Fixture::start().await.python("ec2.py").await;
 }
