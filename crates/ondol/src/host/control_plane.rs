@@ -8,14 +8,13 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use access_rules::User;
-use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec, LoadBalancer};
+use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec};
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Pod;
 use kube_api::{Anonymous, CertificatePair, ClusterPki, KubeApi, ServerNames, ServiceAccountTokens, VersionInfo};
 use kube_client::Cache;
 use reconcile_loop::Observer;
 use registry::Registry;
-use service_routing::ruleset::Protocol;
 use store::Store;
 use supervision::Supervisor;
 use tokio::net::TcpListener;
@@ -438,33 +437,6 @@ impl LocalHost {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("remove the directory", cluster.name.as_str())(error)),
         }
-    }
-
-    pub(super) fn serving_balancers(&self) -> Vec<LoadBalancer> {
-        let clusters = locked(&self.shared.clusters);
-        let port = self.load_balancers.http_port();
-        let described = self.load_balancers.status().into_iter().filter_map(|status| {
-            // Those of the ELBv2 API belong to a VPC, and are shown with a cluster of it.
-            let is_owner = |known: &Cluster| {
-                part_of(&known.spec.cluster) == status.cluster || known.spec.vpc.id.as_str() == status.cluster
-            };
-            let cluster = clusters.values().find(|known| is_owner(known))?.spec.cluster.clone();
-            let own = status.listeners.iter().filter_map(|listener| {
-                let address = listener.address?;
-                Some(match listener.protocol {
-                    Protocol::Udp => format!("{address}/udp"),
-                    _ => address.to_string(),
-                })
-            });
-            let listeners = own.chain([format!("127.0.0.1:{port}")]).collect();
-            Some(LoadBalancer {
-                cluster,
-                service: status.service,
-                host_name: status.host_name,
-                listeners,
-            })
-        });
-        described.collect()
     }
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod addons;
 mod api_port;
+mod balancers;
 mod cluster_tokens;
 mod components;
 mod control_plane;
