@@ -186,6 +186,7 @@ pub async fn delete_cluster(home: &Path, given: &Given) -> Done {
         session.wait_for_no_cluster(&name, limit).await?;
         progress.done(format!("deleted control plane of {name:?}"));
     }
+    session.delete_ssh_keys(&name).await?;
     session.delete_role(&service_role(&name)).await?;
     parts += session.delete_network(&name).await?;
     let (entry, _) = Entry::names(&name, session.aws.region(), &session.aws.keys().user_name);

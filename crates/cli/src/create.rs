@@ -278,7 +278,11 @@ impl Session {
             self.progress
                 .info(format!("nodegroup {:?} will use {:?}", group.name, group.types()));
             let role = self.node_role(config, group).await?;
-            let request = nodegroup_request(config, group, subnets, role)?;
+            let ssh = group.ssh.clone().unwrap_or_default();
+            let request = CreateNodegroupRequest {
+                remote_access: self.ssh_access(&config.metadata.name, &group.name, &ssh).await?,
+                ..nodegroup_request(config, group, subnets, role)?
+            };
             self.aws
                 .eks::<CreateNodegroupResponse>("CreateNodegroup", &request)
                 .await?;

@@ -13,6 +13,7 @@ mod labels;
 mod pod_identity;
 mod service_account;
 mod settings;
+mod ssh;
 pub mod table;
 mod upgrade;
 

@@ -255,6 +255,9 @@ pub struct ManagedNodeGroup {
     /// Instance types by what they have.
     #[serde(default)]
     pub instance_selector: Option<InstanceSelector>,
+    /// Whether and how its nodes are reached by SSH.
+    #[serde(default)]
+    pub ssh: Option<NodeGroupSsh>,
     /// How many nodes an update may take away.
     #[serde(default)]
     pub update_config: Option<UpdateConfig>,

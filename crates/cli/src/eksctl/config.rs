@@ -4,7 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use clock::{Random, SystemRandom};
-use cluster_lifecycle::cluster_config::parts::{AddonPolicies, ClusterSubnets, FargateProfile, FargateProfileSelector};
+use cluster_lifecycle::cluster_config::parts::{
+    AddonPolicies, ClusterSubnets, FargateProfile, FargateProfileSelector, NodeGroupSsh,
+};
 use cluster_lifecycle::cluster_config::{
     ClusterConfig, Iam, InstanceSelector, ManagedNodeGroup, Metadata, Nat, NodeGroupIam, Vpc, Warning, check, parse,
 };
@@ -27,6 +29,8 @@ const NODE_FLAGS: &[&str] = &[
     "node-zones",
     "node-private-networking",
     "spot",
+    "ssh-access",
+    "ssh-public-key",
 ];
 
 /// Reads a ClusterConfig file; `-` is standard input.
@@ -246,12 +250,22 @@ fn nodegroup(name: String, given: &Given, with_tags: bool) -> Result<ManagedNode
         private_networking: Some(given.is_on("node-private-networking")),
         availability_zones: given.some_list("node-zones"),
         subnets: given.some_list("subnet-ids"),
+        ssh: ssh(given),
         iam: policies(given).map(|policies| NodeGroupIam {
             with_addon_policies: Some(policies),
             ..NodeGroupIam::default()
         }),
         ..ManagedNodeGroup::default()
     })
+}
+
+fn ssh(given: &Given) -> Option<NodeGroupSsh> {
+    let ssh = NodeGroupSsh {
+        allow: given.set_to("ssh-access"),
+        public_key_path: given.text("ssh-public-key"),
+        ..NodeGroupSsh::default()
+    };
+    (ssh != NodeGroupSsh::default()).then_some(ssh)
 }
 
 fn selector(given: &Given) -> Option<InstanceSelector> {

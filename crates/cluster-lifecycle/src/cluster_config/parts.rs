@@ -67,6 +67,19 @@ parts! {
         /// Where it is installed.
         namespace_config: AddonNamespaceConfig,
     }
+    /// `managedNodeGroups[].ssh`.
+    NodeGroupSsh {
+        /// Whether SSH is let in; it is when a key is named.
+        allow: bool,
+        /// A public key in OpenSSH's form.
+        public_key: String,
+        /// The name of a key pair of EC2's.
+        public_key_name: String,
+        /// A file with a public key, or the name of a key pair.
+        public_key_path: String,
+        /// From where SSH is let in; from everywhere when there are none.
+        source_security_group_ids: Vec<String>,
+    }
     /// `addons[].namespaceConfig`.
     AddonNamespaceConfig {
         /// The namespace.

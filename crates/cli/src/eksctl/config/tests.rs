@@ -37,6 +37,22 @@ fn flags_become_the_config_they_stand_for() {
 }
 
 #[test]
+fn a_key_for_ssh_lets_ssh_in() {
+    let ssh = |line: &str| {
+        let made = config(line).unwrap().managed_node_groups.unwrap();
+        made[0].ssh.clone()
+    };
+    assert_eq!(ssh("ondol create cluster demo"), None);
+    let named = ssh("ondol create cluster demo --ssh-access --ssh-public-key my-key").unwrap();
+    assert_eq!(
+        (named.allow, named.public_key_path.as_deref()),
+        (Some(true), Some("my-key"))
+    );
+    let by_key = ssh("ondol create nodegroup --cluster demo --ssh-public-key my-key").unwrap();
+    assert_eq!(by_key.allow, None);
+}
+
+#[test]
 fn wrong_flags_are_named() {
     let wrong = [
         (
