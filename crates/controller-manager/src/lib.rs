@@ -26,7 +26,7 @@ use controllers::{
 use kube::Client;
 use kube_types::ObjectKey;
 use plan::{AnyController, Kind};
-use reconcile_loop::{Applier, Explained, Metrics, Observer, ReconcileLoop, Recorder};
+use reconcile_loop::{Applier, ComponentLog, Explained, Metrics, Observer, ReconcileLoop, Recorder};
 use supervision::Supervisor;
 
 use certificate_approval::CertificateApproval;
@@ -52,6 +52,8 @@ pub struct Options {
     pub authority: Arc<dyn Authority>,
     /// The region, which is part of load balancers' names.
     pub region: String,
+    /// Hears what the controllers do.
+    pub log: ComponentLog,
 }
 
 /// The running controllers of one cluster.
@@ -107,6 +109,7 @@ pub fn start(options: Options) -> ControllerManager {
     let observer = options.observer;
     let metrics = Metrics::default();
     let recorder = Recorder::start(options.client.clone(), options.clock.clone(), &scope);
+    let recorder = recorder.logged(options.log.clone());
     let applier = Applier::new(options.client.clone(), recorder.clone());
     NamespaceDeletion::start(
         options.client.clone(),
@@ -140,6 +143,7 @@ pub fn start(options: Options) -> ControllerManager {
             recorder,
             clock: options.clock,
             metrics: metrics.clone(),
+            log: options.log,
         },
     );
     reconcile_loop.start(&scope);

@@ -5,14 +5,17 @@
 
 mod apply;
 mod correlate;
+mod log;
 mod metrics;
 mod observer;
 mod queue;
 mod reconciler;
 mod recorder;
+mod remarks;
 mod workers;
 
 pub use apply::{Applier, ApplyError, Mark};
+pub use log::{ComponentLog, LogKeeper, LogLine, Severity};
 pub use metrics::Metrics;
 pub use observer::{Listener, NotReached, Observer};
 pub use queue::WorkQueue;

@@ -13,10 +13,12 @@ use supervision::Supervisor;
 use tokio::time::Instant;
 
 use crate::apply::{Applier, ApplyError};
+use crate::log::{ComponentLog, LogLine};
 use crate::metrics::{Metrics, Queue};
 use crate::observer::{Listener, Observer};
 use crate::queue::WorkQueue;
 use crate::recorder::Recorder;
+use crate::remarks;
 
 /// Roots of one controller that are looked at at the same time (upstream's `--concurrent-*-syncs` default).
 const WORKERS: usize = 5;
@@ -33,6 +35,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Counts.
     pub metrics: Metrics,
+    /// Hears what the controllers do.
+    pub log: ComponentLog,
 }
 
 /// A controller's present decision about an object, for people to read.
@@ -80,6 +84,7 @@ struct Runner {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     label: Queue,
+    log: ComponentLog,
 }
 
 impl ReconcileLoop {
@@ -95,6 +100,7 @@ impl ReconcileLoop {
                 applier: applier.clone(),
                 clock: options.clock.clone(),
                 metrics: options.metrics.clone(),
+                log: options.log.clone(),
             });
             options.observer.listen(runner.clone());
             runner
@@ -118,7 +124,11 @@ impl ReconcileLoop {
     /// Starts the workers; the observer is started by whoever shares it.
     pub fn start(&self, supervisor: &Supervisor) {
         for runner in &self.runners {
-            let scope = supervisor.child(runner.controller.name());
+            let name = runner.controller.name();
+            runner.log.info("controllermanager.go:815", || {
+                LogLine::new("Started controller").with("controller", name)
+            });
+            let scope = supervisor.child(name);
             for number in 0..WORKERS {
                 scope.spawn_until_cancelled(format!("worker {number}"), runner.clone().work());
             }
@@ -186,6 +196,7 @@ impl Runner {
     async fn reconcile(&self, root: &ObjectKey) {
         let Some(mut plan) = self.decide(root) else { return };
         let look_again = plan.look_again_in.take();
+        self.say(root, &plan);
         if !plan.is_empty() {
             match self.applier.apply(self.controller.name(), plan).await {
                 Ok(marks) => {
@@ -224,6 +235,14 @@ impl Runner {
         }
     }
 
+    /// Tells of a decision what upstream's controller would.
+    fn say(&self, root: &ObjectKey, plan: &Plan) {
+        let remark = remarks::of_plan(self.controller.name(), root, plan, &self.observer.world());
+        if let Some((place, line)) = remark {
+            self.log.info(place, || line);
+        }
+    }
+
     fn failed(&self, root: &ObjectKey, error: &ApplyError) {
         let name = self.controller.name();
         if error.is_namespace_terminating() {
@@ -238,6 +257,12 @@ impl Runner {
                 change: error.change,
                 message: error.message(),
             };
+            self.log.error("replica_set.go:560", || {
+                let message = format!("sync \"{root}\" failed with {}", failure.message);
+                LogLine::new("Unhandled Error")
+                    .with("err", message)
+                    .with("logger", name)
+            });
             self.observer.note(|world| {
                 world.failures.insert((name, root.clone()), failure);
             });

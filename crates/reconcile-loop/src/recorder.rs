@@ -14,6 +14,8 @@ use supervision::Supervisor;
 use tokio::sync::mpsc;
 
 use crate::correlate::{Correlator, Verdict};
+use crate::log::ComponentLog;
+use crate::remarks;
 
 /// Events that may wait to be written; when the API server is that far behind, further ones are dropped.
 const WAITING: usize = 1000;
@@ -32,6 +34,7 @@ struct Pending {
 pub struct Recorder {
     sender: mpsc::Sender<Pending>,
     clock: Arc<dyn Clock>,
+    log: ComponentLog,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,11 +50,22 @@ impl Recorder {
     pub fn start(client: Client, clock: Arc<dyn Clock>, supervisor: &Supervisor) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         supervisor.spawn_until_cancelled("events", write_all(client, receiver));
-        Self { sender, clock }
+        Self {
+            sender,
+            clock,
+            log: ComponentLog::default(),
+        }
+    }
+
+    /// The same, which says its events in a log too.
+    #[must_use]
+    pub fn logged(self, log: ComponentLog) -> Self {
+        Self { log, ..self }
     }
 
     /// Records an event of `source` (a controller's name) now.
     pub fn record(&self, source: &'static str, event: EventRecord) {
+        self.log.info("event.go:389", || remarks::of_event(&event));
         let at = self.clock.now();
         if let Err(refused) = self.sender.try_send(Pending { source, event, at }) {
             tracing::debug!(error = %refused, "event dropped");

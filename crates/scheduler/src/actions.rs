@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod, PodCondition, Po
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use kube_types::ObjectKey;
 use plan::{EventRecord, object_reference, whole_seconds};
-use reconcile_loop::Recorder;
+use reconcile_loop::{ComponentLog, LogLine, Recorder};
 use scheduling::PodInfo;
 use scheduling::preemption::Candidate;
 
@@ -37,14 +38,26 @@ pub(crate) struct Actions {
     client: Client,
     recorder: Recorder,
     clock: Arc<dyn Clock>,
+    log: ComponentLog,
+}
+
+/// The node that was chosen for a pod.
+pub(crate) struct Choice {
+    /// Its name.
+    pub(crate) node: String,
+    /// How many nodes were looked at.
+    pub(crate) evaluated: usize,
+    /// How many would have done.
+    pub(crate) feasible: usize,
 }
 
 impl Actions {
-    pub(crate) fn new(client: Client, recorder: Recorder, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(client: Client, recorder: Recorder, clock: Arc<dyn Clock>, log: ComponentLog) -> Self {
         Self {
             client,
             recorder,
             clock,
+            log,
         }
     }
 
@@ -53,8 +66,8 @@ impl Actions {
     }
 
     /// Puts the pod on the node.
-    pub(crate) async fn bind(&self, pod: &PodInfo, node: &str) -> Result<(), BindError> {
-        let (namespace, name) = (pod.namespace(), name(pod));
+    pub(crate) async fn bind(&self, pod: &PodInfo, choice: &Choice) -> Result<(), BindError> {
+        let (namespace, name, node) = (pod.namespace(), name(pod), choice.node.as_str());
         let binding = Binding {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -76,6 +89,13 @@ impl Actions {
         let regarding = object_reference(pod.pod.as_ref());
         match bound {
             Ok(_) => {
+                self.log.info("schedule_one.go:314", || {
+                    LogLine::new("Successfully bound pod to node")
+                        .with("pod", key(pod))
+                        .with("node", node)
+                        .with_number("evaluatedNodes", choice.evaluated)
+                        .with_number("feasibleNodes", choice.feasible)
+                });
                 let message = format!("Successfully assigned {namespace}/{name} to {node}");
                 self.recorder
                     .record(NAME, EventRecord::normal(regarding, "Scheduled", message));
@@ -90,6 +110,11 @@ impl Actions {
                     source: Box::new(source),
                 };
                 if error.is_worth_retrying() {
+                    self.log.error("schedule_one.go:1090", || {
+                        LogLine::new("Error scheduling pod; retrying")
+                            .with("err", supervision::error_chain(&error))
+                            .with("pod", key(pod))
+                    });
                     let message = format!("binding rejected: {}", supervision::error_chain(&error));
                     self.recorder
                         .record(NAME, EventRecord::warning(regarding, "FailedScheduling", message));
@@ -101,6 +126,11 @@ impl Actions {
 
     /// Says why the pod waits: an event each time, a condition when it is news.
     pub(crate) async fn tell(&self, pod: &PodInfo, why: &str) {
+        self.log.info("schedule_one.go:1083", || {
+            LogLine::new("Unable to schedule pod; no fit; waiting")
+                .with("pod", key(pod))
+                .with("err", why)
+        });
         let regarding = object_reference(pod.pod.as_ref());
         self.recorder
             .record(NAME, EventRecord::warning(regarding, "FailedScheduling", why));
@@ -154,6 +184,12 @@ impl Actions {
             match pods.delete(name.unwrap_or_default(), &parameters).await {
                 Ok(_) => {
                     ended += 1;
+                    self.log.info("preemption.go:381", || {
+                        LogLine::new("Preemptor Pod preempted victim Pod")
+                            .with("preemptor", key(pod))
+                            .with("victim", ObjectKey::of(victim.as_ref()))
+                            .with("node", &candidate.node)
+                    });
                     let message = format!("Preempted by pod {} on node {}", pod.uid(), candidate.node);
                     let regarding = object_reference(victim.as_ref());
                     self.recorder
@@ -181,6 +217,10 @@ impl Actions {
             tracing::debug!(error = %supervision::error_chain(&error), pod = name(pod), "pod status not written");
         }
     }
+}
+
+fn key(pod: &PodInfo) -> ObjectKey {
+    ObjectKey::of(pod.pod.as_ref())
 }
 
 fn name(pod: &PodInfo) -> &str {

@@ -6,7 +6,7 @@ use scheduling::{ClusterChange, Decision, FitError, PodInfo};
 use supervision::Supervisor;
 use tokio::time::Instant;
 
-use crate::actions::{Actions, BindError};
+use crate::actions::{Actions, BindError, Choice};
 use crate::metrics::{Metrics, Part};
 use crate::queue::Waiting;
 use crate::state::Cluster;
@@ -24,7 +24,7 @@ pub(crate) struct Decider {
 enum Follow {
     Bind {
         waiting: Waiting,
-        node: String,
+        choice: Choice,
     },
     Tell {
         pod: PodInfo,
@@ -66,13 +66,19 @@ impl Decider {
         let decision = state.schedule(&waiting.pod);
         self.metrics.decision_duration.observe(started.elapsed().as_secs_f64());
         match decision {
-            Decision::Place { node } => {
+            Decision::Place { node, feasible } => {
                 state.forget_nomination(waiting.pod.uid());
                 state.assumed.insert(waiting.pod.uid().to_owned());
                 state.snapshot.put_pod(waiting.pod.clone(), &node);
                 // Others may want to be near it, or are kept away no longer by an empty domain.
                 state.queue.wake(ClusterChange::PodAssigned, started);
-                Some(Follow::Bind { waiting, node })
+                let evaluated = state.snapshot.node_count();
+                let choice = Choice {
+                    node,
+                    evaluated,
+                    feasible,
+                };
+                Some(Follow::Bind { waiting, choice })
             }
             Decision::Impossible(failure) => {
                 self.metrics.count("unschedulable");
@@ -103,10 +109,10 @@ impl Decider {
             self.metrics.clone(),
         );
         match follow {
-            Follow::Bind { waiting, node } => {
+            Follow::Bind { waiting, choice } => {
                 let name = format!("bind {}", waiting.pod.uid());
                 self.bindings.spawn_until_cancelled(name, async move {
-                    let bound = actions.bind(&waiting.pod, &node).await;
+                    let bound = actions.bind(&waiting.pod, &choice).await;
                     settle(&cluster, &metrics, waiting, bound);
                 });
             }

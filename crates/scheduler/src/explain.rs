@@ -69,7 +69,7 @@ impl State {
             victims: Vec::new(),
         };
         match self.schedule(&waiting.pod) {
-            Decision::Place { node } => explanation.node = Some(node),
+            Decision::Place { node, .. } => explanation.node = Some(node),
             Decision::Impossible(failure) => {
                 explanation.message = Some(failure.to_string());
                 let rejected = failure.rejections.into_iter();

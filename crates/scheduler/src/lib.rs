@@ -18,7 +18,7 @@ use std::sync::Arc;
 use clock::{Clock, Random};
 use kube::Client;
 use kube_types::ObjectKey;
-use reconcile_loop::{Observer, Recorder};
+use reconcile_loop::{ComponentLog, Observer, Recorder};
 use supervision::Supervisor;
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ pub struct Options {
     pub random: Arc<dyn Random>,
     /// Names, watches and ends the tasks.
     pub supervisor: Supervisor,
+    /// Hears what is decided.
+    pub log: ComponentLog,
 }
 
 /// The running scheduler of one cluster. Its tasks live in the supervisor; dropping this ends nothing.
@@ -61,7 +63,7 @@ pub fn start(options: Options) -> Scheduler {
     let observer = options.observer;
     let cluster = Arc::new(Cluster::default());
     observer.listen(Arc::clone(&cluster) as _);
-    let actions = Actions::new(options.client, recorder, options.clock);
+    let actions = Actions::new(options.client, recorder, options.clock, options.log);
     let decider = Decider::new(Arc::clone(&cluster), actions, metrics.clone(), scope.child("bindings"));
     scope.spawn_until_cancelled("decisions", async move {
         // A decision from half a view would put pods where others are already.

@@ -164,6 +164,7 @@ impl Server {
             clock: Arc::new(ManualClock::default()),
             random: Arc::new(SeededRandom::new(1)),
             supervisor: supervisor.clone(),
+            log: ComponentLog::default(),
         };
         let scheduler = start(options);
         observer.start(&KINDS.into(), &supervisor);

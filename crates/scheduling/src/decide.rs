@@ -14,6 +14,8 @@ pub enum Decision {
     Place {
         /// Name of the node.
         node: String,
+        /// How many nodes would have done.
+        feasible: usize,
     },
     /// It fits nowhere now.
     Impossible(FitError),
@@ -79,6 +81,7 @@ pub fn schedule(pod: &PodInfo, snapshot: &Snapshot) -> Decision {
     match best(pod, &possible, snapshot) {
         Some(node) => Decision::Place {
             node: node.name().to_owned(),
+            feasible: possible.len(),
         },
         None => {
             let preemption = preemption::find(pod, snapshot, &rejections);

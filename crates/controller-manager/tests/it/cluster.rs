@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use access_rules::User;
@@ -21,7 +21,7 @@ use kube::{Api, Client};
 use kube_api::{
     Anonymous, AsyncReadWrite, ClusterPki, KubeApi, NodeDialer, ServerNames, ServiceAccountTokens, VersionInfo,
 };
-use reconcile_loop::Observer;
+use reconcile_loop::{ComponentLog, LogKeeper, Observer, Severity};
 use registry::Registry;
 use supervision::Supervisor;
 use tempfile::TempDir;
@@ -37,8 +37,35 @@ impl NodeDialer for Nowhere {
     }
 }
 
+/// What the loops have said.
+#[derive(Default)]
+pub struct Said(Mutex<Vec<String>>);
+
+impl Said {
+    /// Whether some line holds this.
+    pub fn has(&self, text: &str) -> bool {
+        self.lines().iter().any(|line| line.contains(text))
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panicked").clone()
+    }
+}
+
+impl LogKeeper for Said {
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    fn write(&self, severity: Severity, place: &str, text: String) {
+        let line = format!("{} {place}] {text}", severity.letter());
+        self.0.lock().expect("nobody panicked").push(line);
+    }
+}
+
 /// The control plane.
 pub struct Cluster {
+    pub said: Arc<Said>,
     pub client: Client,
     pub manager: ControllerManager,
     pub served: KubeApi,
@@ -83,8 +110,10 @@ impl Cluster {
         });
         let api = api.expect("an API");
         let client = client(&api, "admin");
-        let manager = start_loops(&api, &pki, &supervisor);
+        let said = Arc::<Said>::default();
+        let manager = start_loops(&api, &pki, &said, &supervisor);
         let cluster = Self {
+            said,
             client,
             manager,
             served: api,
@@ -156,7 +185,8 @@ where
 }
 
 /// The controllers and the scheduler, on one view of the cluster as in the region process.
-fn start_loops(api: &KubeApi, pki: &Arc<ClusterPki>, supervisor: &Supervisor) -> ControllerManager {
+fn start_loops(api: &KubeApi, pki: &Arc<ClusterPki>, said: &Arc<Said>, supervisor: &Supervisor) -> ControllerManager {
+    let log = ComponentLog::kept_by(said.clone());
     let observer = Observer::new(client(api, "system:kube-controller-manager"));
     let manager = controller_manager::start(controller_manager::Options {
         client: client(api, "system:kube-controller-manager"),
@@ -167,6 +197,7 @@ fn start_loops(api: &KubeApi, pki: &Arc<ClusterPki>, supervisor: &Supervisor) ->
         cluster_ca_pem: pki.ca_pem().to_owned(),
         authority: pki.clone(),
         region: "ap-northeast-2".to_owned(),
+        log: log.clone(),
     });
     scheduler::start(scheduler::Options {
         client: client(api, "system:kube-scheduler"),
@@ -174,6 +205,7 @@ fn start_loops(api: &KubeApi, pki: &Arc<ClusterPki>, supervisor: &Supervisor) ->
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         supervisor: supervisor.clone(),
+        log,
     });
     let mut kinds = manager.kinds();
     kinds.extend(scheduler::KINDS);

@@ -103,6 +103,36 @@ impl Apis {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_logs_of_scheduler_and_controllers_tell_what_they_do() {
+    let cluster = Cluster::start().await;
+    cluster.add_node("node-a", "ap-northeast-2a").await;
+    let apis = Apis::of(&cluster);
+    let made = apis.deployments.create(&PostParams::default(), &deployment(2)).await;
+    made.expect("the deployment is made");
+    available(&cluster, 2).await;
+    let too_large = "spec: {template: {spec: {containers: [{name: web, resources: {requests: {cpu: '64'}}}]}}}";
+    apis.patch(too_large).await;
+    let wanted = [
+        r#""Started controller" controller="deployment-controller""#,
+        r#""Event occurred" object="default/web" fieldPath="" kind="Deployment" apiVersion="apps/v1" type="Normal" reason="ScalingReplicaSet""#,
+        r#""Too few replicas" logger="replicaset-controller" replicaSet="default/web-"#,
+        r#""Successfully bound pod to node" pod="default/web-"#,
+        r#"node="node-a" evaluatedNodes=1 feasibleNodes=1"#,
+        r#""Unable to schedule pod; no fit; waiting" pod="default/web-"#,
+    ];
+    eventually("everything is said", || async {
+        let missing: Vec<&str> = wanted.into_iter().filter(|text| !cluster.said.has(text)).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err((missing, cluster.said.lines()))
+        }
+    })
+    .await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::too_many_lines, reason = "one story, in order")]
 async fn a_deployment_runs_scales_rolls_and_goes() {
     let cluster = Cluster::start().await;

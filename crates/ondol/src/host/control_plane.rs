@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use access_rules::User;
+use aws_api::LogKind;
 use aws_api::host::{ClusterRef, ControlPlane, ControlPlaneSpec, HostError, InstanceSpec};
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Pod;
@@ -218,7 +219,7 @@ impl LocalHost {
         api.identity_providers().set(spec.identity_providers.clone());
         self.offer_metrics(&api, &network, supervisor);
         self.serve(spec, &api, listener, &network, supervisor).await?;
-        let (scheduler, controllers) = self.start_loops(spec, &api, &pki, &network, supervisor);
+        let (scheduler, controllers) = self.start_loops(spec, &api, &pki, (&network, &logs), supervisor);
         Ok(Cluster {
             client: client(&api, "ondol:host", &["system:masters"]),
             git_version: RwLock::new(spec.git_version.clone()),
@@ -356,7 +357,7 @@ impl LocalHost {
         spec: &ControlPlaneSpec,
         api: &KubeApi,
         pki: &Arc<ClusterPki>,
-        network: &Network,
+        (network, logs): (&Network, &Arc<ClusterLogs>),
         supervisor: &Supervisor,
     ) -> (scheduler::Scheduler, controller_manager::ControllerManager) {
         let region = spec.cluster.region.to_string();
@@ -371,6 +372,7 @@ impl LocalHost {
             clock: self.clock.clone(),
             random: self.random.clone(),
             supervisor: supervisor.clone(),
+            log: logs.of(LogKind::Scheduler),
         });
         let controllers = controller_manager::start(controller_manager::Options {
             client: identity.client,
@@ -381,6 +383,7 @@ impl LocalHost {
             cluster_ca_pem: pki.ca_pem().to_owned(),
             authority: pki.clone(),
             region: region.clone(),
+            log: logs.of(LogKind::ControllerManager),
         });
         show_metrics(
             api,

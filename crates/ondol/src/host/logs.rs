@@ -6,6 +6,7 @@ use aws_api::LogKind;
 use aws_api::host::ClusterRef;
 use clock::Clock;
 use kube_api::LogReader;
+use reconcile_loop::{ComponentLog, LogKeeper, Severity};
 
 use super::EksTokens;
 
@@ -19,7 +20,30 @@ pub(super) struct ClusterLogs {
     pub(super) clock: Arc<dyn Clock>,
 }
 
+/// The log of one of a cluster's components.
+struct OwnLog {
+    logs: Arc<ClusterLogs>,
+    kind: LogKind,
+}
+
+impl LogKeeper for OwnLog {
+    fn is_wanted(&self) -> bool {
+        self.logs.tokens.wants_log(&self.logs.cluster, self.kind)
+    }
+
+    fn write(&self, severity: Severity, place: &str, text: String) {
+        let line = self.logs.line(severity.letter(), place, &text);
+        self.logs.write(self.kind, line);
+    }
+}
+
 impl ClusterLogs {
+    /// The log of a component.
+    pub(super) fn of(self: &Arc<Self>, kind: LogKind) -> ComponentLog {
+        let logs = Arc::clone(self);
+        ComponentLog::kept_by(Arc::new(OwnLog { logs, kind }))
+    }
+
     /// A line as Kubernetes' components write them: severity and time, process, where it is said, and what.
     fn line(&self, severity: char, place: &str, text: &str) -> String {
         let now = self.clock.now().strftime("%m%d %H:%M:%S.%6f");

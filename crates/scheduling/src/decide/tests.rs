@@ -69,7 +69,7 @@ fn snapshot(nodes: impl IntoIterator<Item = Arc<Node>>) -> Snapshot {
 
 fn said(pod: &PodInfo, snapshot: &Snapshot) -> String {
     match schedule(pod, snapshot) {
-        Decision::Place { node } => node,
+        Decision::Place { node, .. } => node,
         Decision::Impossible(error) => error.to_string(),
     }
 }
@@ -250,7 +250,7 @@ fn room_is_made_where_no_disruption_budget_is_broken() {
     let vip = pod("vip", "800m", |spec| spec.priority = Some(10));
     let chosen = |snapshot: &Snapshot| match schedule(&vip, snapshot) {
         Decision::Impossible(error) => error.preemption.candidate.unwrap().node,
-        Decision::Place { node } => panic!("nothing is free on {node}"),
+        Decision::Place { node, .. } => panic!("nothing is free on {node}"),
     };
     assert_eq!(chosen(&snapshot), "a", "the less important one");
     let budget = |allowed: i32| {
