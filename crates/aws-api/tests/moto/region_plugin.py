@@ -2,11 +2,13 @@
 
 moto answers at once and believes what it is told; AWS does neither. So the inputs that moto's tests make up (subnets, images,
 key pairs, a launch template, trust policies, passwords, version "1") are replaced by ones that exist, and what AWS does
-afterwards (clusters become ACTIVE, instances run, stacks are made) is waited for before the test goes on.
+afterwards (clusters become ACTIVE, instances run, stacks are made) is waited for before the test goes on. Tests that stop the clock
+of their process sign by the real one, because AWS refuses requests of the past.
 
 Outcomes are written to the file that REGION_OUTCOMES names, one test a line; tests that are in it already are not run again, and
 the test that runs now is in the file beside it. A test that fails and needs what the region does not have (another service,
 moto's own memory) is not applicable."""
+import datetime
 import faulthandler
 import inspect
 import json
@@ -15,7 +17,9 @@ import re
 import signal
 import time
 
+import botocore.auth
 import botocore.session
+import freezegun.api
 import pytest
 import requests
 from moto.core.models import ServerModeMockAWS
@@ -42,28 +46,47 @@ IMAGES = {}
 # Services of the running test that the region does not have.
 NEEDED = set()
 
+# Whether a test has spoken to the region since it began anew.
+SPOKEN = [True]
+
 CREATE = botocore.session.Session.create_client
+SESSION = botocore.session.Session()
+CLIENTS = {}
+
+
+def real_now(remove_tzinfo=True):
+    now = freezegun.api.real_datetime.now(datetime.timezone.utc)
+    return now.replace(tzinfo=None) if remove_tzinfo else now
+
+
+botocore.auth.get_current_datetime = real_now
 
 
 def client(service, region):
     """A client without hooks."""
-    return CREATE(botocore.session.get_session(), service, region_name=region, endpoint_url=ENDPOINT, **KEYS)
+    if (service, region) not in CLIENTS:
+        CLIENTS[service, region] = CREATE(SESSION, service, region_name=region, endpoint_url=ENDPOINT, **KEYS)
+    return CLIENTS[service, region]
 
 
 def prepare(region):
     """What every account has before its first call: a default VPC. And what EKS's tests name."""
     if region in PREPARED or not region or region == "aws-global":
         return
-    PREPARED.add(region)
     ec2 = client("ec2", region)
     try:
         ec2.create_default_vpc()
-    except ec2.exceptions.ClientError:
-        return
+    except ec2.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "DefaultVpcAlreadyExists":
+            raise
+    PREPARED.add(region)
     if region == "us-east-1" and os.environ.get("REGION_SERVICE") == "eks":
-        subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])
+        # Private ones, because Fargate takes no others.
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        made = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"{region}{zone}")
+                for number, zone in enumerate("ab")]
         from tests.test_eks import test_eks_constants as eks
-        eks.SUBNET_IDS[:] = [subnet["SubnetId"] for subnet in subnets[:2]]
+        eks.SUBNET_IDS[:] = [subnet["Subnet"]["SubnetId"] for subnet in made]
         ec2.import_key_pair(KeyName=eks.REMOTE_ACCESS_VALUE["ec2SshKey"], PublicKeyMaterial=KEY)
         template = ec2.create_launch_template(LaunchTemplateName="moto", LaunchTemplateData={"EbsOptimized": True})["LaunchTemplate"]
         eks.LAUNCH_TEMPLATE_VALUE.clear()
@@ -71,14 +94,16 @@ def prepare(region):
 
 
 def reset(self):
-    if not ServerModeMockAWS._RESET_IN_PROGRESS:
-        ServerModeMockAWS._RESET_IN_PROGRESS = True
-        try:
-            PREPARED.clear()
-            requests.post(f"{ENDPOINT}/moto-api/reset", timeout=60)
-            prepare("us-east-1")
-        finally:
-            ServerModeMockAWS._RESET_IN_PROGRESS = False
+    """The region begins anew, unless nobody has spoken to it since it did. A test's time does not run meanwhile: moto would not know
+    any more how deep its mocks are nested."""
+    if not SPOKEN[0]:
+        return
+    left = signal.alarm(0)
+    PREPARED.clear()
+    requests.post(f"{ENDPOINT}/moto-api/reset", timeout=120)
+    prepare("us-east-1")
+    SPOKEN[0] = False
+    signal.alarm(left)
 
 
 ServerModeMockAWS.reset = reset
@@ -132,8 +157,8 @@ def is_policy(text):
 
 
 def until(look, limit=30):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
+    end = freezegun.api.real_monotonic() + limit
+    while freezegun.api.real_monotonic() < end:
         if look():
             return
         time.sleep(0.02)
@@ -215,6 +240,7 @@ WAITED = {
 def register(made):
     """Hooks of every client: the region is prepared before its first call, and AWS's later doings are waited for."""
     service, region = made.meta.service_model.service_name, made.meta.region_name
+    SPOKEN[0] = True
     if service not in SERVED:
         NEEDED.add(service)
     prepare(region if service != "iam" else "us-east-1")
