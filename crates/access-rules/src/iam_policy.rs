@@ -3,9 +3,11 @@
 //! Source: "Policy evaluation logic" and "IAM JSON policy elements reference" of the IAM User Guide. An explicit deny wins over
 //! everything; otherwise every kind of policy that is present must allow.
 
+mod check;
 mod condition;
 mod document;
 mod pattern;
+mod resource;
 #[cfg(test)]
 mod tests;
 

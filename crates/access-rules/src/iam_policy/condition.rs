@@ -127,6 +127,11 @@ pub(super) fn is_known(operator: &str) -> bool {
     name == "Null" || OPERATORS.iter().any(|(known, ..)| *known == name)
 }
 
+/// Whether an operator compares dates.
+pub(super) fn is_of_dates(operator: &str) -> bool {
+    parts(operator).1.starts_with("Date")
+}
+
 /// Whether all conditions hold.
 pub(super) fn hold(conditions: &BTreeMap<String, BTreeMap<String, OneOrMany>>, facts: &Facts) -> bool {
     conditions

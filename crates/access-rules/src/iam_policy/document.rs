@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Draft;
 use super::pattern::{filled, like, like_ignoring_case};
 use super::{Principal, Request, condition};
 
@@ -82,6 +83,8 @@ pub enum Scalar {
     Bool(bool),
     /// A whole number.
     Number(i64),
+    /// null, which stands for no value.
+    Nothing(()),
 }
 
 /// Who a statement is about.
@@ -98,7 +101,7 @@ pub enum Principals {
 #[derive(Debug, thiserror::Error)]
 pub enum MalformedPolicy {
     /// Not JSON of this form.
-    #[error("Syntax errors in policy: {0}")]
+    #[error("Syntax errors in policy.")]
     Syntax(#[from] serde_json::Error),
     /// A statement lacks a part or has two that exclude each other.
     #[error("{0}")]
@@ -112,41 +115,33 @@ impl OneOrMany {
             Self::One(scalar) => std::slice::from_ref(scalar),
             Self::Many(scalars) => scalars,
         };
-        scalars.iter().map(|scalar| match scalar {
-            Scalar::Text(text) => text.clone(),
-            Scalar::Bool(value) => value.to_string(),
-            Scalar::Number(value) => value.to_string(),
+        scalars.iter().filter_map(|scalar| match scalar {
+            Scalar::Text(text) => Some(text.clone()),
+            Scalar::Bool(value) => Some(value.to_string()),
+            Scalar::Number(value) => Some(value.to_string()),
+            Scalar::Nothing(()) => None,
         })
     }
 }
 
 impl Document {
-    /// Reads an identity's policy: actions and resources, no principals.
+    /// Reads an identity's own policy: actions and resources, no principals.
     ///
     /// # Errors
     /// When it is not one.
     pub fn identity(text: &str) -> Result<Self, MalformedPolicy> {
-        let document = Self::read(text)?;
-        for statement in &document.statements {
-            let refuse = |problem: &str| Err(MalformedPolicy::Statement(problem.to_owned()));
-            if statement.principal.is_some() || statement.not_principal.is_some() {
-                return refuse("Policy document should not specify a principal.");
-            }
-            if statement.resource.is_none() && statement.not_resource.is_none() {
-                return refuse("Policy statement must contain resources.");
-            }
-            let named = statement
-                .action
-                .iter()
-                .chain(&statement.not_action)
-                .flat_map(OneOrMany::texts);
-            for action in named {
-                if action != "*" && !action.contains(':') {
-                    return refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
-                }
-            }
-        }
-        Ok(document)
+        let draft = Draft::read(text)?;
+        draft.require_identity()?;
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// Reads a managed policy, which must have the newer version.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn managed(text: &str) -> Result<Self, MalformedPolicy> {
+        Draft::read(text)?.require_version()?;
+        Self::identity(text)
     }
 
     /// Reads a role's trust policy: principals and actions, no resources.
@@ -169,35 +164,13 @@ impl Document {
     }
 
     fn read(text: &str) -> Result<Self, MalformedPolicy> {
+        Draft::read(text)?;
         let document: Self = serde_json::from_str(text)?;
-        let known = ["2012-10-17", "2008-10-17"];
-        let refuse = |problem: &str| Err(MalformedPolicy::Statement(problem.to_owned()));
-        if document
-            .version
-            .as_deref()
-            .is_some_and(|version| !known.contains(&version))
-        {
-            return refuse("The policy is not in the valid JSON format: its Version is not known.");
-        }
-        if document.statements.is_empty() {
-            return refuse("Syntax errors in policy.");
-        }
-        for statement in &document.statements {
-            if statement.action.is_some() == statement.not_action.is_some() {
-                return refuse("Policy statement must contain actions.");
-            }
-            if statement.resource.is_some() && statement.not_resource.is_some() {
-                return refuse("Policy statement must not contain both Resource and NotResource.");
-            }
-            if let Some(unknown) = statement
-                .condition
-                .keys()
-                .find(|operator| !condition::is_known(operator))
-            {
-                return Err(MalformedPolicy::Statement(format!(
-                    "Invalid Condition type : {unknown}."
-                )));
-            }
+        let mut statements = document.statements.iter();
+        if statements.any(|statement| statement.action.is_some() == statement.not_action.is_some()) {
+            return Err(MalformedPolicy::Statement(
+                "Policy statement must contain actions.".to_owned(),
+            ));
         }
         Ok(document)
     }

@@ -165,8 +165,8 @@ fn variables_are_filled_in_resources() {
         &[("aws:username", "kim")]
     ));
     assert!(!allows(rest, "iam:GetUser", "arn:aws:iam::1:user/lee", &[]));
-    let rest = r#""Effect":"Allow","Action":"*","Resource":"x/${aws:PrincipalTag/team, 'none'}/${*}""#;
-    assert!(allows(rest, "iam:GetUser", "x/none/*", &[]));
+    let rest = r#""Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::x/${aws:PrincipalTag/team, 'none'}/${*}""#;
+    assert!(allows(rest, "s3:GetObject", "arn:aws:s3:::x/none/*", &[]));
 }
 
 #[test]
@@ -298,4 +298,109 @@ fn malformed_documents_are_refused() {
         assert!(Document::identity(text).is_err(), "{text}");
     }
     assert!(Document::trust(&statement(r#""Effect":"Allow","Action":"sts:AssumeRole""#)).is_err());
+}
+
+#[test]
+fn a_policy_is_refused_for_the_first_of_its_faults() {
+    let of = |rest: &str| statement(&format!(r#""Effect":"Allow",{rest}"#));
+    for (text, sentence) in [
+        ("no JSON".to_owned(), "Syntax errors in policy."),
+        (
+            of(r#""Action":"s3:A","Resource":{"a":"b"}"#),
+            "Syntax errors in policy.",
+        ),
+        (
+            of(r#""Action":"s3:A","NotAction":[],"Resource":"*""#),
+            "Syntax errors in policy.",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":"*","Condition":{"x":{"a":"1"}}"#),
+            "Syntax errors in policy.",
+        ),
+        (
+            statement(r#""Effect":"denY","Resource":"*""#),
+            "The policy failed legacy parsing",
+        ),
+        (
+            of(r#""Resource":"arn:aws:s3::example_bucket""#),
+            "The policy failed legacy parsing",
+        ),
+        (
+            of(r#""Action":"a","Resource":"*","Condition":{"DateLessThan":{"a":"234-13"}}"#),
+            "The policy failed legacy parsing",
+        ),
+        (
+            of(r#""Action":[],"Resource":"nowhere""#),
+            "Policy statement must contain actions.",
+        ),
+        (
+            of(r#""Action":"s:3:A","Resource":"nowhere""#),
+            "Resource nowhere must be in ARN format or \"*\".",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":["arn:error:s3:::b","arn:error:s3::b"]"#),
+            "Partition \"error\" is not valid for resource \"arn:error:s3:::b\".",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":"a:b""#),
+            "Partition \"b\" is not valid for resource \"arn:b:*:*:*:*\".",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":"arn:aws""#),
+            "Resource vendor must be fully qualified and cannot contain regexes.",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":"arn:aws:iam:us-east-1::role/r""#),
+            "IAM resource arn:aws:iam:us-east-1::role/r cannot contain region information.",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":"arn:aws:s3:us-east-1::b""#),
+            "Resource arn:aws:s3:us-east-1::b can not contain region information.",
+        ),
+        (
+            of(r#""Action":"a""#),
+            "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+        ),
+        (
+            of(r#""Action":"s3:List:Bucket","Resource":"*""#),
+            "Actions/Condition can contain only one colon.",
+        ),
+        (of(r#""Action":"a a:B","Resource":"*""#), "Vendor a a is not valid"),
+        (
+            of(r#""Action":"s3:A","Resource":"*","Principal":"*""#),
+            "Policy document should not specify a principal.",
+        ),
+        (
+            of(r#""Action":"s3:A","Resource":[]"#),
+            "Policy statement must contain resources.",
+        ),
+    ] {
+        let refused = Document::identity(&text).expect_err(&text);
+        assert_eq!(refused.to_string(), sentence, "{text}");
+    }
+}
+
+#[test]
+fn statement_ids_are_unique_and_resources_may_be_null() {
+    let of = |statements: &str| format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+    let one = r#"{"Sid":"a","Effect":"Allow","Action":"kms:CreateGrant","Resource":["arn:aws:kms:*:1:key/*",null]}"#;
+    assert!(Document::identity(&of(one)).is_ok());
+    let refused = Document::identity(&of(&format!("{one},{one}"))).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Statement IDs (SID) in a single policy must be unique."
+    );
+}
+
+#[test]
+fn a_managed_policy_has_the_newer_version() {
+    let rest = r#""Statement":{"Effect":"Allow","Action":"*","Resource":"*"}"#;
+    let older = format!("{{{rest}}}");
+    assert!(Document::identity(&older).is_ok());
+    let refused = Document::managed(&older).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Policy document must be version 2012-10-17 or greater."
+    );
+    assert!(Document::managed(&format!(r#"{{"Version":"2012-10-17",{rest}}}"#)).is_ok());
 }

@@ -54,7 +54,7 @@ pub async fn upload_server(context: Context, input: Value) -> Result<Value, ApiE
         certificates::check_chain(chain.as_bytes()).map_err(|why| malformed(&format!("certificate chain: {why}")))?;
         kept["CertificateChain"] = chain.into();
     }
-    let made = Item::new(ItemKind::ServerCertificate, name, kept).tagged(input.tags("Tags"));
+    let made = Item::new(ItemKind::ServerCertificate, name, kept).tagged(super::tag::given(&input)?);
     let mut answer = json!({ "ServerCertificateMetadata": metadata });
     if !made.tags.is_empty() {
         answer["Tags"] = tag_list(&made.tags);

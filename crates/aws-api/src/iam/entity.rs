@@ -121,7 +121,7 @@ impl Entity {
             inline: BTreeMap::new(),
             attached: BTreeSet::new(),
             boundary: input.text("PermissionsBoundary").map(str::to_owned),
-            tags: input.tags("Tags"),
+            tags: super::tag::given(input)?,
             trust: input.text("AssumeRolePolicyDocument").map(str::to_owned),
             description: input.text("Description").map(str::to_owned),
             max_session: input.number("MaxSessionDuration").unwrap_or(3600),

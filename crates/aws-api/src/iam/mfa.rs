@@ -71,7 +71,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     // What programs for codes take in is the seed in base 32.
     let seed: Vec<u8> = seed.iter().map(|byte| ALPHABET[usize::from(byte % 32)]).collect();
     let shown = base32(&seed);
-    let tags = input.tags("Tags");
+    let tags = super::tag::given(&input)?;
     let body = json!({"SerialNumber": serial, SEED: String::from_utf8_lossy(&seed)});
     let made = Item::new(ItemKind::MfaDevice, serial.as_str(), body).tagged(tags.clone());
     catalogue::create(&context, made, |state| {
@@ -221,7 +221,8 @@ async fn change_tags(context: &Context, input: &Value, change: impl FnOnce(&mut 
 
 /// `TagMFADevice`.
 pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
-    change_tags(&context, &input, |item| item.tags.extend(input.tags("Tags"))).await
+    let tags = super::tag::given(&input)?;
+    change_tags(&context, &input, |item| item.tags.extend(tags)).await
 }
 
 /// `UntagMFADevice`.

@@ -66,7 +66,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         client_ids: owned(&input.texts("ClientIDList")),
         thumbprints: owned(&input.texts("ThumbprintList")),
         created_at: context.region.clock.now(),
-        tags: input.tags("Tags"),
+        tags: super::tag::given(&input)?,
     };
     let answer = json!({"OpenIDConnectProviderArn": arn, "Tags": tag_list(&provider.tags)});
     let made = context.region.ledger.change(|state| {
@@ -143,7 +143,8 @@ pub async fn thumbprints(context: Context, input: Value) -> Result<Value, ApiErr
 
 /// `TagOpenIDConnectProvider`.
 pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
-    edit(&context, &input, |provider| provider.tags.extend(input.tags("Tags"))).await
+    let tags = super::tag::given(&input)?;
+    edit(&context, &input, |provider| provider.tags.extend(tags)).await
 }
 
 /// `UntagOpenIDConnectProvider`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access_rules::iam_policy::Document;
+use access_rules::iam_policy::{Document, MalformedPolicy};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,15 @@ const MOST_VERSIONS: usize = 5;
 /// # Errors
 /// `MalformedPolicyDocument`.
 pub fn check(document: &str) -> Result<(), ApiError> {
-    let read = Document::identity(document);
+    accepted(Document::identity(document))
+}
+
+/// Refuses what is no managed policy.
+fn check_managed(document: &str) -> Result<(), ApiError> {
+    accepted(Document::managed(document))
+}
+
+fn accepted(read: Result<Document, MalformedPolicy>) -> Result<(), ApiError> {
     read.map(drop)
         .map_err(|error| ApiError::bad_request("MalformedPolicyDocument", error.to_string()))
 }
@@ -111,7 +119,7 @@ fn view(state: &State, policy: &ManagedPolicy) -> Value {
 /// `CreatePolicy`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     let text = input.required("PolicyDocument").to_owned();
-    check(&text)?;
+    check_managed(&text)?;
     let (name, path) = (input.required("PolicyName"), input.text("Path").unwrap_or("/"));
     let now = context.region.clock.now();
     let policy = ManagedPolicy {
@@ -131,7 +139,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         )]
         .into(),
         default: 1,
-        tags: input.tags("Tags"),
+        tags: super::tag::given(&input)?,
     };
     let made = context.region.ledger.change(|state| {
         if state.policies.contains_key(&policy.arn) {
@@ -240,7 +248,7 @@ fn version_number(input: &Value) -> u32 {
 /// `CreatePolicyVersion`.
 pub async fn create_version(context: Context, input: Value) -> Result<Value, ApiError> {
     let text = input.required("PolicyDocument").to_owned();
-    check(&text)?;
+    check_managed(&text)?;
     let now = context.region.clock.now();
     edit(&context, &input, |_, policy| {
         if policy.versions.len() >= MOST_VERSIONS {
@@ -310,8 +318,9 @@ pub async fn delete_version(context: Context, input: Value) -> Result<Value, Api
 
 /// `TagPolicy`.
 pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
+    let tags = super::tag::given(&input)?;
     edit(&context, &input, |_, policy| {
-        policy.tags.extend(input.tags("Tags"));
+        policy.tags.extend(tags);
         Ok(nothing())
     })
     .await
@@ -342,7 +351,11 @@ pub async fn entities(context: Context, input: Value) -> Result<Value, ApiError>
     let arn = input.required("PolicyArn");
     context.region.ledger.read(|state| {
         find(state, arn)?;
+        let filter = input.text("EntityFilter");
         let of = |kind: EntityKind| -> Value {
+            if filter.is_some_and(|filter| kind.member() != format!("{filter}Name")) {
+                return json!([]);
+            }
             let title = kind.member().trim_end_matches("Name").to_owned();
             let own = state.entities.values().filter(|entity| entity.kind == kind && entity.attached.contains(arn));
             own.map(|entity| json!({ format!("{title}Name"): entity.name, format!("{title}Id"): entity.id })).collect()

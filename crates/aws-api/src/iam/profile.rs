@@ -64,7 +64,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         arn: format!("arn:aws:iam::{}:instance-profile{path}{name}", context.caller.account),
         created_at: context.region.clock.now(),
         role: None,
-        tags: input.tags("Tags"),
+        tags: super::tag::given(&input)?,
     };
     let made = context.region.ledger.change(|state| {
         if find(state, name).is_ok() {
@@ -169,8 +169,9 @@ pub async fn remove_role(context: Context, input: Value) -> Result<Value, ApiErr
 
 /// `TagInstanceProfile`.
 pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
+    let tags = super::tag::given(&input)?;
     edit(&context, &input, |_, profile| {
-        profile.tags.extend(input.tags("Tags"));
+        profile.tags.extend(tags);
         Ok(())
     })
     .await

@@ -39,7 +39,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         "SAMLProviderUUID": super::unique_id(&context, "ASPP"),
         "AssertionEncryptionMode": input.text("AssertionEncryptionMode").unwrap_or("Allowed"),
     });
-    let tags = input.tags("Tags");
+    let tags = super::tag::given(&input)?;
     let mut answer = json!({ "SAMLProviderArn": arn });
     if !tags.is_empty() {
         answer["Tags"] = tag_list(&tags);
@@ -104,8 +104,9 @@ pub async fn list(context: Context, _input: Value) -> Result<Value, ApiError> {
 /// `TagSAMLProvider`.
 pub async fn tag(context: Context, input: Value) -> Result<Value, ApiError> {
     let arn = input.required("SAMLProviderArn");
+    let tags = super::tag::given(&input)?;
     catalogue::edit(&context, ItemKind::SamlProvider, arn, missing(arn), |_, item| {
-        item.tags.extend(input.tags("Tags"));
+        item.tags.extend(tags);
         Ok(nothing())
     })
     .await
