@@ -160,6 +160,11 @@ impl ApiError {
                     (Protocol::Ec2, Rule::Required) => {
                         format!("The request must contain the parameter {}", violation.path)
                     }
+                    (Protocol::Ec2, Rule::Enumeration | Rule::Bounds) => format!(
+                        "Value ({}) for parameter {} is invalid.",
+                        violation.value.as_deref().unwrap_or_default(),
+                        violation.path
+                    ),
                     _ => violation.message.clone(),
                 };
                 Self::bad_request(code, message)
