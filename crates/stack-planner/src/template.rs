@@ -291,6 +291,13 @@ impl Template {
         ];
         let named = of_iam
             .iter()
+            // These name what is there, and have no names of their own.
+            .filter(|resource| {
+                !matches!(
+                    resource.kind.as_str(),
+                    "AWS::IAM::AccessKey" | "AWS::IAM::UserToGroupAddition"
+                )
+            })
             .any(|resource| names.iter().any(|name| resource.properties.get(name).is_some()));
         let mut kinds: Vec<&str> = of_iam.iter().map(|resource| resource.kind.as_str()).collect();
         kinds.sort_unstable();

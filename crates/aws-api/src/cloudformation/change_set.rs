@@ -136,6 +136,7 @@ fn planned(
 /// `CreateChangeSet`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     let (name, set_name) = (input.required("StackName"), input.required("ChangeSetName"));
+    stack::check_name(set_name, "changeSetName")?;
     let (region, now) = (&context.region, context.region.clock.now());
     let creates = input.text("ChangeSetType") == Some("CREATE");
     let fresh = if creates {

@@ -6,6 +6,7 @@ mod eks;
 mod iam;
 mod scaling;
 mod services;
+mod users;
 
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ const KINDS: &[&str] = &[
 
 /// Whether there is such a type here.
 pub fn is_known(kind: &str) -> bool {
-    [KINDS, services::KINDS, capacity::KINDS, scaling::KINDS]
+    [KINDS, services::KINDS, capacity::KINDS, scaling::KINDS, users::KINDS]
         .iter()
         .any(|kinds| kinds.contains(&kind))
 }
@@ -146,6 +147,7 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
         kind if capacity::KINDS.contains(&kind) => capacity::create(wanted).await,
         kind if scaling::KINDS.contains(&kind) => scaling::create(wanted).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::create(wanted).await,
+        kind if users::KINDS.contains(&kind) => users::create(wanted).await,
         kind if kind.starts_with("AWS::IAM::") => iam::create(wanted).await,
         kind if kind.starts_with("AWS::EKS::") => eks::create(wanted).await,
         kind => Err(unsupported(kind)),
@@ -162,6 +164,7 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
         kind if capacity::KINDS.contains(&kind) => capacity::update(wanted, physical, before).await,
         kind if scaling::KINDS.contains(&kind) => scaling::update(wanted).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::update(wanted, physical, before).await,
+        kind if users::KINDS.contains(&kind) => users::update(wanted, physical, before).await,
         kind if kind.starts_with("AWS::IAM::") => iam::update(wanted, physical, before).await,
         kind if kind.starts_with("AWS::EKS::") => eks::update(wanted, physical, before).await,
         _ => Ok(Updated::Done),
@@ -178,6 +181,7 @@ pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError>
         kind if capacity::KINDS.contains(&kind) => capacity::delete(wanted, physical).await,
         kind if scaling::KINDS.contains(&kind) => scaling::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::EC2::") => ec2::delete(wanted, physical).await,
+        kind if users::KINDS.contains(&kind) => users::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::IAM::") => iam::delete(wanted, physical).await,
         kind if kind.starts_with("AWS::EKS::") => eks::delete(wanted, physical).await,
         _ => Ok(()),
@@ -235,6 +239,7 @@ pub fn attribute(state: &State, kind: &str, physical: &str, name: &str) -> Optio
         kind if services::KINDS.contains(&kind) => services::attribute(state, kind, physical, name),
         kind if capacity::KINDS.contains(&kind) => capacity::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::EC2::") => ec2::attribute(state, kind, physical, name),
+        kind if users::KINDS.contains(&kind) => users::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::IAM::") => iam::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::EKS::") => eks::attribute(state, kind, physical, name),
         _ => None,
@@ -295,6 +300,7 @@ pub fn replaces(kind: &str, property: &str) -> bool {
         "AWS::EKS::AccessEntry" => &["AccessPolicies", "KubernetesGroups", "Username", "Tags"],
         "AWS::EKS::PodIdentityAssociation" => &["RoleArn", "TargetRoleArn", "DisableSessionTags", "Tags"],
         "AWS::EC2::VPCEndpoint" => &["Tags"],
+        other if users::KINDS.contains(&other) => users::keeps(other),
         other if capacity::KINDS.contains(&other) => capacity::keeps(other),
         other if scaling::KINDS.contains(&other) => return scaling::replaces(other, property),
         other => services::keeps(other),

@@ -200,6 +200,20 @@ fn owned(texts: Vec<&str>) -> Vec<String> {
     texts.into_iter().map(str::to_owned).collect()
 }
 
+/// Refuses what is no name of a stack or change set.
+///
+/// # Errors
+/// The sentence about the member that has it.
+pub fn check_name(name: &str, member: &str) -> Result<(), ApiError> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    if name.starts_with(|letter: char| letter.is_ascii_alphabetic()) && name.chars().all(is_part) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "1 validation error detected: Value '{name}' at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+    )))
+}
+
 /// A stack as a request asks for it.
 ///
 /// # Errors
@@ -213,15 +227,7 @@ pub fn new(context: &Context, input: &Value, status: &str) -> Result<Stack, ApiE
         .map_err(|error| invalid(error.to_string()))?;
     let region = &context.region;
     let (name, now) = (input.required("StackName"), region.clock.now());
-    let valid = name.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && name
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
-    if !valid {
-        return Err(invalid(format!(
-            "1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
-        )));
-    }
+    check_name(name, "stackName")?;
     Ok(Stack {
         id: format!(
             "arn:aws:cloudformation:{}:{}:stack/{name}/{}",
@@ -420,6 +426,9 @@ pub async fn protect(context: Context, input: Value) -> Result<Value, ApiError> 
 /// `SetStackPolicy`.
 pub async fn set_policy(context: Context, input: Value) -> Result<Value, ApiError> {
     let policy = input.text("StackPolicyBody");
+    if policy.is_some() && input.text("StackPolicyURL").is_some() {
+        return Err(invalid("You cannot specify both StackPolicyURL and StackPolicyBody"));
+    }
     if policy.is_some_and(|text| !stack_policy::is_policy(text)) {
         return Err(invalid("Error validating stack policy: Invalid stack policy"));
     }

@@ -38,7 +38,7 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
                 "PermissionsBoundary": properties.text("PermissionsBoundary"), "Tags": user_tags(wanted),
             });
             own_only(wanted, wanted.call("iam", "CreateRole", input).await, "RoleName")?;
-            policies(wanted, &name, &Value::Null).await?;
+            policies(wanted, HeldBy::Role(&name), &Value::Null).await?;
             Ok(name)
         }
         "AWS::IAM::Policy" => {
@@ -95,7 +95,7 @@ async fn profile(wanted: &Wanted<'_>) -> Result<String, ApiError> {
 
 /// A generated name is only ever this stack's, so one that is taken was made before the process was killed; a name of the
 /// template's own may be anybody's.
-fn own_only(wanted: &Wanted<'_>, result: Result<Value, ApiError>, member: &str) -> Result<(), ApiError> {
+pub(super) fn own_only(wanted: &Wanted<'_>, result: Result<Value, ApiError>, member: &str) -> Result<(), ApiError> {
     match result {
         Err(error) if error.code == "EntityAlreadyExists" && wanted.properties.text(member).is_none() => Ok(()),
         other => other.map(drop),
@@ -103,7 +103,7 @@ fn own_only(wanted: &Wanted<'_>, result: Result<Value, ApiError>, member: &str) 
 }
 
 /// IAM takes no tags of AWS's own.
-fn user_tags(wanted: &Wanted<'_>) -> Vec<Value> {
+pub(super) fn user_tags(wanted: &Wanted<'_>) -> Vec<Value> {
     let mut tags = wanted.tags.clone();
     tags.extend(wanted.properties.tags("Tags"));
     tags.into_iter()
@@ -111,55 +111,87 @@ fn user_tags(wanted: &Wanted<'_>) -> Vec<Value> {
         .collect()
 }
 
-/// Managed and inline policies of a role: those of the template, and no longer those of before.
-async fn policies(wanted: &Wanted<'_>, role: &str, before: &Value) -> Result<(), ApiError> {
+/// Who holds policies.
+#[derive(Clone, Copy)]
+pub(super) enum HeldBy<'a> {
+    /// The role of that name.
+    Role(&'a str),
+    /// The user of that name.
+    User(&'a str),
+    /// The group of that name.
+    Group(&'a str),
+}
+
+impl HeldBy<'_> {
+    /// `Role`, `User` or `Group`, as operations are called.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Role(_) => "Role",
+            Self::User(_) => "User",
+            Self::Group(_) => "Group",
+        }
+    }
+
+    /// An input that names it, with more members.
+    fn input(self, more: Value) -> Value {
+        let (Self::Role(name) | Self::User(name) | Self::Group(name)) = self;
+        let mut input = more;
+        input[format!("{}Name", self.kind())] = name.into();
+        input
+    }
+}
+
+/// Managed and inline policies of a role, user or group: those of the template, and no longer those of before.
+pub(super) async fn policies(wanted: &Wanted<'_>, of: HeldBy<'_>, before: &Value) -> Result<(), ApiError> {
+    let kind = of.kind();
     let set = |properties: &Value| -> BTreeSet<String> {
-        properties
-            .texts("ManagedPolicyArns")
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+        let arns = properties.texts("ManagedPolicyArns").into_iter();
+        arns.map(str::to_owned).collect()
     };
     let (now, then) = (set(wanted.properties), set(before));
     for arn in &now {
-        wanted
-            .call("iam", "AttachRolePolicy", json!({"RoleName": role, "PolicyArn": arn}))
-            .await?;
+        let input = of.input(json!({ "PolicyArn": arn }));
+        wanted.call("iam", &format!("Attach{kind}Policy"), input).await?;
     }
     for arn in then.difference(&now) {
-        fine(
-            wanted
-                .call("iam", "DetachRolePolicy", json!({"RoleName": role, "PolicyArn": arn}))
-                .await,
-            "NoSuchEntity",
-        )?;
+        let input = of.input(json!({ "PolicyArn": arn }));
+        let called = wanted.call("iam", &format!("Detach{kind}Policy"), input).await;
+        fine(called, "NoSuchEntity")?;
     }
-    let names: Vec<&str> = wanted
-        .properties
-        .list("Policies")
-        .iter()
-        .filter_map(|policy| policy.text("PolicyName"))
-        .collect();
+    let names = |properties: &Value| -> BTreeSet<String> {
+        let policies = properties.list("Policies").iter();
+        policies
+            .filter_map(|policy| policy.text("PolicyName").map(str::to_owned))
+            .collect()
+    };
     for policy in wanted.properties.list("Policies") {
-        let input = json!({"RoleName": role, "PolicyName": policy.text("PolicyName"), "PolicyDocument": document(&policy["PolicyDocument"])});
-        wanted.call("iam", "PutRolePolicy", input).await?;
+        let input = of.input(json!({
+            "PolicyName": policy.text("PolicyName"), "PolicyDocument": document(&policy["PolicyDocument"]),
+        }));
+        wanted.call("iam", &format!("Put{kind}Policy"), input).await?;
     }
-    for policy in before
-        .list("Policies")
-        .iter()
-        .filter_map(|policy| policy.text("PolicyName"))
-        .filter(|name| !names.contains(name))
-    {
-        fine(
-            wanted
-                .call(
-                    "iam",
-                    "DeleteRolePolicy",
-                    json!({"RoleName": role, "PolicyName": policy}),
-                )
-                .await,
-            "NoSuchEntity",
-        )?;
+    for name in names(before).difference(&names(wanted.properties)) {
+        let input = of.input(json!({ "PolicyName": name }));
+        let called = wanted.call("iam", &format!("Delete{kind}Policy"), input).await;
+        fine(called, "NoSuchEntity")?;
+    }
+    Ok(())
+}
+
+/// Takes every policy from a role, user or group.
+pub(super) async fn without_policies(wanted: &Wanted<'_>, of: HeldBy<'_>) -> Result<(), ApiError> {
+    let kind = of.kind();
+    let listed = format!("ListAttached{kind}Policies");
+    let attached = wanted.call("iam", &listed, of.input(json!({}))).await?;
+    for policy in attached.list("AttachedPolicies") {
+        let input = of.input(json!({ "PolicyArn": policy.text("PolicyArn") }));
+        wanted.call("iam", &format!("Detach{kind}Policy"), input).await?;
+    }
+    let listed = format!("List{kind}Policies");
+    let inline = wanted.call("iam", &listed, of.input(json!({}))).await?;
+    for name in inline.texts("PolicyNames") {
+        let input = of.input(json!({ "PolicyName": name }));
+        wanted.call("iam", &format!("Delete{kind}Policy"), input).await?;
     }
     Ok(())
 }
@@ -202,7 +234,12 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
         "AWS::IAM::Role" => {
             let trust = json!({"RoleName": physical, "PolicyDocument": document(&wanted.properties["AssumeRolePolicyDocument"])});
             wanted.call("iam", "UpdateAssumeRolePolicy", trust).await?;
-            policies(wanted, physical, before).await?;
+            let input = json!({
+                "RoleName": physical, "Description": wanted.properties.text("Description").unwrap_or_default(),
+                "MaxSessionDuration": wanted.properties.number("MaxSessionDuration").unwrap_or(3600),
+            });
+            wanted.call("iam", "UpdateRole", input).await?;
+            policies(wanted, HeldBy::Role(physical), before).await?;
         }
         "AWS::IAM::Policy" => inline(wanted, "Put").await?,
         "AWS::IAM::ManagedPolicy" => {
@@ -268,34 +305,7 @@ pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError>
 }
 
 async fn delete_role(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError> {
-    let attached = wanted
-        .call("iam", "ListAttachedRolePolicies", json!({ "RoleName": physical }))
-        .await?;
-    for arn in attached
-        .list("AttachedPolicies")
-        .iter()
-        .filter_map(|policy| policy.text("PolicyArn"))
-    {
-        wanted
-            .call(
-                "iam",
-                "DetachRolePolicy",
-                json!({"RoleName": physical, "PolicyArn": arn}),
-            )
-            .await?;
-    }
-    let inline = wanted
-        .call("iam", "ListRolePolicies", json!({ "RoleName": physical }))
-        .await?;
-    for name in inline.texts("PolicyNames") {
-        wanted
-            .call(
-                "iam",
-                "DeleteRolePolicy",
-                json!({"RoleName": physical, "PolicyName": name}),
-            )
-            .await?;
-    }
+    without_policies(wanted, HeldBy::Role(physical)).await?;
     wanted
         .call("iam", "DeleteRole", json!({ "RoleName": physical }))
         .await?;
