@@ -23,20 +23,20 @@ pub mod launch;
 pub mod launch_template;
 pub mod network_acl;
 pub mod offering;
+pub mod own_image;
 pub mod peering;
 pub mod prefix_list;
 pub mod profile_association;
 pub mod route;
 pub mod security_group;
 pub mod snapshot;
+pub mod standing_fleet;
 pub mod subnet;
 pub mod tag;
 pub mod volume;
 pub mod vpc;
 
-use aws_types::ec2::{Tag, TagSpecification};
 use http::StatusCode;
-use std::collections::BTreeMap;
 
 use crate::error::ApiError;
 
@@ -51,27 +51,6 @@ fn dry_run(asked: Option<bool>) -> Result<(), ApiError> {
         ));
     }
     Ok(())
-}
-
-/// The tags that a request gives to a kind of resource.
-fn tags(specifications: Option<Vec<TagSpecification>>, kind: &str) -> BTreeMap<String, String> {
-    let fitting = specifications
-        .into_iter()
-        .flatten()
-        .filter(|given| given.resource_type.as_deref() == Some(kind));
-    let tags = fitting.flat_map(|given| given.tags.unwrap_or_default());
-    tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
-        .collect()
-}
-
-/// Tags as answers list them.
-fn tag_list(tags: &BTreeMap<String, String>) -> Vec<Tag> {
-    tags.iter()
-        .map(|(key, value)| Tag {
-            key: Some(key.clone()),
-            value: Some(value.clone()),
-        })
-        .collect()
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {

@@ -236,6 +236,9 @@ pub struct VpcSpec {
     pub id: VpcId,
     /// Its block, for example `192.168.0.0/16`.
     pub cidr: String,
+    /// Further blocks. A network that is there already learns of a new one when it is made again.
+    #[serde(default)]
+    pub further: Vec<String>,
     /// Its subnets.
     pub subnets: Vec<SubnetSpec>,
 }

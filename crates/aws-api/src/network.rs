@@ -29,6 +29,31 @@ pub struct Vpc {
     /// Whether it is the account's default VPC.
     #[serde(default)]
     pub is_default: bool,
+    /// Further blocks, with the ids of their associations.
+    #[serde(default)]
+    pub further: Vec<(String, Ipv4Net)>,
+    /// Whether its instances run on hardware of their own.
+    #[serde(default)]
+    pub is_dedicated: bool,
+    /// Whether instances with public addresses get public names, if that was said.
+    #[serde(default)]
+    pub dns_hostnames: Option<bool>,
+    /// Whether the use of its addresses is counted.
+    #[serde(default)]
+    pub usage_metrics: bool,
+}
+
+impl Vpc {
+    /// Its blocks with the ids of their associations, the first one first.
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, Ipv4Net)> {
+        let further = self.further.iter().map(|(id, block)| (id.as_str(), *block));
+        std::iter::once((self.association_id.as_str(), self.cidr)).chain(further)
+    }
+
+    /// Whether a range lies in one of its blocks.
+    pub fn contains(&self, range: &Ipv4Net) -> bool {
+        self.blocks().any(|(_, block)| block.contains(range))
+    }
 }
 
 /// A subnet.
@@ -47,6 +72,9 @@ pub struct Subnet {
     /// Whether instances get public addresses, if that was said.
     #[serde(default)]
     pub map_public_ip: Option<bool>,
+    /// Whether the resolver answers names of instances by their ids, as far as was said.
+    #[serde(default)]
+    pub resource_names: bool,
     /// Whether it is the default VPC's subnet of its zone.
     #[serde(default)]
     pub is_default: bool,
@@ -94,6 +122,7 @@ impl State {
         Some(VpcSpec {
             id: id.clone(),
             cidr: vpc.cidr.to_string(),
+            further: vpc.further.iter().map(|(_, block)| block.to_string()).collect(),
             subnets,
         })
     }

@@ -1,12 +1,12 @@
 //! Launch configurations: what instances were made from before launch templates. AWS lets accounts that have had them keep
 //! them; so does this region.
 
-use aws_types::image;
 use aws_types::time::Time;
 use serde_json::{Value, json};
 
 use super::{invalid, page};
 use crate::catalogue::{self, Item, ItemKind};
+use crate::ec2::own_image;
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, nothing};
@@ -77,7 +77,7 @@ pub fn new(state: &State, context: &Context, name: &str, input: &Value) -> Resul
     let (Some(image), Some(kind)) = (wanted.text("ImageId"), wanted.text("InstanceType")) else {
         return Err(invalid(MISSING));
     };
-    if image::find(image).is_none() {
+    if !own_image::is_known(state, image) {
         return Err(invalid("AMI cannot be described"));
     }
     if aws_types::instance_type::find(kind).is_none() {

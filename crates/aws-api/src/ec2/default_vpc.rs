@@ -30,6 +30,10 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         tags: Default::default(),
         dhcp_options: None,
         is_default: true,
+        further: Vec::new(),
+        is_dedicated: false,
+        dns_hostnames: None,
+        usage_metrics: false,
     };
     let mut changes = Vec::new();
     for ((zone, _), cidr) in zones.into_iter().zip(cidr.subnets(20).map_err(ApiError::internal)?) {
@@ -40,6 +44,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             zone,
             tags: Default::default(),
             map_public_ip: Some(true),
+            resource_names: false,
             is_default: true,
             next_address: None,
         }));
@@ -56,12 +61,12 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     }
     changes.extend([Change::put(gateway), Change::put(main)]);
     changes.push(Change::put(security_group::default_group(&context, id.as_str())));
-    let view = super::vpc::view(&vpc, context.caller.account.as_str())?;
+    let view = super::vpc::view(&vpc, context.caller.account.as_str());
     changes.push(Change::put(vpc));
     let decide = |state: &State| {
         if let Some(known) = state.vpcs.values().find(|vpc| vpc.is_default) {
             let message = format!(
-                "A default VPC already exists for this account in this region: {}",
+                "A Default VPC already exists for this account in this region: {}",
                 known.id
             );
             return Err(ApiError::bad_request("DefaultVpcAlreadyExists", message));

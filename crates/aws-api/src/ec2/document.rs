@@ -67,6 +67,8 @@ pub enum Kind {
     FlowLog,
     /// Blocks of addresses under one name.
     PrefixList,
+    /// A machine image of one's own.
+    Image,
 }
 
 /// What the API calls a kind, and how it is looked for.
@@ -298,7 +300,7 @@ fn wanted_filters(input: &Value, known: &[(&str, &str)]) -> Result<(Vec<Filter>,
     };
     let is_of_tags = |filter: &Filter| {
         let name = filter.name.as_deref().unwrap_or_default();
-        name == "tag-key" || name.starts_with("tag:")
+        matches!(name, "tag-key" | "tag-value") || name.starts_with("tag:")
     };
     let (by_tag, by_member): (Vec<Filter>, Vec<Filter>) = wanted.into_iter().partition(is_of_tags);
     let is_unknown = |filter: &&Filter| {

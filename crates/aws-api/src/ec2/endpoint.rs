@@ -81,10 +81,67 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         "SubnetIds": input.texts("SubnetIds"), "PrivateDnsEnabled": input.flag("PrivateDnsEnabled").unwrap_or(false),
         "Groups": input.texts("SecurityGroupIds").iter().map(|id| json!({"GroupId": id})).collect::<Vec<_>>(),
         "CreationTimestamp": Time(context.region.clock.now()), "OwnerId": context.caller.account, "NetworkInterfaceIds": [],
+        "PolicyDocument": input.text("PolicyDocument").unwrap_or(POLICY), "RequesterManaged": false,
+        "IpAddressType": input.text("IpAddressType").unwrap_or("ipv4"), "DnsEntries": [],
     });
     let made = Document::new(&context, Kind::VpcEndpoint, &input, body);
     document::create(&context, &input, made, "VpcEndpoint", |state| {
         vpc::find(state, vpc_id).map(drop)
+    })
+    .await
+}
+
+/// The policy of an endpoint that was given none.
+const POLICY: &str =
+    r#"{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#;
+
+/// A list of ids without some and with others, none twice.
+fn changed(known: &[Value], add: &[&str], remove: &[&str]) -> Vec<Value> {
+    let kept = known
+        .iter()
+        .filter(|id| !id.as_str().is_some_and(|id| remove.contains(&id)));
+    let mut ids: Vec<Value> = kept.cloned().collect();
+    for id in add {
+        if !ids.contains(&Value::from(*id)) {
+            ids.push((*id).into());
+        }
+    }
+    ids
+}
+
+/// `ModifyVpcEndpoint`.
+pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = input.required("VpcEndpointId");
+    document::edit(&context, &input, Kind::VpcEndpoint, id, |_, endpoint| {
+        for (member, add, remove) in [
+            ("RouteTableIds", "AddRouteTableIds", "RemoveRouteTableIds"),
+            ("SubnetIds", "AddSubnetIds", "RemoveSubnetIds"),
+        ] {
+            let ids = changed(endpoint.body.list(member), &input.texts(add), &input.texts(remove));
+            endpoint.body[member] = ids.into();
+        }
+        let groups: Vec<Value> = endpoint
+            .body
+            .list("Groups")
+            .iter()
+            .map(|group| group["GroupId"].clone())
+            .collect();
+        let groups = changed(
+            &groups,
+            &input.texts("AddSecurityGroupIds"),
+            &input.texts("RemoveSecurityGroupIds"),
+        );
+        endpoint.body["Groups"] = groups.iter().map(|id| json!({ "GroupId": id })).collect();
+        if let Some(policy) = input.text("PolicyDocument") {
+            endpoint.body["PolicyDocument"] = policy.into();
+        }
+        if input.flag("ResetPolicy") == Some(true) {
+            endpoint.body["PolicyDocument"] = POLICY.into();
+        }
+        if let Some(enabled) = input.flag("PrivateDnsEnabled") {
+            endpoint.body["PrivateDnsEnabled"] = enabled.into();
+        }
+        Ok(json!({ "Return": true }))
     })
     .await
 }

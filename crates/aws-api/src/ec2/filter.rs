@@ -11,7 +11,7 @@ use crate::error::ApiError;
 pub struct Subject<'a> {
     /// Values by filter name, for example `vpc-id`.
     pub values: &'a [(&'a str, String)],
-    /// Its tags, for `tag-key` and `tag:<key>`.
+    /// Its tags, for `tag-key`, `tag-value` and `tag:<key>`.
     pub tags: &'a BTreeMap<String, String>,
 }
 
@@ -24,6 +24,8 @@ pub fn passes(filters: Option<&[Filter]>, subject: &Subject<'_>) -> Result<bool,
         let name = filter.name.as_deref().unwrap_or_default();
         let own: Vec<&str> = if name == "tag-key" {
             subject.tags.keys().map(String::as_str).collect()
+        } else if name == "tag-value" {
+            subject.tags.values().map(String::as_str).collect()
         } else if let Some(key) = name.strip_prefix("tag:") {
             subject.tags.get(key).map(String::as_str).into_iter().collect()
         } else {

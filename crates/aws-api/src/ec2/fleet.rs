@@ -1,15 +1,15 @@
-//! EC2 fleets of type instant: as many instances as are asked for from a list of choices, in one call.
+//! EC2 fleets: as many instances as are asked for from a list of choices, in one call.
 
 use aws_types::time::Time;
 use aws_types::{instance_type, price};
 use serde_json::{Value, json};
 
 use super::launch::{self, Placement, Wanted};
-use super::{document, dry_run, subnet};
+use super::{document, dry_run, standing_fleet, subnet};
 use crate::catalogue::{self, Item, ItemKind};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
-use crate::members::{Members, tag_list};
+use crate::members::Members;
 use crate::operations::Context;
 
 /// A choice: a launch template with an override.
@@ -25,12 +25,18 @@ struct Choice {
 }
 
 /// How much of which market.
-struct Capacity {
-    on_demand: f64,
-    spot: f64,
+pub struct Capacity {
+    /// Instances at the usual price.
+    pub on_demand: f64,
+    /// Spot instances.
+    pub spot: f64,
 }
 
-fn capacity(input: &Value) -> Result<Capacity, ApiError> {
+/// How much a request asks for.
+///
+/// # Errors
+/// When it asks for nothing.
+pub fn capacity(input: &Value) -> Result<Capacity, ApiError> {
     let wanted = &input["TargetCapacitySpecification"];
     let total = wanted.number("TotalTargetCapacity").unwrap_or(0);
     if total < 1 {
@@ -60,7 +66,7 @@ fn choices(state: &State, input: &Value, is_spot: bool) -> Result<Vec<Choice>, A
     } else {
         strategy("OnDemandOptions")
     };
-    let by_priority = strategy.is_some_and(|name| name.contains("prioritized"));
+    let by_priority = strategy.is_some_and(|name| name.to_lowercase().contains("prioritized"));
     let mut choices = Vec::new();
     for config in input.list("LaunchTemplateConfigs") {
         let named = config.get("LaunchTemplateSpecification").cloned().unwrap_or_default();
@@ -120,7 +126,10 @@ fn wanted(state: &State, context: &Context, input: &Value, choice: &Choice, is_s
 }
 
 /// What one market gives: answers of instances, and of choices that could not be had.
-fn fill(
+///
+/// # Errors
+/// When a launch template is not there.
+pub fn fill(
     state: &State,
     context: &Context,
     input: &Value,
@@ -168,10 +177,12 @@ fn fill(
 /// `CreateFleet`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     let kind = input.text("Type").unwrap_or("maintain");
-    if kind != "instant" {
-        let message = format!("Fleets of type {kind} are not available in this region; instant ones are");
-        return Err(ApiError::bad_request("UnsupportedOperation", message));
-    }
+    let is_instant = kind == "instant";
+    let request = if is_instant {
+        input.clone()
+    } else {
+        standing_fleet::untagged(&input)
+    };
     let capacity = capacity(&input)?;
     let id = format!("fleet-{}", context.region.random.uuid());
     let decide = |state: &State| {
@@ -181,39 +192,57 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         if let Some(known) = input.text("ClientToken").and_then(|token| {
             catalogue::of_kind(state, ItemKind::Fleet).find(|fleet| fleet.body.text("ClientToken") == Some(token))
         }) {
-            let answer =
-                json!({"FleetId": known.key, "Instances": known.body["Instances"], "Errors": known.body["Errors"]});
+            let mut answer = json!({ "FleetId": known.key });
+            for member in ["Instances", "Errors"].iter().filter(|_| is_instant) {
+                answer[*member] = known.body[*member].clone();
+            }
             return Ok((answer, Vec::new()));
         }
         let mut placement = Placement::default();
-        let (mut instances, mut errors) = fill(state, &context, &input, (false, capacity.on_demand), &mut placement)?;
-        let (more, wrong) = fill(state, &context, &input, (true, capacity.spot), &mut placement)?;
+        let (mut instances, mut errors) = fill(state, &context, &request, (false, capacity.on_demand), &mut placement)?;
+        let (more, wrong) = fill(state, &context, &request, (true, capacity.spot), &mut placement)?;
         instances.extend(more);
         errors.extend(wrong);
         let mut changes = placement.changes_tagged("aws:ec2:fleet-id", &id);
-        changes.push(Change::put(record(&context, &input, &id, &instances, &errors)));
-        Ok::<_, ApiError>((
-            json!({"FleetId": id, "Instances": instances, "Errors": errors}),
-            changes,
-        ))
+        let mut record = record(&context, &input, &id);
+        standing_fleet::remember(&mut record, &request, &instances);
+        let mut answer = json!({ "FleetId": id });
+        if is_instant {
+            for (member, listed) in [("Instances", instances), ("Errors", errors)] {
+                record.body[member] = listed.clone().into();
+                answer[member] = listed.into();
+            }
+        }
+        changes.push(Change::put(record));
+        Ok::<_, ApiError>((answer, changes))
     };
     let answer = context.region.ledger.change(decide).await?;
     context.region.wake_fleet();
     Ok(answer)
 }
 
-fn record(context: &Context, input: &Value, id: &str, instances: &[Value], errors: &[Value]) -> Item {
+fn record(context: &Context, input: &Value, id: &str) -> Item {
     let own = input
         .list("TagSpecifications")
         .iter()
         .filter(|given| given.text("ResourceType") == Some("fleet"));
     let tags = own.flat_map(|given| given.tags("Tags")).collect();
     let mut body = json!({
-        "Type": "instant", "FleetState": "active", "ActivityStatus": "fulfilled", "Instances": instances, "Errors": errors,
+        "Type": input.text("Type").unwrap_or("maintain"), "FleetState": "active",
         "CreateTime": Time(context.region.clock.now()), "TargetCapacitySpecification": input["TargetCapacitySpecification"],
         "LaunchTemplateConfigs": input["LaunchTemplateConfigs"],
+        "ExcessCapacityTerminationPolicy": input.text("ExcessCapacityTerminationPolicy").unwrap_or("termination"),
+        "TerminateInstancesWithExpiration": input.flag("TerminateInstancesWithExpiration").unwrap_or(false),
+        "ReplaceUnhealthyInstances": input.flag("ReplaceUnhealthyInstances").unwrap_or(false),
     });
-    for member in ["ClientToken", "SpotOptions", "OnDemandOptions"] {
+    for member in [
+        "ClientToken",
+        "SpotOptions",
+        "OnDemandOptions",
+        "ValidFrom",
+        "ValidUntil",
+        "Context",
+    ] {
         if let Some(value) = input.get(member).filter(|value| !value.is_null()) {
             body[member] = value.clone();
         }
@@ -234,14 +263,8 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
         }
         let chosen =
             catalogue::of_kind(state, ItemKind::Fleet).filter(|one| ids.is_empty() || ids.contains(&one.key.as_str()));
-        Ok(chosen
-            .map(|fleet| {
-                let mut view = fleet.without(&[]);
-                view["FleetId"] = fleet.key.as_str().into();
-                view["Tags"] = tag_list(&fleet.tags);
-                (view, fleet.tags.clone())
-            })
-            .collect())
+        let views = chosen.map(|fleet| (standing_fleet::view(state, fleet), fleet.tags.clone()));
+        Ok(views.collect())
     })?;
     let filters = [
         ("type", "Type"),
@@ -251,11 +274,12 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
     document::answer(&input, "Fleets", &filters, views)
 }
 
-fn not_found(id: &str) -> ApiError {
+/// EC2's answer for a fleet that nobody has.
+pub fn not_found(id: &str) -> ApiError {
     ApiError::bad_request("InvalidFleetId.NotFound", format!("The fleet ID '{id}' does not exist"))
 }
 
-/// `DeleteFleets`: instant ones go with their instances.
+/// `DeleteFleets`: instant ones go with their instances, others as the caller says.
 pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
     dry_run(input.flag("DryRun"))?;
     let now = context.region.clock.now();
@@ -267,23 +291,11 @@ pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
                 failed.push(json!({"FleetId": id, "Error": {"Code": "fleetIdDoesNotExist", "Message": error.message}}));
                 continue;
             };
-            changes.push(fleet.removal());
-            let own = state
-                .instances
-                .values()
-                .filter(|one| one.tags.get("aws:ec2:fleet-id").is_some_and(|own| own == id));
-            for known in own.filter(|one| one.state.is_live()) {
-                let mut one = known.clone();
-                let reason = (
-                    "Client.UserInitiatedShutdown",
-                    "Client.UserInitiatedShutdown: fleet deleted".to_owned(),
-                );
-                one.become_state(crate::fleet::instance::LifeState::ShuttingDown, now, Some(reason));
-                changes.push(Change::put(one));
-            }
-            gone.push(json!({
-                "FleetId": id, "PreviousFleetState": "active", "CurrentFleetState": "deleted_terminating",
-            }));
+            let is_instant = fleet.body.text("Type") == Some("instant");
+            let with_instances = is_instant || input.flag("TerminateInstances").unwrap_or(false);
+            let (told, more) = standing_fleet::deleted(state, fleet, with_instances, now);
+            gone.push(told);
+            changes.extend(more);
         }
         let answer = json!({"SuccessfulFleetDeletions": gone, "UnsuccessfulFleetDeletions": failed});
         Ok::<_, ApiError>((answer, changes))

@@ -1,16 +1,19 @@
 //! Rules of security groups one by one, by their ids: shown, changed, described anew.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
 use super::missing;
-use super::security_group::{SOURCES, flat, identity, joined, rule_view, rules};
+use super::security_group::{SOURCES, flat, group_id, identity, joined, rule_view, rules};
 use crate::error::ApiError;
-use crate::members::Members;
+use crate::ledger::State;
+use crate::members::{Members, tag_list};
 use crate::operations::Context;
 
 /// A rule's direction: the member of the group that holds it, and whether it is about what leaves.
-pub const DIRECTIONS: [(&str, bool); 2] = [("IpPermissions", false), ("IpPermissionsEgress", true)];
+pub const DIRECTIONS: [(&str, bool); 2] = [("IpPermissionsEgress", true), ("IpPermissions", false)];
 
 fn not_found(id: &str) -> ApiError {
     let message = format!("The security group rule ID '{id}' does not exist");
@@ -41,6 +44,52 @@ pub fn named(group: &Document, member: &str, ids: &[&str]) -> Result<Vec<Value>,
     ids.iter().map(find).collect()
 }
 
+/// Where a group keeps the tags of its rules, by their ids.
+const TAGS: &str = "_RuleTags";
+
+/// The tags of a rule.
+pub fn tags(group: &Document, id: &str) -> BTreeMap<String, String> {
+    group.body[TAGS].tags(id)
+}
+
+/// The tags of every tagged rule of a group, by the rule's id.
+pub fn all_tags(group: &Document) -> Vec<(String, BTreeMap<String, String>)> {
+    let kept = group.body[TAGS].as_object().into_iter().flatten();
+    kept.map(|(id, _)| (id.clone(), tags(group, id))).collect()
+}
+
+/// Gives new rules the tags of the request that adds them.
+pub fn tag(group: &mut Document, rules: &[Value], egress: bool, input: &Value) {
+    let given = input.list("TagSpecifications").iter();
+    let own = given.filter(|given| given.text("ResourceType") == Some("security-group-rule"));
+    let tags: BTreeMap<String, String> = own.flat_map(|given| given.tags("Tags")).collect();
+    if tags.is_empty() {
+        return;
+    }
+    for rule in rules {
+        let id = rule_view(group, rule, egress)["SecurityGroupRuleId"].take();
+        group.body[TAGS][id.as_str().unwrap_or_default()] = tag_list(&tags);
+    }
+}
+
+/// The group that has the rule of that id, with other tags of the rule.
+///
+/// # Errors
+/// When nobody has it, or what the edit answers.
+pub fn tagged(
+    state: &State,
+    id: &str,
+    edit: &dyn Fn(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
+) -> Result<Document, ApiError> {
+    let mut groups = document::of_kind(state, Kind::SecurityGroup);
+    let group = groups.find(|group| place(group, id).is_some());
+    let mut group = group.cloned().ok_or_else(|| not_found(id))?;
+    let mut tags = tags(&group, id);
+    edit(&mut tags)?;
+    group.body[TAGS][id] = tag_list(&tags);
+    Ok(group)
+}
+
 /// `ModifySecurityGroupRules`: the ids stay.
 pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("GroupId");
@@ -50,6 +99,11 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
             let (member, index) = place(group, id).ok_or_else(|| not_found(id))?;
             let mut known = flat(group.body.list(member));
             let given = &wanted["SecurityGroupRule"];
+            if given.text("IpProtocol").is_none() {
+                let message =
+                    "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.";
+                return Err(super::invalid(message));
+            }
             if let Some(source) = given.text("ReferencedGroupId") {
                 document::find(state, Kind::SecurityGroup, source)?;
             }
@@ -99,7 +153,7 @@ fn permission(context: &Context, given: &Value) -> Result<Value, ApiError> {
 }
 
 async fn describe_anew(context: Context, input: Value, member: &'static str) -> Result<Value, ApiError> {
-    let id = input.required("GroupId");
+    let id = &group_id(&context, &input)?;
     let permissions = rules(&context, &input);
     document::edit(&context, &input, Kind::SecurityGroup, id, |_, group| {
         let mut known = flat(group.body.list(member));
@@ -146,17 +200,26 @@ pub async fn describe_egress(context: Context, input: Value) -> Result<Value, Ap
 /// `DescribeSecurityGroupRules`.
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
+    let by_group = input.list("Filters").iter();
+    let by_group = by_group.filter(|filter| filter.text("Name") == Some("group-id"));
+    let malformed = by_group
+        .flat_map(|filter| filter.texts("Values"))
+        .find(|id| !id.starts_with("sg-") && !id.contains(['*', '?']));
+    if let Some(wrong) = malformed {
+        let message = format!("The security group ID '{wrong}' is malformed");
+        return Err(ApiError::bad_request("InvalidSecurityGroupId.Malformed", message));
+    }
     let ids = input.texts("SecurityGroupRuleIds");
     let views = context.region.ledger.read(|state| {
         let mut views = Vec::new();
         for group in document::of_kind(state, Kind::SecurityGroup) {
             for (member, egress) in DIRECTIONS {
                 let rules = flat(group.body.list(member));
-                views.extend(
-                    rules
-                        .iter()
-                        .map(|rule| (rule_view(group, rule, egress), Default::default())),
-                );
+                views.extend(rules.iter().map(|rule| {
+                    let view = rule_view(group, rule, egress);
+                    let tags = view.tags("Tags");
+                    (view, tags)
+                }));
             }
         }
         views

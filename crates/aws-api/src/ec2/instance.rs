@@ -1,5 +1,7 @@
 //! Describing instances, those of managed node groups and all others, and their network interfaces.
 
+mod filters;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -83,49 +85,6 @@ fn view(context: &Context, state: &State, (cluster, group, instance): (&Cluster,
     view
 }
 
-const FILTERS: &[(&str, &str)] = &[
-    ("instance-id", "InstanceId"),
-    ("instance-state-name", "State.Name"),
-    ("instance-state-code", "State.Code"),
-    ("instance-type", "InstanceType"),
-    ("private-dns-name", "PrivateDnsName"),
-    ("private-ip-address", "PrivateIpAddress"),
-    ("subnet-id", "SubnetId"),
-    ("vpc-id", "VpcId"),
-    ("availability-zone", "Placement.AvailabilityZone"),
-    ("image-id", "ImageId"),
-    ("instance.group-id", "SecurityGroups[].GroupId"),
-    ("instance.group-name", "SecurityGroups[].GroupName"),
-    ("architecture", "Architecture"),
-    ("client-token", "ClientToken"),
-    ("iam-instance-profile.arn", "IamInstanceProfile.Arn"),
-    ("key-name", "KeyName"),
-    ("launch-time", "LaunchTime"),
-    ("root-device-name", "RootDeviceName"),
-    ("spot-instance-request-id", "SpotInstanceRequestId"),
-    ("tenancy", "Placement.Tenancy"),
-    ("availability-zone-id", "Placement.AvailabilityZoneId"),
-    ("placement-group-name", "Placement.GroupName"),
-    ("block-device-mapping.volume-id", "BlockDeviceMappings[].Ebs.VolumeId"),
-    ("metadata-options.http-tokens", "MetadataOptions.HttpTokens"),
-    ("network-interface.subnet-id", "NetworkInterfaces[].SubnetId"),
-    (
-        "network-interface.addresses.private-ip-address",
-        "NetworkInterfaces[].PrivateIpAddresses[].PrivateIpAddress",
-    ),
-    ("ip-address", "PublicIpAddress"),
-    ("dns-name", "PublicDnsName"),
-    ("product-code", "ProductCodes[].ProductCodeId"),
-    ("state-reason-code", "StateReason.Code"),
-    ("virtualization-type", "VirtualizationType"),
-    ("instance-group-id", "SecurityGroups[].GroupId"),
-    ("instance-lifecycle", "InstanceLifecycle"),
-    (
-        "network-interface.network-interface-id",
-        "NetworkInterfaces[].NetworkInterfaceId",
-    ),
-];
-
 /// EC2's answer for an instance that is not there.
 pub fn not_found(id: &str) -> ApiError {
     if !id.starts_with("i-") || !id[2..].chars().all(|digit| digit.is_ascii_hexdigit()) {
@@ -163,43 +122,46 @@ pub fn require(state: &State, ids: &[&str]) -> Result<(), ApiError> {
 /// An instance's view, made when it is shown.
 type View<'a> = Box<dyn FnOnce() -> Value + 'a>;
 
+/// A view with what its reservation says, for filters.
+fn reserved(mut view: Value, reservation: &str, owner: &str) -> Value {
+    view["_ReservationId"] = reservation.into();
+    view["_OwnerId"] = owner.into();
+    view
+}
+
 /// `DescribeInstances`.
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
     let ids = input.texts("InstanceIds");
     let owner = context.caller.account.as_str();
-    let (mut answer, reservations) = context.region.ledger.read(|state| {
+    let mut answer = context.region.ledger.read(|state| {
         require(state, &ids)?;
         let chosen = |id: &str| ids.is_empty() || ids.contains(&id);
         let own = state.instances.values().filter(|instance| chosen(instance.id.as_str()));
-        let reservations: BTreeMap<String, String> = own
-            .clone()
-            .map(|instance| (instance.id.to_string(), instance.reservation.clone()))
-            .collect();
         let own = own.map(|instance| {
-            let view: View<'_> = Box::new(move || instance.view(state, owner));
+            let made = move || reserved(instance.view(state, owner), &instance.reservation, owner);
+            let view: View<'_> = Box::new(made);
             (view, instance.tags.clone())
         });
         let groups = all(state).filter(|(_, _, instance)| chosen(instance.id.as_str()));
         let context = &context;
         let groups = groups.map(|one| {
-            let made: View<'_> = Box::new(move || view(context, state, one));
+            let reservation = one.2.id.as_str().replacen("i-", "r-", 1);
+            let made: View<'_> = Box::new(move || reserved(view(context, state, one), &reservation, owner));
             (made, tags(one.0, one.1))
         });
-        let answer = document::answer_of(&input, "Instances", FILTERS, groups.chain(own))?;
-        Ok::<_, ApiError>((answer, reservations))
+        document::answer_of(&input, "Instances", filters::INSTANCES, groups.chain(own))
     })?;
     let mut found: Vec<(String, Vec<Value>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let Value::Array(instances) = answer["Instances"].take() else {
         return Err(ApiError::internal("no instances in an answer"));
     };
-    for instance in instances {
-        let id = instance.required("InstanceId");
-        let reservation = reservations
-            .get(id)
-            .cloned()
-            .unwrap_or_else(|| id.replacen("i-", "r-", 1));
+    for mut instance in instances {
+        let reservation = instance.required("_ReservationId").to_owned();
+        if let Some(members) = instance.as_object_mut() {
+            members.retain(|name, _| !name.starts_with('_'));
+        }
         let place = *places.entry(reservation.clone()).or_insert(found.len());
         match found.get_mut(place) {
             Some((_, together)) => together.push(instance),
@@ -252,26 +214,6 @@ pub async fn describe_status(context: Context, input: Value) -> Result<Value, Ap
     ];
     document::answer(&input, "InstanceStatuses", &filters, views)
 }
-
-const INTERFACE_FILTERS: &[(&str, &str)] = &[
-    ("network-interface-id", "NetworkInterfaceId"),
-    ("vpc-id", "VpcId"),
-    ("subnet-id", "SubnetId"),
-    ("status", "Status"),
-    ("description", "Description"),
-    ("attachment.instance-id", "Attachment.InstanceId"),
-    ("attachment.attachment-id", "Attachment.AttachmentId"),
-    ("attachment.device-index", "Attachment.DeviceIndex"),
-    ("attachment.status", "Attachment.Status"),
-    ("mac-address", "MacAddress"),
-    ("owner-id", "OwnerId"),
-    ("requester-managed", "RequesterManaged"),
-    ("addresses.private-ip-address", "PrivateIpAddresses[].PrivateIpAddress"),
-    ("private-ip-address", "PrivateIpAddress"),
-    ("group-id", "Groups[].GroupId"),
-    ("availability-zone", "AvailabilityZone"),
-    ("interface-type", "InterfaceType"),
-];
 
 /// An interface of a cluster's control plane.
 fn cluster_interface(state: &State, cluster: &Cluster, address: Ipv4Addr, owner: &str) -> Value {
@@ -342,5 +284,5 @@ pub async fn interfaces(context: Context, input: Value) -> Result<Value, ApiErro
         .into_iter()
         .filter(|(view, _)| ids.is_empty() || ids.contains(&view.required("NetworkInterfaceId")))
         .collect();
-    document::answer(&input, "NetworkInterfaces", INTERFACE_FILTERS, views)
+    document::answer(&input, "NetworkInterfaces", filters::INTERFACES, views)
 }

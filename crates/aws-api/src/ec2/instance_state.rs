@@ -145,7 +145,7 @@ async fn change(
 }
 
 /// An instance that no managed node group has.
-fn find<'a>(state: &'a State, id: &str) -> Result<&'a Ec2Instance, ApiError> {
+pub(super) fn find<'a>(state: &'a State, id: &str) -> Result<&'a Ec2Instance, ApiError> {
     let found = state.instances.values().find(|one| one.id.as_str() == id);
     found.ok_or_else(|| {
         if instance::all(state).any(|(_, _, one)| one.id.as_str() == id) {

@@ -52,6 +52,12 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             let known = document::find(state, Kind::SecurityGroup, group)?;
             groups.push(json!({"GroupId": group, "GroupName": known.body["GroupName"]}));
         }
+        if groups.is_empty() {
+            let usual = document::of_kind(state, Kind::SecurityGroup).find(|group| {
+                group.body.text("VpcId") == Some(subnet.vpc.as_str()) && group.body.text("GroupName") == Some("default")
+            });
+            groups.extend(usual.map(|group| json!({"GroupId": group.id, "GroupName": "default"})));
+        }
         dry_run(input.flag("DryRun"))?;
         let mut free = state.addresses(subnet);
         let more = input.number("SecondaryPrivateIpAddressCount").unwrap_or(0).max(0);

@@ -5,6 +5,16 @@ use super::document::{Facts, Kind};
 /// Every kind.
 pub const KINDS: &[Facts] = &[
     Facts {
+        kind: Kind::Image,
+        resource_type: "image",
+        prefix: "ami-",
+        id: "ImageId",
+        ids: &["ImageIds"],
+        list: "Images",
+        not_found: ("InvalidAMIID.NotFound", "The image id '[{}]' does not exist"),
+        filters: super::image::FILTERS,
+    },
+    Facts {
         kind: Kind::RouteTable,
         resource_type: "route-table",
         prefix: "rtb-",
@@ -22,9 +32,22 @@ pub const KINDS: &[Facts] = &[
                 "association.route-table-association-id",
                 "Associations[].RouteTableAssociationId",
             ),
+            ("association.gateway-id", "Associations[].GatewayId"),
+            ("association.route-table-id", "Associations[].RouteTableId"),
             ("route.destination-cidr-block", "Routes[].DestinationCidrBlock"),
+            ("route.destination-ipv6-cidr-block", "Routes[].DestinationIpv6CidrBlock"),
+            ("route.destination-prefix-list-id", "Routes[].DestinationPrefixListId"),
+            (
+                "route.egress-only-internet-gateway-id",
+                "Routes[].EgressOnlyInternetGatewayId",
+            ),
             ("route.gateway-id", "Routes[].GatewayId"),
+            ("route.instance-id", "Routes[].InstanceId"),
             ("route.nat-gateway-id", "Routes[].NatGatewayId"),
+            ("route.transit-gateway-id", "Routes[].TransitGatewayId"),
+            ("route.origin", "Routes[].Origin"),
+            ("route.state", "Routes[].State"),
+            ("route.vpc-peering-connection-id", "Routes[].VpcPeeringConnectionId"),
         ],
     },
     Facts {
@@ -73,6 +96,11 @@ pub const KINDS: &[Facts] = &[
             ("public-ip", "PublicIp"),
             ("domain", "Domain"),
             ("association-id", "AssociationId"),
+            ("instance-id", "InstanceId"),
+            ("network-border-group", "NetworkBorderGroup"),
+            ("network-interface-id", "NetworkInterfaceId"),
+            ("network-interface-owner-id", "NetworkInterfaceOwnerId"),
+            ("private-ip-address", "PrivateIpAddress"),
         ],
     },
     Facts {
@@ -90,10 +118,44 @@ pub const KINDS: &[Facts] = &[
             ("description", "Description"),
             ("owner-id", "OwnerId"),
             ("ip-permission.cidr", "IpPermissions[].IpRanges[].CidrIp"),
+            ("ip-permission.ipv6-cidr", "IpPermissions[].Ipv6Ranges[].CidrIpv6"),
+            (
+                "ip-permission.prefix-list-id",
+                "IpPermissions[].PrefixListIds[].PrefixListId",
+            ),
             ("ip-permission.group-id", "IpPermissions[].UserIdGroupPairs[].GroupId"),
+            (
+                "ip-permission.group-name",
+                "IpPermissions[].UserIdGroupPairs[].GroupName",
+            ),
+            ("ip-permission.user-id", "IpPermissions[].UserIdGroupPairs[].UserId"),
             ("ip-permission.from-port", "IpPermissions[].FromPort"),
             ("ip-permission.to-port", "IpPermissions[].ToPort"),
             ("ip-permission.protocol", "IpPermissions[].IpProtocol"),
+            ("egress.ip-permission.cidr", "IpPermissionsEgress[].IpRanges[].CidrIp"),
+            (
+                "egress.ip-permission.ipv6-cidr",
+                "IpPermissionsEgress[].Ipv6Ranges[].CidrIpv6",
+            ),
+            (
+                "egress.ip-permission.prefix-list-id",
+                "IpPermissionsEgress[].PrefixListIds[].PrefixListId",
+            ),
+            (
+                "egress.ip-permission.group-id",
+                "IpPermissionsEgress[].UserIdGroupPairs[].GroupId",
+            ),
+            (
+                "egress.ip-permission.group-name",
+                "IpPermissionsEgress[].UserIdGroupPairs[].GroupName",
+            ),
+            (
+                "egress.ip-permission.user-id",
+                "IpPermissionsEgress[].UserIdGroupPairs[].UserId",
+            ),
+            ("egress.ip-permission.from-port", "IpPermissionsEgress[].FromPort"),
+            ("egress.ip-permission.to-port", "IpPermissionsEgress[].ToPort"),
+            ("egress.ip-permission.protocol", "IpPermissionsEgress[].IpProtocol"),
         ],
     },
     Facts {
@@ -110,6 +172,7 @@ pub const KINDS: &[Facts] = &[
         filters: &[
             ("launch-template-name", "LaunchTemplateName"),
             ("launch-template-id", "LaunchTemplateId"),
+            ("create-time", "CreateTime"),
         ],
     },
     Facts {
@@ -170,6 +233,8 @@ pub const KINDS: &[Facts] = &[
             ("volume-size", "VolumeSize"),
             ("start-time", "StartTime"),
             ("progress", "Progress"),
+            ("owner-alias", "OwnerAlias"),
+            ("storage-tier", "StorageTier"),
         ],
     },
     Facts {
@@ -212,6 +277,7 @@ pub const KINDS: &[Facts] = &[
             ("service-name", "ServiceName"),
             ("vpc-endpoint-type", "VpcEndpointType"),
             ("vpc-endpoint-state", "State"),
+            ("ip-address-type", "IpAddressType"),
         ],
     },
     Facts {
@@ -224,6 +290,8 @@ pub const KINDS: &[Facts] = &[
         not_found: ("InvalidPlacementGroup.Unknown", "The placement group '{}' is unknown."),
         filters: &[
             ("group-name", "GroupName"),
+            ("group-arn", "GroupArn"),
+            ("spread-level", "SpreadLevel"),
             ("strategy", "Strategy"),
             ("state", "State"),
         ],
@@ -274,6 +342,7 @@ pub const KINDS: &[Facts] = &[
             ("requester-vpc-info.vpc-id", "RequesterVpcInfo.VpcId"),
             ("requester-vpc-info.cidr-block", "RequesterVpcInfo.CidrBlock"),
             ("requester-vpc-info.owner-id", "RequesterVpcInfo.OwnerId"),
+            ("expiration-time", "ExpirationTime"),
         ],
     },
     Facts {

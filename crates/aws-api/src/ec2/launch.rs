@@ -63,6 +63,18 @@ pub struct Wanted {
     pub attributes: Value,
 }
 
+impl Wanted {
+    /// Tags of the instances: those that were asked for, and those that tell of the launch template.
+    fn instance_tags(&self) -> BTreeMap<String, String> {
+        let mut tags = self.tags.clone();
+        if let Some((id, _, version)) = &self.template {
+            tags.insert("aws:ec2launchtemplate:id".to_owned(), id.clone());
+            tags.insert("aws:ec2launchtemplate:version".to_owned(), version.clone());
+        }
+        tags
+    }
+}
+
 /// Instances that are about to be written down together.
 #[derive(Default)]
 pub struct Placement {
@@ -126,7 +138,7 @@ impl Placement {
                 template: wanted.template.clone(),
                 launch_configuration: wanted.launch_configuration.clone(),
                 hold: None,
-                tags: wanted.tags.clone(),
+                tags: wanted.instance_tags(),
                 volumes: volumes
                     .iter()
                     .map(|(device, volume)| (device.clone(), volume.id.clone()))

@@ -1,6 +1,8 @@
 //! Launch templates and their versions.
 
 use aws_types::time::Time;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
@@ -35,7 +37,7 @@ pub fn find<'a>(state: &'a State, id: Option<&str>, name: Option<&str>) -> Resul
         (None, Some(name)) => document::of_kind(state, Kind::LaunchTemplate)
             .find(|known| known.body.text("LaunchTemplateName") == Some(name))
             .ok_or_else(|| by_name_not_found(name)),
-        (None, None) => Err(super::missing("launchTemplateId")),
+        (None, None) => Err(super::missing("launch template ID or launch template name")),
     }
 }
 
@@ -63,6 +65,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         "LaunchTemplateName": name, "CreateTime": Time(context.region.clock.now()), "CreatedBy": context.caller.arn,
         "DefaultVersionNumber": 1, "LatestVersionNumber": 1,
     });
+    check_data(&input["LaunchTemplateData"])?;
     let mut made = Document::new(&context, Kind::LaunchTemplate, &input, body);
     made.body[VERSIONS] = json!([version(&context, &made, &input, 1)]);
     let change = context.region.ledger.change(|state| {
@@ -93,8 +96,26 @@ async fn edit<T>(
     .await
 }
 
+/// Refuses user data that is not in base64.
+fn check_data(data: &Value) -> Result<(), ApiError> {
+    let given = data.text("UserData").unwrap_or_default();
+    let packed: String = given.split_whitespace().collect();
+    match STANDARD.decode(packed) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::debug!(
+                error = supervision::error_chain(&error),
+                "user data of a launch template"
+            );
+            let message = "Invalid BASE64 encoding of user data.";
+            Err(ApiError::bad_request("InvalidUserData.Malformed", message))
+        }
+    }
+}
+
 /// `CreateLaunchTemplateVersion`.
 pub async fn create_version(context: Context, input: Value) -> Result<Value, ApiError> {
+    check_data(&input["LaunchTemplateData"])?;
     edit(&context, &input, |template| {
         let number = template.body.number("LatestVersionNumber").unwrap_or(0) + 1;
         let mut made = version(&context, template, &input, number);
@@ -141,6 +162,10 @@ pub fn chosen<'a>(template: &'a Document, wanted: &str) -> Result<&'a Value, Api
 
 /// `ModifyLaunchTemplate`: which version is the default.
 pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
+    if input.text("LaunchTemplateId").is_some() && input.text("LaunchTemplateName").is_some() {
+        let message = "Either provide launch template ID or launch template name to modify the template.";
+        return Err(ApiError::bad_request("InvalidParameterCombination", message));
+    }
     let wanted = input.text("DefaultVersion").unwrap_or("$Default");
     edit(&context, &input, |template| {
         let number = chosen(template, wanted)?["VersionNumber"].clone();
@@ -153,13 +178,16 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     .await
 }
 
+const ONE_IS_MISSING: &str = "At least one of the launch templates specified in the request does not exist.";
+
 /// `DescribeLaunchTemplates`.
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
     for name in input.texts("LaunchTemplateNames") {
         context
             .region
             .ledger
-            .read(|state| find(state, None, Some(name)).map(drop))?;
+            .read(|state| find(state, None, Some(name)).map(drop))
+            .map_err(|error| ApiError::bad_request(&error.code, ONE_IS_MISSING))?;
     }
     let mut answer = document::describe(&context, &input, Kind::LaunchTemplate)?;
     let names = input.texts("LaunchTemplateNames");
@@ -172,21 +200,64 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
     Ok(answer)
 }
 
-/// `DescribeLaunchTemplateVersions`.
+/// What versions can be looked for by.
+const VERSION_FILTERS: &[(&str, &str)] = &[
+    ("create-time", "CreateTime"),
+    ("ebs-optimized", "LaunchTemplateData.EbsOptimized"),
+    ("http-endpoint", "LaunchTemplateData.MetadataOptions.HttpEndpoint"),
+    ("http-tokens", "LaunchTemplateData.MetadataOptions.HttpTokens"),
+    ("iam-instance-profile", "LaunchTemplateData.IamInstanceProfile.Arn"),
+    ("image-id", "LaunchTemplateData.ImageId"),
+    ("instance-type", "LaunchTemplateData.InstanceType"),
+    ("is-default-version", "DefaultVersion"),
+    ("kernel-id", "LaunchTemplateData.KernelId"),
+    ("ram-disk-id", "LaunchTemplateData.RamDiskId"),
+];
+
+/// EC2's sentence about a request that names neither a template nor `$Latest` or `$Default`.
+const ALL_OR_ONE: &str = "To describe the launch template data for all your launch templates, for ‘--versions’ specify ‘$Latest’, ‘$Default’, or both, and omit ‘--launch-template-id’, ‘--launch-template-name’, and version numbers. To describe the launch template data for a specific launch template, specify ‘--launch-template-id’ or ‘--launch-template-name’, and for ‘--versions’ specify one or more of the following values: ‘$Latest’, ‘$Default’, or one or more version numbers.";
+
+/// `DescribeLaunchTemplateVersions`: of one template, or the latest and default ones of all.
 pub async fn describe_versions(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
+    let wanted = input.texts("Versions");
+    let (id, name) = (input.text("LaunchTemplateId"), input.text("LaunchTemplateName"));
     let versions = context.region.ledger.read(|state| {
-        let template = find(state, input.text("LaunchTemplateId"), input.text("LaunchTemplateName"))?;
-        let wanted = input.texts("Versions");
-        if wanted.is_empty() {
-            return Ok::<_, ApiError>(template.body.list(VERSIONS).to_vec());
+        let of = |template: &Document| -> Result<Vec<Value>, ApiError> {
+            let chosen = wanted.iter().map(|wanted| chosen(template, wanted).cloned());
+            chosen.collect()
+        };
+        if id.is_some() || name.is_some() {
+            let template = find(state, id, name)?;
+            return match wanted.is_empty() {
+                true => Ok(in_range(template, &input)),
+                false => of(template),
+            };
         }
-        wanted
-            .into_iter()
-            .map(|wanted| chosen(template, wanted).cloned())
-            .collect()
+        if wanted.is_empty() {
+            return Err(ApiError::bad_request("MissingParameter", ALL_OR_ONE));
+        }
+        if wanted.iter().any(|wanted| !matches!(*wanted, "$Latest" | "$Default")) {
+            return Err(super::invalid(ALL_OR_ONE));
+        }
+        let all = document::of_kind(state, Kind::LaunchTemplate).map(of);
+        Ok(all.collect::<Result<Vec<_>, ApiError>>()?.concat())
     })?;
-    document::page(&input, "LaunchTemplateVersions", versions)
+    let views = versions
+        .into_iter()
+        .map(|version| (version, std::collections::BTreeMap::new()));
+    document::answer(&input, "LaunchTemplateVersions", VERSION_FILTERS, views.collect())
+}
+
+/// The versions of a template between those that a request names, both included.
+fn in_range(template: &Document, input: &Value) -> Vec<Value> {
+    let bound = |member: &str| input.text(member).and_then(|text| text.parse::<i64>().ok());
+    let (low, high) = (bound("MinVersion"), bound("MaxVersion"));
+    let is_within = |version: &&Value| {
+        let number = version.number("VersionNumber").unwrap_or(0);
+        low.is_none_or(|low| number >= low) && high.is_none_or(|high| number <= high)
+    };
+    template.body.list(VERSIONS).iter().filter(is_within).cloned().collect()
 }
 
 /// `DeleteLaunchTemplateVersions`.

@@ -1,11 +1,12 @@
 //! Route tables. They are kept and shown; a VPC here routes everything within itself, and out by its NAT.
 
+use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
 use super::{invalid, subnet, vpc};
 use crate::error::ApiError;
-use crate::ledger::Change;
+use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
 use crate::operations::Context;
 
@@ -21,22 +22,52 @@ pub fn main_table(context: &Context, vpc_id: &str, cidr: &str) -> Document {
 }
 
 fn new(context: &Context, input: &Value, vpc_id: &str, cidr: &str) -> Document {
-    let local =
-        json!({"DestinationCidrBlock": cidr, "GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"});
     let body = json!({
-        "VpcId": vpc_id, "OwnerId": context.caller.account, "Associations": [], "Routes": [local], "PropagatingVgws": [],
+        "VpcId": vpc_id, "OwnerId": context.caller.account, "Associations": [], "Routes": [local(cidr)],
+        "PropagatingVgws": [],
     });
     Document::new(context, Kind::RouteTable, input, body)
+}
+
+/// The tables of a VPC with a route into a block that it got.
+pub fn with_local(state: &State, vpc_id: &str, block: Ipv4Net) -> Vec<Change> {
+    let add = |table: &Document| {
+        let mut table = table.clone();
+        list_mut(&mut table, "Routes").push(local(&block.to_string()));
+        Change::put(table)
+    };
+    of_vpc(state, vpc_id).map(add).collect()
+}
+
+/// The tables of a VPC without the route into a block that it has no more.
+pub fn without_local(state: &State, vpc_id: &str, block: Ipv4Net) -> Vec<Change> {
+    let text = block.to_string();
+    let remove = |table: &Document| {
+        let mut table = table.clone();
+        list_mut(&mut table, "Routes").retain(|route| route.text("DestinationCidrBlock") != Some(&text));
+        Change::put(table)
+    };
+    of_vpc(state, vpc_id).map(remove).collect()
+}
+
+fn of_vpc<'a>(state: &'a State, vpc_id: &'a str) -> impl Iterator<Item = &'a Document> {
+    document::of_kind(state, Kind::RouteTable).filter(move |table| table.body.text("VpcId") == Some(vpc_id))
+}
+
+/// A route within a VPC.
+fn local(cidr: &str) -> Value {
+    json!({"DestinationCidrBlock": cidr, "GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"})
 }
 
 /// `CreateRouteTable`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     let vpc_id = input.required("VpcId");
-    let cidr = context
+    let blocks: Vec<String> = context
         .region
         .ledger
-        .read(|state| vpc::find(state, vpc_id).map(|vpc| vpc.cidr.to_string()))?;
-    let made = new(&context, &input, vpc_id, &cidr);
+        .read(|state| vpc::find(state, vpc_id).map(|vpc| vpc.blocks().map(|(_, block)| block.to_string()).collect()))?;
+    let mut made = new(&context, &input, vpc_id, &blocks[0]);
+    list_mut(&mut made, "Routes").extend(blocks[1..].iter().map(|block| local(block)));
     document::create(&context, &input, made, "RouteTable", |state| {
         vpc::find(state, vpc_id).map(drop)
     })
@@ -128,7 +159,7 @@ pub async fn replace_association(context: Context, input: Value) -> Result<Value
     super::dry_run(input.flag("DryRun"))?;
     let (id, table) = (input.required("AssociationId"), input.required("RouteTableId"));
     let made = context.region.id("rtbassoc-");
-    let decide = |state: &crate::ledger::State| {
+    let decide = |state: &State| {
         let mut after = document::find(state, Kind::RouteTable, table)?.clone();
         let is_it = |known: &Value| known.text("RouteTableAssociationId") == Some(id);
         let before =

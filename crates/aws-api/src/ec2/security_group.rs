@@ -6,7 +6,7 @@ use super::document::{self, Document, Kind};
 use super::{group_rule, invalid, vpc};
 use crate::error::ApiError;
 use crate::ledger::State;
-use crate::members::Members;
+use crate::members::{Members, tag_list};
 use crate::operations::Context;
 
 /// A group of a VPC, from which everything may leave.
@@ -58,6 +58,9 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         )
     })?;
     let vpc_id = vpc_id.as_str();
+    if input.required("Description").is_empty() {
+        return Err(super::missing("GroupDescription"));
+    }
     if name.starts_with("sg-") {
         return Err(invalid(
             "Value (sg-) for parameter GroupName is invalid. Group names may not be in the format sg-*",
@@ -96,7 +99,7 @@ pub async fn describe(context: Context, mut input: Value) -> Result<Value, ApiEr
 
 /// `DeleteSecurityGroup`.
 pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
-    let id = input.required("GroupId");
+    let id = &group_id(&context, &input)?;
     document::remove(&context, &input, Kind::SecurityGroup, id, |state, group| {
         if group.body.text("GroupName") == Some("default") {
             let message = "the specified group: \"default\" name: \"default\" cannot be deleted by a user";
@@ -249,9 +252,15 @@ pub fn joined(rules: Vec<Value>) -> Value {
 }
 
 /// The group that a request names by id, or, in the default VPC, by name.
-fn group_id(context: &Context, input: &Value) -> Result<String, ApiError> {
+///
+/// # Errors
+/// When there is none.
+pub fn group_id(context: &Context, input: &Value) -> Result<String, ApiError> {
     if let Some(id) = input.text("GroupId") {
-        return Ok(id.to_owned());
+        return context
+            .region
+            .ledger
+            .read(|state| document::find(state, Kind::SecurityGroup, id).map(|group| group.id.clone()));
     }
     let Some(name) = input.text("GroupName") else {
         return Err(super::missing("GroupId"));
@@ -274,6 +283,7 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
     if given.is_empty() && (add || ids.is_empty()) {
         return Err(super::missing("ipPermissions"));
     }
+    given.iter().filter(|_| add).try_for_each(check_ranges)?;
     let egress = member == "IpPermissionsEgress";
     let changed = document::edit(context, input, Kind::SecurityGroup, &id, |state, group| {
         let mut wanted = given;
@@ -289,6 +299,10 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
             }
             let place = known.iter().position(|other| identity(other) == identity(rule));
             match (add, place) {
+                (true, None) if known.len() >= MOST_RULES => {
+                    let message = "The maximum number of rules per security group has been reached.";
+                    return Err(ApiError::bad_request("RulesPerSecurityGroupLimitExceeded", message));
+                }
                 (true, None) => known.push(rule.clone()),
                 (true, Some(_)) => {
                     let message = format!("the specified rule \"{rule}\" already exists");
@@ -301,6 +315,9 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
                 }
             }
         }
+        if add {
+            group_rule::tag(group, &wanted, egress, input);
+        }
         group.body[member] = joined(known);
         let views: Vec<Value> = wanted.iter().map(|rule| rule_view(group, rule, egress)).collect();
         Ok(if add {
@@ -312,6 +329,23 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
     let answer = changed.await?;
     context.region.secure_now().await;
     Ok(answer)
+}
+
+/// The most rules of a group in one direction (quota L-0EA8095F).
+const MOST_RULES: usize = 60;
+
+/// Refuses ranges that are none.
+fn check_ranges(rule: &Value) -> Result<(), ApiError> {
+    let four = rule.list("IpRanges").iter().filter_map(|range| range.text("CidrIp"));
+    let six = rule
+        .list("Ipv6Ranges")
+        .iter()
+        .filter_map(|range| range.text("CidrIpv6"));
+    let is_range = |text: &str| text.contains('/') && text.parse::<ipnet::IpNet>().is_ok();
+    match four.chain(six).find(|text| !is_range(text)) {
+        Some(wrong) => Err(invalid(format!("CIDR block {wrong} is malformed"))),
+        None => Ok(()),
+    }
 }
 
 /// What tells a rule from others, the same in whichever order its members are.
@@ -345,7 +379,8 @@ pub fn rule_view(group: &Document, rule: &Value, egress: bool) -> Value {
         "SecurityGroupRuleId": id, "GroupId": group.id, "GroupOwnerId": group.body["OwnerId"],
         "IsEgress": egress, "IpProtocol": rule["IpProtocol"], "FromPort": rule.number("FromPort").unwrap_or(-1),
         "ToPort": rule.number("ToPort").unwrap_or(-1), "CidrIpv4": first("IpRanges").text("CidrIp"),
-        "CidrIpv6": first("Ipv6Ranges").text("CidrIpv6"), "Description": described, "Tags": [],
+        "CidrIpv6": first("Ipv6Ranges").text("CidrIpv6"), "Description": described,
+        "PrefixListId": first("PrefixListIds").text("PrefixListId"), "Tags": tag_list(&group_rule::tags(group, id)),
     });
     if let Some(source) = pair.text("GroupId") {
         view["ReferencedGroupInfo"] = json!({"GroupId": source, "UserId": pair.text("UserId")});

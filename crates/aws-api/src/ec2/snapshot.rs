@@ -4,11 +4,30 @@ use aws_types::time::Time;
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
-use super::dry_run;
+use super::{dry_run, own_image};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
 use crate::operations::Context;
+
+/// A snapshot of a volume.
+pub fn of(context: &Context, volume: &Document, input: &Value) -> Document {
+    let mut made = of_size(context, &volume.body["Size"], input);
+    made.body["VolumeId"] = volume.id.as_str().into();
+    made.body["Encrypted"] = volume.body["Encrypted"].clone();
+    made
+}
+
+/// A snapshot of a volume that nobody knows any more, for example in another region.
+pub fn of_size(context: &Context, size: &Value, input: &Value) -> Document {
+    let now = Time(context.region.clock.now());
+    let body = json!({
+        "VolumeId": "vol-ffffffff", "VolumeSize": size, "State": "completed", "Progress": "100%", "StartTime": now,
+        "CompletionTime": now, "OwnerId": context.caller.account, "Encrypted": false, "StorageTier": "standard",
+        "Description": input.text("Description").unwrap_or_default(),
+    });
+    Document::new(context, Kind::Snapshot, input, body)
+}
 
 /// `CreateSnapshot`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
@@ -16,13 +35,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     let decide = |state: &State| {
         let volume = document::find(state, Kind::Volume, id)?;
         dry_run(input.flag("DryRun"))?;
-        let body = json!({
-            "VolumeId": id, "VolumeSize": volume.body["Size"], "State": "completed", "Progress": "100%",
-            "StartTime": Time(context.region.clock.now()), "CompletionTime": Time(context.region.clock.now()),
-            "OwnerId": context.caller.account, "Description": input.text("Description").unwrap_or_default(),
-            "Encrypted": volume.body["Encrypted"], "StorageTier": "standard",
-        });
-        let made = Document::new(&context, Kind::Snapshot, &input, body);
+        let made = of(&context, volume, &input);
         let mut answer = made.view();
         answer["State"] = "pending".into();
         answer["Progress"] = "".into();
@@ -69,7 +82,11 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
 /// `DeleteSnapshot`.
 pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("SnapshotId");
-    document::remove(&context, &input, Kind::Snapshot, id, |_, snapshot| {
+    document::remove(&context, &input, Kind::Snapshot, id, |state, snapshot| {
+        if let Some(image) = own_image::user_of(state, id) {
+            let message = format!("The snapshot {id} is currently in use by {image}");
+            return Err(ApiError::bad_request("InvalidSnapshot.InUse", message));
+        }
         if !snapshot.body["_Lock"].is_null() {
             let message = format!("The snapshot '{id}' is locked.");
             return Err(ApiError::bad_request("SnapshotLocked", message));

@@ -19,7 +19,7 @@ use super::instance::{Ec2Instance, LifeState};
 use super::membership::{self, Standing};
 use super::{plan, refresh};
 use crate::autoscaling::{activity, lifecycle, schedule, template};
-use crate::ec2::launch;
+use crate::ec2::{launch, standing_fleet};
 use crate::error::ApiError;
 use crate::host::{HostError, HostErrorKind, InstanceRef};
 use crate::ledger::{Change, State};
@@ -87,6 +87,7 @@ impl Driver {
             caller: self.region.identities.administrator(),
         };
         lifecycle::tell(&context).await?;
+        busy |= standing_fleet::keep(&context).await?;
         self.observe().await?;
         let outcomes = self.work().await;
         for outcome in outcomes {

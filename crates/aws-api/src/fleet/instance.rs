@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use aws_types::time::Time;
-use aws_types::{EniId, InstanceId, SubnetId, VpcId, ZoneName, image, instance_type, region};
+use aws_types::{EniId, InstanceId, SubnetId, VpcId, ZoneName, instance_type, region};
 use cluster_lifecycle::user_data::Bootstrap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::hold::Hold;
+use crate::ec2::own_image;
 use crate::ledger::State;
 use crate::members::tag_list;
 
@@ -166,11 +167,16 @@ impl Ec2Instance {
         })
     }
 
+    /// The id of the Spot request that it came with.
+    pub fn spot_request(&self) -> String {
+        format!("sir-{}", &self.id.as_str()[2..10])
+    }
+
     /// As `DescribeInstances` shows it.
     pub fn view(&self, state: &State, owner: &str) -> Value {
         let kind = instance_type::find(&self.instance_type);
         let architecture = kind.map_or("x86_64", |known| known.architecture);
-        let device = image::find(&self.image).map_or("/dev/xvda", image::Image::root_device);
+        let device = own_image::root_device(state, &self.image);
         let mappings: Vec<Value> = self
             .volumes
             .iter()
@@ -212,9 +218,14 @@ impl Ec2Instance {
         if let Some(name) = self.profile.as_ref().and_then(|name| state.instance_profiles.get(name)) {
             view["IamInstanceProfile"] = json!({"Arn": name.arn, "Id": name.id});
         }
+        if self.tags.is_empty()
+            && let Some(members) = view.as_object_mut()
+        {
+            members.remove("Tags");
+        }
         if self.spot {
             view["InstanceLifecycle"] = "spot".into();
-            view["SpotInstanceRequestId"] = format!("sir-{}", &self.id.as_str()[2..10]).into();
+            view["SpotInstanceRequestId"] = self.spot_request().into();
         }
         view
     }

@@ -9,6 +9,7 @@ use cluster_lifecycle::aws_auth::{self, Principal};
 use cluster_lifecycle::cluster::Cluster;
 
 use super::instance::Ec2Instance;
+use crate::ec2::own_image;
 use crate::host::{InstanceSpec, Taint};
 use crate::iam::entity::{self, EntityKind};
 use crate::ledger::State;
@@ -93,14 +94,14 @@ pub fn spec(state: &State, region: &Region, cluster: &Cluster, instance: &Ec2Ins
         labels: bootstrap.labels.clone(),
         taints: bootstrap.taints.iter().map(taint).collect(),
         tags: instance.tags.clone(),
-        kubernetes_version: version_of(cluster, instance),
+        kubernetes_version: version_of(state, cluster, instance),
         size: None,
     })
 }
 
 /// The version of the image's node software, where it is EKS's image; empty for the cluster's own.
-fn version_of(cluster: &Cluster, instance: &Ec2Instance) -> String {
-    let patch = aws_types::image::find(&instance.image).and_then(|image| image.kubernetes);
+fn version_of(state: &State, cluster: &Cluster, instance: &Ec2Instance) -> String {
+    let patch = own_image::base(state, &instance.image).and_then(|image| image.kubernetes);
     let known = aws_types::eks_version::VERSIONS
         .iter()
         .find(|version| Some(version.patch) == patch);

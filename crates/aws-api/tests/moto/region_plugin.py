@@ -1,7 +1,9 @@
 """A pytest plugin that lets moto's tests speak to a region of ours.
 
 moto answers at once and believes what it is told; AWS does neither. So the inputs that moto's tests make up (subnets, images,
-key pairs, a launch template, trust policies, passwords, version "1") are replaced by ones that exist, and what AWS does
+zones, key pairs, a launch template, trust policies, passwords, version "1") are replaced by ones that exist, those that AWS does not
+take (paths without slashes, stack names with underscores, enumerated values in another spelling, templates with identities but without
+capabilities) by ones that it takes, and what AWS does
 afterwards (clusters become ACTIVE, instances run, stacks are made) is waited for before the test goes on. Tests that stop the clock
 of their process sign by the real one, because AWS refuses requests of the past.
 
@@ -41,8 +43,11 @@ KEY = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1PbUfPYyQ4o2Qf1d1sXb5o0b1kq7bT2m3Y
 PASSWORD = "A-good-passw0rd"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
+# Instance types of previous generations, which a region of ours does not offer.
+OLD_TYPES = {"t1.micro": "t2.micro", "c4.2xlarge": "c5.2xlarge", "c4.large": "c5.large", "m3.medium": "t3.medium", "m4.large": "m5.large"}
 PREPARED = set()
 IMAGES = {}
+ZONES = {}
 # Services of the running test that the region does not have.
 NEEDED = set()
 
@@ -127,6 +132,8 @@ def replaced(service, operation, params, region):
             if isinstance(holder.get("ImageId"), str) and holder["ImageId"] not in known and usual:
                 if "random" not in holder["ImageId"] and "invalid" not in holder["ImageId"] and "test" != holder["ImageId"][4:]:
                     holder["ImageId"] = usual
+            if isinstance(holder.get("InstanceType"), str) and holder["InstanceType"] in OLD_TYPES:
+                holder["InstanceType"] = OLD_TYPES[holder["InstanceType"]]
             if isinstance(holder.get("KeyName"), str):
                 ec2 = client("ec2", region)
                 if not ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": [holder["KeyName"]]}])["KeyPairs"]:
@@ -136,11 +143,73 @@ def replaced(service, operation, params, region):
                                 ("ec2", "RequestSpotInstances"), ("autoscaling", "CreateLaunchConfiguration")):
         params = json_copy(params)
         walk(params)
+    if service == "ec2":
+        params = zones_replaced(params, region)
     if service == "iam" and operation in ("CreateLoginProfile", "UpdateLoginProfile") and "Password" in params:
         params = {**params, "Password": PASSWORD}
     if service == "iam" and operation == "CreateRole" and not is_policy(params.get("AssumeRolePolicyDocument")):
         params = {**params, "AssumeRolePolicyDocument": TRUST}
+    if service == "iam" and isinstance(params.get("Path"), str) and params["Path"]:
+        params = {**params, "Path": "/" + params["Path"].strip("/") + "/" if params["Path"].strip("/") else "/"}
+    if service == "cloudformation":
+        if isinstance(params.get("StackName"), str) and not params["StackName"].startswith("arn:"):
+            params = {**params, "StackName": stack_name(params["StackName"])}
+        if isinstance(params.get("TemplateBody"), str):
+            params = {**params, "TemplateBody": template(params["TemplateBody"], region)}
+        if operation in ("CreateStack", "UpdateStack", "CreateChangeSet") and not params.get("Capabilities"):
+            params = {**params, "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]}
     return params
+
+
+def template(text, region):
+    """A template that names images and key pairs that exist."""
+    known, usual = images(region)
+    for name in set(re.findall(r'"?KeyName"?: *"?([\w-]+)"?', text)) - {"Ref"}:
+        ec2 = client("ec2", region)
+        if not ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": [name]}])["KeyPairs"]:
+            ec2.import_key_pair(KeyName=name, PublicKeyMaterial=KEY)
+    return re.sub(r"ami-[0-9a-zA-Z]+", lambda found: found.group(0) if found.group(0) in known else usual, text)
+
+
+def stack_name(name):
+    """A name that CloudFormation takes: a letter, and then letters, digits and hyphens."""
+    name = re.sub("[^-a-zA-Z0-9]", "-", name)
+    return name if name[:1].isalpha() else "s" + name
+
+
+def zones_replaced(value, region):
+    """Zones that the region does not have, by those that it has at the same place."""
+    if isinstance(value, dict):
+        zoned = {"AvailabilityZone", "AvailabilityZoneId"} & value.keys()
+        made = {key: zones_replaced(item, region) for key, item in value.items() if key not in zoned}
+        for key in zoned:
+            made[key] = zone(value[key], region, "ZoneName" if key == "AvailabilityZone" else "ZoneId")
+        return made
+    return [zones_replaced(item, region) for item in value] if isinstance(value, list) else value
+
+
+def zone(name, region, member):
+    if not isinstance(name, str) or not name or name[-1] not in "abcdef123456":
+        return name
+    if region not in ZONES:
+        ZONES[region] = client("ec2", region).describe_availability_zones()["AvailabilityZones"]
+    known = [one[member] for one in ZONES[region]]
+    place = "abcdef123456".index(name[-1]) % 6
+    return name if name in known else known[place % len(known)]
+
+
+def spelled(value, shape):
+    """An input with enumerated values as the model spells them: `ALLOW` is `allow`, `lowestPrice` is `lowest-price`."""
+    if shape is None or value is None:
+        return value
+    if shape.type_name == "structure" and isinstance(value, dict):
+        return {key: spelled(item, shape.members.get(key)) for key, item in value.items()}
+    if shape.type_name == "list" and isinstance(value, list):
+        return [spelled(item, shape.member) for item in value]
+    if shape.type_name == "string" and isinstance(value, str) and shape.enum and value not in shape.enum:
+        plain = {re.sub("[^a-z0-9]", "", known.lower()): known for known in shape.enum}
+        return plain.get(re.sub("[^a-z0-9]", "", value.lower()), value)
+    return value
 
 
 def json_copy(value):
@@ -248,6 +317,8 @@ def register(made):
 
     def take(params, model, **_):
         params = replaced(service, model.name, dict(params), region)
+        if service == "ec2":
+            params = spelled(params, model.input_shape)
         asked[model.name] = params
         return params
 
@@ -332,6 +403,9 @@ def not_applicable(item, why):
         foreign = [kind for kind in kinds.group(1).split(", ") if kind.split("::")[1] not in RESOURCES]
         if foreign:
             return f"needs {', '.join(foreign)}, of services that a region of ours does not have"
+    missing = re.search(r"\(InvalidAction\) when calling the (\w+) operation", why)
+    if missing and missing.group(1) not in client(os.environ["REGION_SERVICE"], "us-east-1").meta.service_model.operation_names:
+        return f"needs {missing.group(1)}, of another service"
     if needed:
         return f"needs {', '.join(sorted(needed))}, which a region of ours does not have"
     function = inspect.unwrap(getattr(item, "function", None))

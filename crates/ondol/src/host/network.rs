@@ -188,9 +188,13 @@ impl LocalHost {
         }
         let object = spec.vpc.id.to_string();
         let block: Ipv4Net = spec.vpc.cidr.parse().map_err(failed("read the block", &object))?;
+        let further = spec.vpc.further.iter().map(|text| text.parse());
+        let further: Vec<Ipv4Net> = further
+            .collect::<Result<_, _>>()
+            .map_err(failed("read the blocks", &object))?;
         let wanted = FabricSpec {
             vpc_id: object.clone(),
-            cidrs: vec![block],
+            cidrs: std::iter::once(block).chain(further).collect(),
             local_addresses: vec![nth(block, 2)],
         };
         let holders: Vec<i32> = self

@@ -7,7 +7,7 @@ use cluster_lifecycle::user_data;
 use serde_json::{Value, json};
 
 use super::super::document::{self, Kind};
-use super::super::{invalid, key_pair, launch_template, missing, subnet};
+use super::super::{invalid, key_pair, launch_template, missing, own_image, subnet};
 use super::Wanted;
 use crate::error::ApiError;
 use crate::ledger::State;
@@ -63,11 +63,11 @@ pub fn merged(state: &State, input: &Value) -> Result<(Value, Option<TemplateVer
 /// EC2's own for what is missing, malformed or not there.
 pub fn read(state: &State, context: &Context, input: &Value) -> Result<Wanted, ApiError> {
     let (request, template) = merged(state, input)?;
-    let image = image_id(&request)?;
+    let image = image_id(state, &request)?;
     let instance_type = request.text("InstanceType").unwrap_or("m1.small").to_owned();
     let kind = instance_type::find(&instance_type)
         .ok_or_else(|| invalid(format!("Invalid value '{instance_type}' for InstanceType.")))?;
-    if image::find(&image).is_some_and(|image| image.architecture != kind.architecture) {
+    if own_image::architecture(state, &image).is_some_and(|architecture| architecture != kind.architecture) {
         let message = format!(
             "The architecture '{}' of the specified instance type does not match the architecture of the specified AMI. Specify an instance type and an AMI that have matching architectures, and try again.",
             kind.architecture
@@ -91,6 +91,7 @@ pub fn read(state: &State, context: &Context, input: &Value) -> Result<Wanted, A
         key_pair::require(state, key)?;
     }
     Ok(Wanted {
+        volumes: volumes(state, &image, &request)?,
         image,
         subnet: subnet.id.to_string(),
         address: address
@@ -115,7 +116,6 @@ pub fn read(state: &State, context: &Context, input: &Value) -> Result<Wanted, A
             .map(|token| (token.to_owned(), fingerprint(input))),
         tags: tags("instance"),
         volume_tags: tags("volume"),
-        volumes: volumes(&request),
         details: details(&request, context),
         attributes: attributes(&request),
         instance_type,
@@ -128,7 +128,7 @@ fn fingerprint(input: &Value) -> String {
     hex::encode(Sha256::digest(input.to_string()))
 }
 
-fn image_id(request: &Value) -> Result<String, ApiError> {
+fn image_id(state: &State, request: &Value) -> Result<String, ApiError> {
     let Some(given) = request.text("ImageId") else {
         return Err(missing("ImageId"));
     };
@@ -145,7 +145,7 @@ fn image_id(request: &Value) -> Result<String, ApiError> {
         let message = format!("Invalid id: \"{id}\" (expecting \"ami-...\")");
         return Err(ApiError::bad_request("InvalidAMIID.Malformed", message));
     }
-    if image::find(&id).is_none() {
+    if !own_image::is_known(state, &id) {
         let message = format!("The image id '[{id}]' does not exist");
         return Err(ApiError::bad_request("InvalidAMIID.NotFound", message));
     }
@@ -173,8 +173,9 @@ fn subnet_of<'a>(state: &'a State, request: &Value) -> Result<&'a Subnet, ApiErr
         let message = "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.";
         return Err(ApiError::bad_request("VPCIdNotSpecified", message));
     };
-    let mut own = state.subnets_of(&vpc.id).filter(|subnet| subnet.is_default);
-    own.find(|subnet| zone.is_none_or(|zone| zone == subnet.zone.as_str()))
+    let own = state.subnets_of(&vpc.id).filter(|subnet| subnet.is_default);
+    own.filter(|subnet| zone.is_none_or(|zone| zone == subnet.zone.as_str()))
+        .min_by_key(|subnet| &subnet.zone)
         .ok_or_else(|| {
             let message = format!(
                 "No subnets found for the default VPC '{}'. Please specify a subnet.",
@@ -256,35 +257,45 @@ fn decode(data: &str) -> Result<String, ApiError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// EBS volumes of the request, with the image's root volume where the request does not speak of it.
-fn volumes(request: &Value) -> Vec<(String, Value)> {
-    let image = request.text("ImageId").and_then(image::find);
-    let root = image.map_or("/dev/xvda", image::Image::root_device);
-    let size = image.map_or(8, image::Image::root_size);
-    let mut volumes = vec![(
-        root.to_owned(),
-        json!({"VolumeSize": size, "VolumeType": "gp3", "DeleteOnTermination": true}),
-    )];
+/// EBS volumes of the image, changed and added to by the request.
+fn volumes(state: &State, image: &str, request: &Value) -> Result<Vec<(String, Value)>, ApiError> {
+    let mut volumes = own_image::volumes(state, image);
     for mapping in request.list("BlockDeviceMappings") {
-        let (device, Some(ebs)) = (
-            mapping.required("DeviceName"),
-            mapping.get("Ebs").filter(|ebs| ebs.is_object()),
-        ) else {
+        let device = mapping.required("DeviceName");
+        if mapping.get("NoDevice").is_some_and(|given| !given.is_null()) {
+            volumes.retain(|(known, _)| known != device);
             continue;
+        }
+        let virtual_name = mapping.text("VirtualName").is_some();
+        let Some(ebs) = mapping.get("Ebs").filter(|ebs| ebs.is_object()) else {
+            if virtual_name {
+                continue;
+            }
+            return Err(missing("ebs"));
         };
-        if device == root {
-            for (name, value) in ebs.as_object().into_iter().flatten() {
-                volumes[0].1[name] = value.clone();
+        let mut ebs = ebs.clone();
+        if let Some(id) = ebs.text("SnapshotId") {
+            let taken = document::find(state, Kind::Snapshot, id)?;
+            if ebs.number("VolumeSize").is_none() {
+                ebs["VolumeSize"] = taken.body["VolumeSize"].clone();
             }
-        } else {
-            let mut ebs = ebs.clone();
-            if ebs.get("DeleteOnTermination").is_none() {
-                ebs["DeleteOnTermination"] = true.into();
+        }
+        match volumes.iter_mut().find(|(known, _)| known == device) {
+            Some((_, known)) => {
+                for (name, value) in ebs.as_object().into_iter().flatten() {
+                    known[name] = value.clone();
+                }
             }
-            volumes.push((device.to_owned(), ebs));
+            None if ebs.number("VolumeSize").is_none() => return Err(missing("size or snapshotId")),
+            None => {
+                if ebs.get("DeleteOnTermination").is_none() {
+                    ebs["DeleteOnTermination"] = true.into();
+                }
+                volumes.push((device.to_owned(), ebs));
+            }
         }
     }
-    volumes
+    Ok(volumes)
 }
 
 /// Members of the instance that only show what was asked for.

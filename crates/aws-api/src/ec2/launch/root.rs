@@ -18,7 +18,7 @@ pub fn volumes(context: &Context, wanted: &Wanted, zone: &str, instance: &Instan
         let kind = ebs.text("VolumeType").unwrap_or("gp3");
         let mut body = json!({
             "AvailabilityZone": zone, "CreateTime": now, "Size": ebs.number("VolumeSize").unwrap_or(8), "State": "in-use",
-            "VolumeType": kind, "Encrypted": ebs.flag("Encrypted").unwrap_or(false), "SnapshotId": "",
+            "VolumeType": kind, "Encrypted": ebs.flag("Encrypted").unwrap_or(false), "SnapshotId": ebs.text("SnapshotId").unwrap_or_default(),
             "MultiAttachEnabled": false,
             "Attachments": [{
                 "VolumeId": null, "InstanceId": instance, "Device": device, "State": "attached", "AttachTime": now,
