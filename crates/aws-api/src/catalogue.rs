@@ -79,10 +79,14 @@ pub enum ItemKind {
     AnywhereSubscription,
     /// Service Quotas: a wish for more, by id.
     QuotaRequest,
+    /// S3: a bucket, by name.
+    Bucket,
+    /// S3: an object, by bucket and key.
+    BucketObject,
 }
 
 impl ItemKind {
-    /// Whether every region of an account sees its resources: IAM's.
+    /// Whether every region of an account sees its resources: IAM's and S3's.
     fn is_of_account(self) -> bool {
         matches!(
             self,
@@ -97,6 +101,8 @@ impl ItemKind {
                 | Self::SshPublicKey
                 | Self::ServiceCredential
                 | Self::CredentialReport
+                | Self::Bucket
+                | Self::BucketObject
         )
     }
 }
@@ -114,7 +120,7 @@ pub struct Item {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A resource that is the account's and not a region's: IAM's.
+/// A resource that is the account's and not a region's: IAM's and S3's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccountItem(pub Item);

@@ -73,7 +73,7 @@ impl ApiError {
             };
         }
         match protocol {
-            Some(Protocol::Query) => Self::new(error.code(), StatusCode::FORBIDDEN, message),
+            Some(Protocol::Query | Protocol::RestXml) => Self::new(error.code(), StatusCode::FORBIDDEN, message),
             _ => {
                 let code = match error {
                     SignatureError::Missing => "MissingAuthenticationTokenException",
@@ -94,6 +94,10 @@ impl ApiError {
                 Self::new("AuthFailure", StatusCode::UNAUTHORIZED, message)
             }
             Protocol::Query => Self::new("InvalidClientTokenId", StatusCode::FORBIDDEN, message),
+            Protocol::RestXml => {
+                let message = "The AWS Access Key Id you provided does not exist in our records.";
+                Self::new("InvalidAccessKeyId", StatusCode::FORBIDDEN, message)
+            }
             _ => Self::new("UnrecognizedClientException", StatusCode::FORBIDDEN, message),
         }
     }
@@ -132,6 +136,7 @@ impl ApiError {
         match protocol {
             Protocol::Ec2 => Self::bad_request("RequestExpired", "Request has expired."),
             Protocol::Query => Self::new("ExpiredToken", StatusCode::FORBIDDEN, message),
+            Protocol::RestXml => Self::bad_request("ExpiredToken", "The provided token has expired."),
             _ => Self::new("ExpiredTokenException", StatusCode::FORBIDDEN, message),
         }
     }
@@ -175,7 +180,11 @@ impl ApiError {
     /// The answer in a protocol's form.
     pub fn respond(&self, protocol: Protocol, namespace: Option<&str>, request_id: &str) -> Response {
         match protocol {
-            Protocol::Query | Protocol::Ec2 | Protocol::RestXml => {
+            Protocol::RestXml => {
+                let body = xml::rest_error(&self.code, &self.message, request_id);
+                build(self.status, "application/xml", body).header("x-amz-request-id", request_id)
+            }
+            Protocol::Query | Protocol::Ec2 => {
                 let body = match protocol {
                     Protocol::Ec2 => xml::ec2_error(&self.code, &self.message, request_id),
                     _ => xml::query_error(

@@ -41,6 +41,7 @@ mod partition;
 mod pricing;
 mod quotas;
 mod region;
+mod s3;
 mod security;
 mod server;
 mod sqs;

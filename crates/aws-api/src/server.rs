@@ -24,6 +24,7 @@ use crate::members::Members;
 use crate::operations::{self, Context};
 use crate::partition::Partition;
 use crate::region::Region;
+use crate::s3;
 
 /// The largest request body. AWS's own limits are of this order; CloudFormation's templates are the largest.
 const MOST_BYTES: usize = 1 << 20;
@@ -118,6 +119,9 @@ impl Call {
             Ok(presented) => Some(presented),
         };
         let signing_name = presented.as_ref().map_or("sts", |presented| presented.service.as_str());
+        if let Some(presented) = presented.as_ref().filter(|presented| presented.service == "s3") {
+            return self.store(&partition, presented, &request, (parts, &body)).await;
+        }
         let table = shapes::table_of(signing_name, version(&body).as_deref());
         let table = table.ok_or_else(|| unknown_service(signing_name))?;
         let service = shapes::service(table).ok_or_else(|| unknown_service(signing_name))?;
@@ -141,6 +145,22 @@ impl Call {
         }
         let output = operations::perform(Context { region, caller }, table, &operation, input).await?;
         Ok(self.encode(service, &operation, &output))
+    }
+
+    /// S3, which has no table: an operation is not named but said by method, host and path.
+    async fn store(
+        &mut self,
+        partition: &Arc<Partition>,
+        presented: &Presented,
+        request: &sigv4::Request<'_>,
+        (parts, body): (&Parts, &Bytes),
+    ) -> Result<Response, ApiError> {
+        self.protocol = Protocol::RestXml;
+        let caller = self.authenticate(partition, presented, request)?;
+        let region = region_of(partition, &caller, presented).await?;
+        let host = request.headers.iter().find(|(name, _)| name == "host");
+        let host = host.map(|(_, value)| value.as_str()).unwrap_or_default();
+        s3::answer(Context { region, caller }, parts, host, body).await
     }
 
     fn authenticate(

@@ -17,6 +17,7 @@ pub fn of(context: &Context, call: &Call<'_>) -> Vec<String> {
         "iam" => iam(context, call),
         "sts" => call.input.text("RoleArn").map(str::to_owned),
         "ec2" => ec2(context, call),
+        "s3" => call.input.text("Resource").map(str::to_owned),
         "cloudformation" => call.input.text("StackName").map(|stack| {
             let own = format!(
                 "arn:aws:cloudformation:{}:{}:stack/{stack}/*",

@@ -72,20 +72,50 @@ pub fn ec2_error(code: &str, message: &str, request_id: &str) -> String {
     xml.text
 }
 
+/// An error of a service that speaks REST in XML: S3.
+pub fn rest_error(code: &str, message: &str, request_id: &str) -> String {
+    let mut xml = Writer::default();
+    xml.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    xml.element("Error", |xml| {
+        xml.leaf("Code", code);
+        xml.leaf("Message", message);
+        xml.leaf("RequestId", request_id);
+    });
+    xml.text
+}
+
+/// Writes a document from its outside to its inside.
 #[derive(Default)]
-struct Writer {
-    text: String,
+pub struct Writer {
+    /// What is written so far.
+    pub text: String,
 }
 
 impl Writer {
-    fn element(&mut self, name: &str, inner: impl FnOnce(&mut Self)) {
+    /// The whole document below an element in a namespace.
+    pub fn root(&mut self, name: &str, namespace: &str, inner: impl FnOnce(&mut Self)) {
+        self.text.push_str(&format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name} xmlns=\"{namespace}\">"
+        ));
+        inner(self);
+        self.text.push_str(&format!("</{name}>"));
+    }
+
+    /// Text between two tags.
+    pub fn content(&mut self, text: &str) {
+        self.text.push_str(&quick_xml::escape::escape(text));
+    }
+
+    /// An element with what is inside.
+    pub fn element(&mut self, name: &str, inner: impl FnOnce(&mut Self)) {
         self.text.push_str(&format!("<{name}>"));
         inner(self);
         self.text.push_str(&format!("</{name}>"));
     }
 
-    fn leaf(&mut self, name: &str, text: &str) {
-        self.element(name, |xml| xml.text.push_str(&quick_xml::escape::escape(text)));
+    /// An element with nothing but text inside.
+    pub fn leaf(&mut self, name: &str, text: &str) {
+        self.element(name, |xml| xml.content(text));
     }
 
     fn members(&mut self, service: &Service, shape: &Shape, value: &Value) {
