@@ -6,6 +6,7 @@ mod engine;
 mod live;
 pub mod query;
 mod resource;
+mod source;
 pub mod stack;
 mod stack_policy;
 mod world;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use stack_planner::diff::{self, Action};
 use stack_planner::{Scope, Template};
 
+use super::source;
 use super::stack::{self, Stack};
 use super::world::World;
 use super::{engine, find, invalid, parameters, parse, pseudo, resource};
@@ -135,6 +136,7 @@ fn planned(
 
 /// `CreateChangeSet`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
+    let input = source::resolved(&context, input)?;
     let (name, set_name) = (input.required("StackName"), input.required("ChangeSetName"));
     stack::check_name(set_name, "changeSetName")?;
     let (region, now) = (&context.region, context.region.clock.now());
@@ -193,7 +195,7 @@ fn wanted_changes(
 ) -> Result<Option<Vec<Planned>>, ApiError> {
     let text = match input.flag("UsePreviousTemplate") {
         Some(true) => stack.template.as_str(),
-        _ => stack::body(input)?,
+        _ => source::body(input)?,
     };
     let template = parse(text)?;
     let given: Vec<String> = input.texts("Capabilities").into_iter().map(str::to_owned).collect();
@@ -301,7 +303,7 @@ pub async fn execute(context: Context, input: Value) -> Result<Value, ApiError> 
         if after.status == "REVIEW_IN_PROGRESS" {
             after.set("CREATE_IN_PROGRESS", Some("User Initiated".to_owned()), now);
         } else {
-            stack::begin_update(&mut after, &asked, now)?;
+            stack::begin_update(&mut after, &asked, stack::Update::Asked, now)?;
         }
         Ok((after.id.clone(), vec![Change::put(after)]))
     };

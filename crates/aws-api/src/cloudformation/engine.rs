@@ -257,9 +257,11 @@ impl Engine {
             .get(name)
             .filter(|made| made.physical.is_some() && made.kind == wanted.kind)
             .cloned();
-        let unchanged = there
-            .as_ref()
-            .is_some_and(|made| made.status.ends_with("_COMPLETE") && made.properties == properties);
+        let is_looked_at = verb == "UPDATE" && resource::is_always_updated(&wanted.kind);
+        let unchanged = !is_looked_at
+            && there
+                .as_ref()
+                .is_some_and(|made| made.status.ends_with("_COMPLETE") && made.properties == properties);
         if unchanged {
             return Ok(());
         }

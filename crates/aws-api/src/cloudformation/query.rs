@@ -4,8 +4,8 @@ use aws_types::time::Time;
 use serde_json::{Value, json};
 use stack_planner::{Node, Template};
 
-use super::stack::{Event, Made, Stack, body};
-use super::{drift, find, invalid, parse};
+use super::stack::{Event, Made, Stack};
+use super::{drift, find, invalid, parse, source};
 use crate::error::ApiError;
 use crate::ledger::State;
 use crate::members::{Members, tag_list};
@@ -39,7 +39,7 @@ fn view(stack: &Stack) -> Value {
         "DisableRollback": stack.disable_rollback, "NotificationARNs": [], "Capabilities": stack.capabilities,
         "Tags": tag_list(&stack.tags), "RoleARN": stack.role_arn,
         "EnableTerminationProtection": stack.termination_protection,
-        "DriftInformation": drift::information(stack), "RollbackConfiguration": {},
+        "DriftInformation": drift::information(stack), "RollbackConfiguration": {}, "ParentId": stack.parent, "RootId": stack.root,
     })
 }
 
@@ -93,6 +93,7 @@ pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
                 "StackId": stack.id, "StackName": stack.name, "StackStatus": stack.status, "StackStatusReason": stack.reason,
                 "CreationTime": Time(stack.created_at), "LastUpdatedTime": stack.updated_at.map(Time),
                 "DeletionTime": stack.deleted_at.map(Time), "DriftInformation": drift::information(stack),
+                "ParentId": stack.parent, "RootId": stack.root,
             })
         };
         page(&input, "StackSummaries", stacks.iter().map(summary))
@@ -206,8 +207,9 @@ fn capabilities(template: &Template) -> Value {
 }
 
 /// `ValidateTemplate`.
-pub async fn validate(_context: Context, input: Value) -> Result<Value, ApiError> {
-    let template = parse(body(&input)?)?;
+pub async fn validate(context: Context, input: Value) -> Result<Value, ApiError> {
+    let input = source::resolved(&context, input)?;
+    let template = parse(source::body(&input)?)?;
     let parameters: Vec<Value> = template
         .parameters
         .iter()
@@ -228,7 +230,7 @@ pub async fn summary(context: Context, input: Value) -> Result<Value, ApiError> 
             .region
             .ledger
             .read(|state| find(state, name).map(|stack| stack.template.clone()))?,
-        None => body(&input)?.to_owned(),
+        None => source::body(&source::resolved(&context, input)?)?.to_owned(),
     };
     let template = parse(&text)?;
     let parameters: Vec<Value> = template

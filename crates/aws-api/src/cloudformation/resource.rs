@@ -4,6 +4,7 @@ mod capacity;
 mod ec2;
 mod eks;
 mod iam;
+mod nested;
 mod scaling;
 mod services;
 mod users;
@@ -18,6 +19,7 @@ use crate::operations::{self, Context};
 /// Types that are known.
 const KINDS: &[&str] = &[
     "AWS::CloudFormation::WaitConditionHandle",
+    nested::KIND,
     "AWS::EC2::EIP",
     "AWS::EC2::InternetGateway",
     "AWS::EC2::LaunchTemplate",
@@ -143,6 +145,7 @@ fn unsupported(kind: &str) -> ApiError {
 pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
     match wanted.kind {
         "AWS::CloudFormation::WaitConditionHandle" => Ok(format!("{}/{}", wanted.stack_id, wanted.logical)),
+        nested::KIND => nested::create(wanted).await,
         kind if services::KINDS.contains(&kind) => services::create(wanted).await,
         kind if capacity::KINDS.contains(&kind) => capacity::create(wanted).await,
         kind if scaling::KINDS.contains(&kind) => scaling::create(wanted).await,
@@ -160,6 +163,7 @@ pub async fn create(wanted: &Wanted<'_>) -> Result<String, ApiError> {
 /// What the service answers.
 pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Result<Updated, ApiError> {
     match wanted.kind {
+        nested::KIND => nested::update(wanted, physical).await,
         kind if services::KINDS.contains(&kind) => services::update(wanted, physical).await,
         kind if capacity::KINDS.contains(&kind) => capacity::update(wanted, physical, before).await,
         kind if scaling::KINDS.contains(&kind) => scaling::update(wanted).await,
@@ -177,6 +181,7 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
 /// What the service answers.
 pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError> {
     let removed = match wanted.kind {
+        nested::KIND => nested::delete(wanted, physical).await,
         kind if services::KINDS.contains(&kind) => services::delete(wanted, physical).await,
         kind if capacity::KINDS.contains(&kind) => capacity::delete(wanted, physical).await,
         kind if scaling::KINDS.contains(&kind) => scaling::delete(wanted, physical).await,
@@ -208,19 +213,19 @@ pub enum Progress {
 
 /// How far a resource is that was asked for.
 pub fn created(state: &State, kind: &str, physical: &str) -> Progress {
-    if kind.starts_with("AWS::EKS::") {
-        eks::created(state, kind, physical)
-    } else {
-        capacity::created(state, kind, physical)
+    match kind {
+        nested::KIND => nested::created(state, physical),
+        kind if kind.starts_with("AWS::EKS::") => eks::created(state, kind, physical),
+        _ => capacity::created(state, kind, physical),
     }
 }
 
 /// How far the removal of a resource is.
 pub fn removed(state: &State, kind: &str, physical: &str) -> Progress {
-    if kind.starts_with("AWS::EKS::") {
-        eks::removed(state, kind, physical)
-    } else {
-        capacity::removed(state, kind, physical)
+    match kind {
+        nested::KIND => nested::removed(state, physical),
+        kind if kind.starts_with("AWS::EKS::") => eks::removed(state, kind, physical),
+        _ => capacity::removed(state, kind, physical),
     }
 }
 
@@ -236,6 +241,7 @@ pub fn reference(kind: &str, physical: &str) -> String {
 /// What `Fn::GetAtt` gives.
 pub fn attribute(state: &State, kind: &str, physical: &str, name: &str) -> Option<Value> {
     match kind {
+        nested::KIND => nested::attribute(state, physical, name),
         kind if services::KINDS.contains(&kind) => services::attribute(state, kind, physical, name),
         kind if capacity::KINDS.contains(&kind) => capacity::attribute(state, kind, physical, name),
         kind if kind.starts_with("AWS::EC2::") => ec2::attribute(state, kind, physical, name),
@@ -246,9 +252,15 @@ pub fn attribute(state: &State, kind: &str, physical: &str, name: &str) -> Optio
     }
 }
 
+/// Whether an update looks at a resource although its properties are what they were.
+pub fn is_always_updated(kind: &str) -> bool {
+    kind == nested::KIND
+}
+
 /// Whether a property can only be had by a new resource.
 pub fn replaces(kind: &str, property: &str) -> bool {
     let keeps: &[&str] = match kind {
+        nested::KIND => return false,
         "AWS::EC2::VPC" => &["EnableDnsSupport", "EnableDnsHostnames", "Tags"],
         "AWS::EC2::Subnet" => &["MapPublicIpOnLaunch", "Tags", "PrivateDnsNameOptionsOnLaunch"],
         "AWS::EC2::SecurityGroup" => &["SecurityGroupIngress", "SecurityGroupEgress", "Tags"],

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stack_planner::Node;
 
+use super::source::{self, body};
 use super::{engine, find, invalid, parameters, parse, stack_policy};
 use crate::caller::Caller;
 use crate::error::ApiError;
@@ -69,6 +70,29 @@ pub struct Stack {
     /// What the last detection of drift found.
     #[serde(default)]
     pub drift: Option<super::drift::Drift>,
+    /// The id of the stack whose template names this one.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// The id of the outermost of those.
+    #[serde(default)]
+    pub root: Option<String>,
+}
+
+/// The stacks that a nested one is in, by their ids.
+pub struct Family {
+    /// The one whose template names it.
+    pub parent: String,
+    /// The outermost.
+    pub root: String,
+}
+
+/// Who asks for an update.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// A client, who is told when there is nothing to do.
+    Asked,
+    /// The parent, whose update takes every nested stack through one.
+    Nested,
 }
 
 /// A stack's template, parameters and tags before an update.
@@ -166,17 +190,6 @@ impl Stack {
     }
 }
 
-/// The body of a template; a URL would have to be fetched from a service that is not here.
-pub fn body(input: &Value) -> Result<&str, ApiError> {
-    match (input.text("TemplateBody"), input.text("TemplateURL")) {
-        (Some(body), _) => Ok(body),
-        (None, Some(url)) => Err(invalid(format!(
-            "TemplateURL {url} cannot be read: give the template as TemplateBody"
-        ))),
-        (None, None) => Err(invalid("Either Template URL or Template Body must be specified.")),
-    }
-}
-
 /// Refuses templates that make identities when the caller has not said that they may.
 pub fn check_capabilities(template: &stack_planner::Template, given: &[String]) -> Result<(), ApiError> {
     let Some((needed, _)) = template.capability() else {
@@ -260,12 +273,27 @@ pub fn new(context: &Context, input: &Value, status: &str) -> Result<Stack, ApiE
         policy: input.text("StackPolicyBody").map(str::to_owned),
         token: input.text("ClientRequestToken").map(str::to_owned),
         drift: None,
+        parent: None,
+        root: None,
     })
 }
 
 /// `CreateStack`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
-    let mut stack = new(&context, &input, "CREATE_IN_PROGRESS")?;
+    let id = begin(&context, input, None).await?;
+    Ok(json!({ "StackId": id }))
+}
+
+/// Begins to make a stack and answers its id.
+///
+/// # Errors
+/// What `CreateStack` answers.
+pub async fn begin(context: &Context, input: Value, family: Option<Family>) -> Result<String, ApiError> {
+    let input = source::resolved(context, input)?;
+    let mut stack = new(context, &input, "CREATE_IN_PROGRESS")?;
+    if let Some(Family { parent, root }) = family {
+        (stack.parent, stack.root) = (Some(parent), Some(root));
+    }
     check_capabilities(&parse(&stack.template)?, &stack.capabilities)?;
     let now = context.region.clock.now();
     stack.set("CREATE_IN_PROGRESS", Some("User Initiated".to_owned()), now);
@@ -281,14 +309,14 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     };
     let id = context.region.ledger.change(decide).await?;
     engine::drive(&context.region, &id);
-    Ok(json!({ "StackId": id }))
+    Ok(id)
 }
 
 /// Makes the stack's template, parameters and tags those of a request, and begins the change.
 ///
 /// # Errors
 /// When nothing would change, or the stack is in no state for it.
-pub fn begin_update(stack: &mut Stack, input: &Value, now: Timestamp) -> Result<(), ApiError> {
+pub fn begin_update(stack: &mut Stack, input: &Value, who: Update, now: Timestamp) -> Result<(), ApiError> {
     let settled = stack.status.ends_with("_COMPLETE")
         && !stack.is_gone()
         && !matches!(&*stack.status, "ROLLBACK_COMPLETE" | "DELETE_FAILED");
@@ -314,7 +342,7 @@ pub fn begin_update(stack: &mut Stack, input: &Value, now: Timestamp) -> Result<
     } else {
         stack.tags.clone()
     };
-    if text == stack.template && values == stack.parameters && tags == stack.tags {
+    if who == Update::Asked && text == stack.template && values == stack.parameters && tags == stack.tags {
         return Err(invalid("No updates are to be performed."));
     }
     stack.before = Some(Box::new((
@@ -353,14 +381,24 @@ async fn edit<T>(
 
 /// `UpdateStack`.
 pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
+    let id = change(&context, input, Update::Asked).await?;
+    Ok(json!({ "StackId": id }))
+}
+
+/// Begins an update and answers the stack's id.
+///
+/// # Errors
+/// What `UpdateStack` answers.
+pub async fn change(context: &Context, input: Value, who: Update) -> Result<String, ApiError> {
+    let input = source::resolved(context, input)?;
     let now = context.region.clock.now();
-    let (id, ()) = edit(&context, input.required("StackName"), |_, stack| {
+    let (id, ()) = edit(context, input.required("StackName"), |_, stack| {
         stack.caller = context.caller.clone();
-        begin_update(stack, &input, now)
+        begin_update(stack, &input, who, now)
     })
     .await?;
     engine::drive(&context.region, &id);
-    Ok(json!({ "StackId": id }))
+    Ok(id)
 }
 
 /// `DeleteStack`: one that is not there is gone already.

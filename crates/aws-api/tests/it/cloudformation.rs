@@ -11,3 +11,8 @@ async fn stacks_make_clusters_and_take_them_down_again() {
 async fn stacks_make_what_karpenter_and_self_managed_nodes_need() {
     Fixture::start().await.python("templates.py").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn templates_are_read_from_buckets_and_stacks_are_made_of_stacks() {
+    Fixture::start().await.python("nested.py").await;
+}
