@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube_types::dynamic::Value;
+use kube_types::numbers;
 use object_rules::tree::{Node, child, flag, int, text, texts};
 
 use crate::pattern::Pattern;
@@ -136,7 +137,11 @@ impl Schema {
                 _ => None,
             },
             items: child(node, "items").map(|schema| Box::new(Self::parse(schema))),
-            default: node.get("default").filter(|value| !value.is_null()).cloned(),
+            default: node
+                .get("default")
+                .filter(|value| !value.is_null())
+                .cloned()
+                .map(settled),
             preserve_unknown: flag(node, "x-kubernetes-preserve-unknown-fields"),
             embedded: flag(node, "x-kubernetes-embedded-resource"),
             int_or_string: flag(node, "x-kubernetes-int-or-string"),
@@ -175,6 +180,12 @@ impl Schema {
             || self.items.as_ref().is_some_and(|schema| schema.any(has))
             || matches!(&self.additional, Some(Additional::Schema(schema)) if schema.any(has))
     }
+}
+
+/// A default as it will be stored in objects.
+fn settled(mut value: Value) -> Value {
+    numbers::settle(&mut value);
+    value
 }
 
 impl Rule {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::dynamic::{Map, Value};
+use crate::numbers;
 
 /// Why a text could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +35,16 @@ pub struct Decoded {
 pub fn json(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Seed(&duplicates)
-        .deserialize(&mut deserializer)
-        .map_err(DecodeError::Json)?;
+    let seed = Seed {
+        duplicates: &duplicates,
+        float: json_float,
+    };
+    let value = seed.deserialize(&mut deserializer).map_err(DecodeError::Json)?;
     deserializer.end().map_err(DecodeError::Json)?;
     Ok(finish(value, duplicates))
 }
 
-/// Reads one YAML document.
+/// Reads one YAML document, which becomes JSON as upstream makes it: a whole float is a whole number there.
 ///
 /// # Errors
 /// When the text is not one YAML document.
@@ -54,7 +57,11 @@ pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         strict_booleans: true,
     };
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        Seed(&duplicates).deserialize(deserializer)
+        let seed = Seed {
+            duplicates: &duplicates,
+            float: yaml_float,
+        };
+        seed.deserialize(deserializer)
     });
     Ok(finish(
         read.map_err(|error| DecodeError::Yaml(error.to_string()))?,
@@ -62,21 +69,41 @@ pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     ))
 }
 
-fn finish(value: Value, duplicates: RefCell<Vec<String>>) -> Decoded {
-    let duplicates = duplicates
-        .into_inner()
-        .into_iter()
-        .map(|path| path.trim_start_matches('.').to_owned())
-        .collect();
+/// Each field is named once, however often it was given.
+fn finish(value: Value, found: RefCell<Vec<String>>) -> Decoded {
+    let mut duplicates: Vec<String> = Vec::new();
+    for path in found.into_inner() {
+        let path = path.trim_start_matches('.');
+        if !duplicates.iter().any(|known| known == path) {
+            duplicates.push(path.to_owned());
+        }
+    }
     Decoded { value, duplicates }
 }
 
+fn json_float(float: f64) -> Result<Value, &'static str> {
+    Ok(float.into())
+}
+
+/// Infinities and what is no number have no form in JSON; the words are Go's.
+fn yaml_float(float: f64) -> Result<Value, &'static str> {
+    numbers::of_float(float).map(Value::Number).ok_or(match float {
+        f64::INFINITY => "json: unsupported value: +Inf",
+        f64::NEG_INFINITY => "json: unsupported value: -Inf",
+        _ => "json: unsupported value: NaN",
+    })
+}
+
 /// Paths are put together on the way out, and only when something was found, so that sound input costs nothing.
-struct Seed<'a>(&'a RefCell<Vec<String>>);
+#[derive(Clone, Copy)]
+struct Seed<'a> {
+    duplicates: &'a RefCell<Vec<String>>,
+    float: fn(f64) -> Result<Value, &'static str>,
+}
 
 impl Seed<'_> {
     fn prefix_since(&self, before: usize, prefix: &dyn Fn() -> String) {
-        let mut found = self.0.borrow_mut();
+        let mut found = self.duplicates.borrow_mut();
         if found.len() > before {
             let prefix = prefix();
             for path in &mut found[before..] {
@@ -113,8 +140,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        (self.float)(value).map_err(E::custom)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -136,8 +163,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0).min(1024));
         loop {
-            let before = self.0.borrow().len();
-            let Some(item) = items.next_element_seed(Seed(self.0))? else {
+            let before = self.duplicates.borrow().len();
+            let Some(item) = items.next_element_seed(self)? else {
                 break;
             };
             self.prefix_since(before, &|| format!("[{}]", list.len()));
@@ -149,11 +176,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let before = self.0.borrow().len();
-            let value = entries.next_value_seed(Seed(self.0))?;
+            let before = self.duplicates.borrow().len();
+            let value = entries.next_value_seed(self)?;
             self.prefix_since(before, &|| format!(".{key}"));
             if map.contains_key(&key) {
-                self.0.borrow_mut().push(format!(".{key}"));
+                self.duplicates.borrow_mut().push(format!(".{key}"));
             }
             map.insert(key, value);
         }
@@ -172,6 +199,21 @@ mod tests {
         assert_eq!(decoded.duplicates, ["a", "s[1].x", "m.n.o"]);
         assert_eq!(decoded.value["a"], 2);
         assert_eq!(decoded.value["s"][1]["x"], 3);
+    }
+
+    #[test]
+    fn a_key_given_three_times_is_named_once() {
+        let decoded = json(br#"{"a":1,"a":2,"a":3,"m":{"a":1,"a":2}}"#).unwrap();
+        assert_eq!(decoded.duplicates, ["a", "m.a"]);
+    }
+
+    #[test]
+    fn whole_floats_of_yaml_are_whole_numbers_and_infinities_are_refused() {
+        let decoded = yaml(b"a: 1.0\nb: 1e3\nc: 1.5\n").unwrap();
+        assert_eq!(decoded.value.to_string(), r#"{"a":1,"b":1000,"c":1.5}"#);
+        assert_eq!(json(br#"{"a":1.0}"#).unwrap().value.to_string(), r#"{"a":1.0}"#);
+        let refused = yaml(b"a: .inf\n").unwrap_err().to_string();
+        assert!(refused.contains("json: unsupported value: +Inf"), "{refused}");
     }
 
     #[test]

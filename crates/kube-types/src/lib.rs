@@ -7,6 +7,7 @@ pub mod decode;
 pub mod dynamic;
 pub mod int_or_string;
 mod keys;
+pub mod numbers;
 pub mod protobuf;
 pub mod quantity;
 pub mod schema;

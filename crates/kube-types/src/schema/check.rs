@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::dynamic::{Map, Value};
-use crate::quantity;
+use crate::{numbers, quantity};
 
 use super::{Compiled, Struct, Type, TypeId, Unknown};
 
@@ -88,7 +88,10 @@ impl Checker {
     fn value(&mut self, of: &'static Type, value: &mut Value) -> Result<(), TypeError> {
         match (of, &mut *value) {
             (Type::Any { .. }, _) | (Type::Text, Value::String(_)) | (Type::Boolean, Value::Bool(_)) => Ok(()),
-            (Type::Number, Value::Number(_)) => Ok(()),
+            (Type::Number, Value::Number(number)) => {
+                numbers::settle_number(number);
+                Ok(())
+            }
             (Type::Struct(id), Value::Object(object)) => {
                 let of = &self.set.structs[*id as usize];
                 self.within.push(*id);

@@ -59,6 +59,18 @@ fn wrong_types_are_worded_as_upstream() {
             "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.terminationGracePeriodSeconds of type int64",
         ),
         (
+            "apps/v1",
+            "Deployment",
+            json!({"replicas": 3.0}),
+            "json: cannot unmarshal number 3.0 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "v1",
+            "Pod",
+            json!({"terminationGracePeriodSeconds": 9_223_372_036_854_775_808_u64}),
+            "json: cannot unmarshal number 9223372036854775808 into Go struct field PodSpec.spec.terminationGracePeriodSeconds of type int64",
+        ),
+        (
             "v1",
             "Pod",
             json!({"containers": [{"resources": {"limits": {"cpu": "x"}}}]}),

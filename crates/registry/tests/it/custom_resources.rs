@@ -381,6 +381,36 @@ async fn definitions_and_objects_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn whole_numbers_are_stored_as_such_however_they_are_written() {
+    let world = World::new().await;
+    define(&world, widgets()).await;
+    let free = r#"{"a": 1.0, "b": 1e3, "c": 9223372036854775808, "d": 0.5, "e": [-0.0]}"#;
+    let free: Value = serde_json::from_str(free).unwrap();
+    let spec = json!({"color": "red", "size": 2.0, "free": free});
+    let created = world.create(WIDGETS, widget("a", spec.clone())).await.unwrap();
+    assert_eq!(created["spec"]["size"].to_string(), "2");
+    let stored = r#"{"a":1,"b":1000,"c":9223372036854776000,"d":0.5,"e":[0]}"#;
+    assert_eq!(created["spec"]["free"].to_string(), stored);
+    let mut same = widget("a", spec);
+    same["metadata"] = created["metadata"].clone();
+    let again = world.update(&at("a"), same).await.unwrap();
+    assert_eq!(
+        again["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"],
+        "the same numbers are no change"
+    );
+    let patched = world
+        .patch(&at("a"), json!({"spec": {"free": {"a": 3.0}}}))
+        .await
+        .unwrap();
+    assert_eq!(patched["spec"]["free"]["a"].to_string(), "3");
+    let refused = refusal(&world, json!({"color": "red", "size": 2.5})).await;
+    assert!(
+        refused.contains("spec.size in body must be of type integer: \"number\""),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn rules_in_expressions_hold() {
     let world = World::new().await;
     let mut definition = widgets();
