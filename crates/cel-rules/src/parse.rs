@@ -8,6 +8,8 @@ mod lexer;
 mod macros;
 mod tree;
 
+pub(crate) use grammar::RESERVED;
+
 pub(crate) use tree::{Expr, Mode, Tree};
 
 use crate::LONGEST_EXPRESSION;

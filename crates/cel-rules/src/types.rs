@@ -92,6 +92,18 @@ impl Type {
         Self::Optional(Arc::new(of))
     }
 
+    /// What is known of the type when it is that of a policy's variable: objects may then be anything.
+    /// Source: `convertCelTypeToDeclType` in `admission/plugin/cel/composition.go`.
+    #[must_use]
+    pub fn of_variable(&self) -> Self {
+        match self {
+            Self::List(of, _) => Self::list(of.of_variable()),
+            Self::Map(key, of) => Self::Map(Arc::new(key.of_variable()), Arc::new(of.of_variable())),
+            Self::Object(_) | Self::Optional(_) | Self::Opaque(_) | Self::Type | Self::Param(_) => Self::Dyn,
+            simple => simple.clone(),
+        }
+    }
+
     /// Whether the checker lets a value of the other type stand here; parameters are bound on the way.
     pub(crate) fn accepts(&self, given: &Self, bound: &mut BTreeMap<char, Type>) -> bool {
         match (self, given) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cel_rules::{
-    BUDGET, Environment, EvalError, Field, ListKind, ObjectType, Program, Session, Type, Value as CelValue,
+    BUDGET, Environment, EvalError, Field, ListKind, ObjectType, Program, Session, Type, Value as CelValue, field_name,
 };
 use kube_types::dynamic::{Value, json};
 use object_rules::field::{Error, Errors, Kind};
@@ -156,47 +156,8 @@ fn message(rule: &Rule, environment: &Environment) -> Result<Option<Program>, St
     }
 }
 
-/// Words that CEL keeps for itself.
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
-/// The name by which expressions read a field; `None` when they cannot.
-fn escaped(name: &str) -> Option<String> {
-    if RESERVED.contains(&name) {
-        return Some(format!("__{name}__"));
-    }
-    let sound = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
-    sound.then(|| {
-        name.replace("__", "__underscores__")
-            .replace('.', "__dot__")
-            .replace('-', "__dash__")
-            .replace('/', "__slash__")
-    })
-}
-
-fn type_of(schema: &Schema, resource: bool) -> Type {
+/// How expressions see values of a schema; `resource` says that it is a whole object's.
+pub(crate) fn type_of(schema: &Schema, resource: bool) -> Type {
     if schema.int_or_string {
         return Type::Dyn;
     }
@@ -231,7 +192,7 @@ fn object_type(schema: &Schema, resource: bool) -> Type {
     }
     let mut fields = BTreeMap::new();
     let mut add = |name: &str, holds: Type| {
-        if let Some(escaped) = escaped(name) {
+        if let Some(escaped) = field_name(name) {
             let json = name.to_owned();
             fields.insert(escaped, Field { json, holds });
         }

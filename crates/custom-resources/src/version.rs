@@ -1,24 +1,42 @@
 //! What a version does with its objects: bring them into form, and say what is wrong with them.
 //! Source: `registry/customresource/{strategy,status_strategy,validator}.go`.
 
+use std::sync::Arc;
+
+use cel_rules::{Field, Type};
 use kube_types::dynamic::{Map, Object, Value};
+use kube_types::numbers;
 use object_rules::field::{Errors, Kind};
 use object_rules::names;
 
 use crate::definition::Version;
-use crate::{default, embedded, list_type, prune, validate};
+use crate::{default, embedded, list_type, prune, rules, validate};
 
 impl Version {
-    /// Brings an object into form: metadata, unknown fields, defaults. Answers the unknown fields.
+    /// Brings an object into form: numbers, metadata, unknown fields, defaults. Answers the unknown fields.
     ///
     /// # Errors
     /// Metadata of a wrong type.
     pub fn settle(&self, object: &mut Object) -> Result<Vec<String>, String> {
+        object.0.values_mut().for_each(numbers::settle);
         let mut unknown = embedded::coerce(&mut object.0, &self.schema)?;
         unknown.extend(prune::prune(&mut object.0, &self.schema));
         unknown.sort();
         default::fill(&mut object.0, &self.schema);
         Ok(unknown)
+    }
+
+    /// How expressions outside of the schema see objects of this version, whose metadata are of a type.
+    pub fn expression_type(&self, metadata: Type) -> Type {
+        let Type::Object(mut object) = rules::type_of(&self.schema, true) else {
+            return Type::Dyn;
+        };
+        let field = Field {
+            json: "metadata".to_owned(),
+            holds: metadata,
+        };
+        Arc::make_mut(&mut object).fields.insert("metadata".to_owned(), field);
+        Type::Object(object)
     }
 
     /// Drops what this version does not know from an object of another version.

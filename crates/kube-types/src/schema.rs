@@ -18,7 +18,7 @@ mod view;
 
 pub use check::TypeError;
 pub use roots::{Visit, visit_kinds};
-pub use view::{Shape, StructShape, TypeShape};
+pub use view::{Scalar, Shape, StructShape, TypeShape};
 
 /// Number of a type in the compiled set.
 type TypeId = u32;

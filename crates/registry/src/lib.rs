@@ -17,6 +17,7 @@ mod escalation;
 pub mod kinds;
 pub mod options;
 mod pipeline;
+mod policy_status;
 mod registry;
 mod render;
 pub mod request;
@@ -30,7 +31,7 @@ pub use access::Authorizer;
 pub use access_rules::{Attributes, Decision, User};
 pub use admission::fargate::FargateProfiles;
 pub use admission::pod_identity::PodIdentities;
-pub use encryption::{Encryption, EncryptionConfiguration, EncryptionError, KeyService, KeyServiceError};
+pub use encryption::{Encryption, EncryptionConfiguration, EncryptionError, KeyService, KeyServiceError, Wrapped};
 pub use kinds::{KindTable, ResourceKind};
 pub use options::{DeleteOptions, GetOptions, ListOptions, WatchOptions, WriteOptions};
 pub use registry::{

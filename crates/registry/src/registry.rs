@@ -21,7 +21,7 @@ use crate::kinds::KindTable;
 use crate::status::StatusError;
 
 /// The feed and the keeper live as long as the registry; what stops them is short.
-const RESTART: Restart = Restart::always().pauses(Duration::from_millis(20), Duration::from_secs(2));
+pub(crate) const RESTART: Restart = Restart::always().pauses(Duration::from_millis(20), Duration::from_secs(2));
 
 /// How long a request for a kind that may be new waits for the store.
 const DEFINITIONS_LIMIT: Duration = Duration::from_secs(3);

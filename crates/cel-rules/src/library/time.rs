@@ -96,8 +96,8 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// Reads a span as Go writes it: `1h30m`, `-1.5s`, `300ms`.
-pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+/// Reads a span as Go writes it (`1h30m`, `-1.5s`, `300ms`), in nanoseconds.
+pub fn parse_duration(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

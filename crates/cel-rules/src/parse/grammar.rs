@@ -9,7 +9,7 @@ const DEEPEST: usize = 250;
 /// Brackets and conditionals that may stand in one another.
 const NESTED: usize = 64;
 /// Names that CEL keeps for itself.
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "as",
     "break",
     "const",

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use cel_rules::{Extent, Inside};
+use cel_rules::{Extent, Inside, field_name};
 use kube_types::dynamic::Value;
 use object_rules::field::{Error, Kind};
 
-use super::{Compiled, Rules, escaped};
+use super::{Compiled, Rules};
 use crate::schema::{Additional, Schema};
 
 /// What one expression may cost for all values that it is evaluated on.
@@ -231,7 +231,7 @@ fn object(schema: &Schema, resource: bool) -> Measure {
         if schema.checks.required.contains(name) && property.default.is_none() {
             least += name.len() as u64 + inside.least + 4;
         }
-        fields.extend(escaped(name).map(|escaped| (escaped, inside.extent)));
+        fields.extend(field_name(name).map(|escaped| (escaped, inside.extent)));
     }
     if resource {
         let any = || plain(INSIDE, 2).extent;

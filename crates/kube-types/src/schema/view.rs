@@ -32,7 +32,43 @@ pub enum Shape {
     Any,
 }
 
+/// What a type without parts is to OpenAPI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// Text.
+    Text,
+    /// Base64 text.
+    Bytes,
+    /// A time.
+    Moment,
+    /// A whole number.
+    Whole,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A whole number or text.
+    IntOrString,
+    /// A number or text.
+    Quantity,
+}
+
 impl TypeShape {
+    /// What it is to OpenAPI, when it has no parts.
+    pub fn scalar(self) -> Option<Scalar> {
+        Some(match self.of {
+            Type::Text => Scalar::Text,
+            Type::Bytes => Scalar::Bytes,
+            Type::Time | Type::MicroTime => Scalar::Moment,
+            Type::Integer { .. } => Scalar::Whole,
+            Type::Number => Scalar::Number,
+            Type::Boolean => Scalar::Boolean,
+            Type::IntOrString => Scalar::IntOrString,
+            Type::Quantity => Scalar::Quantity,
+            Type::Struct(_) | Type::List(_) | Type::Map(_) | Type::Any { .. } => return None,
+        })
+    }
+
     /// What the type is.
     pub fn shape(self) -> Shape {
         let inner = |of| TypeShape { set: self.set, of };

@@ -390,6 +390,7 @@ impl LocalHost {
             (&scheduler, &scheduling.metrics),
             (&controllers, &identity.metrics),
         );
+        api.registry().start_policy_status(supervisor);
         let mut kinds = controllers.kinds();
         kinds.extend(scheduler::KINDS);
         observer.start(&kinds, &supervisor.child("observer"));

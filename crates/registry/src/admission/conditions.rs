@@ -7,6 +7,7 @@ use cel_rules::{AccessCheck, Answer, Authorizer, BUDGET, Environment, Opaque, Pr
 use kube_types::dynamic::{Object, Value};
 
 use super::hooks::program;
+use super::request_types;
 use crate::registry::Registry;
 
 /// A match condition: its expression, compiled.
@@ -17,11 +18,9 @@ pub(crate) struct Condition {
 
 /// What expressions about a request may name.
 pub(super) fn environment() -> Environment {
-    Environment::new()
+    request_types::environment()
         .with("object", Type::Dyn)
         .with("oldObject", Type::Dyn)
-        .with("request", Type::Dyn)
-        .with("authorizer", Type::Opaque("kubernetes.authorization.Authorizer"))
 }
 
 /// Compiles a list of `{name, expression}`.

@@ -15,7 +15,7 @@ use crate::cache::ResourceCache;
 use crate::registry::Registry;
 use crate::webhook::Endpoint;
 
-pub(super) const GROUP: &str = "admissionregistration.k8s.io";
+pub(crate) const GROUP: &str = "admissionregistration.k8s.io";
 /// Configurations, policies and bindings; none of them is itself subject to any of them.
 pub(super) const CONFIGURATIONS: [&str; 6] = [
     "mutatingwebhookconfigurations",

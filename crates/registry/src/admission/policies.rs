@@ -16,6 +16,7 @@ use kube_types::dynamic::{Object, Value};
 use super::conditions::{self, Condition};
 use super::hooks::program;
 use super::matching::Matcher;
+use super::request_types;
 
 /// A policy and its bindings.
 pub(crate) struct Policy {
@@ -82,7 +83,7 @@ pub(super) fn compile_all(policies: &[Object], bindings: &[Object], mutating: bo
 
 /// What the expressions of a policy may name; its own variables come later.
 pub(crate) fn environment(mutating: bool, with_params: bool) -> Environment {
-    let mut environment = conditions::environment().with("namespaceObject", Type::Dyn);
+    let mut environment = conditions::environment().with("namespaceObject", request_types::namespace());
     if with_params {
         environment = environment.with("params", Type::Dyn);
     }
@@ -95,9 +96,14 @@ pub(crate) fn environment(mutating: bool, with_params: bool) -> Environment {
 
 /// The environment with one more variable of a policy.
 pub(crate) fn with_variables(environment: Environment, fields: &BTreeMap<String, Field>) -> Environment {
+    let fields = fields.iter().map(|(name, field)| {
+        let json = field.json.clone();
+        let holds = field.holds.of_variable();
+        (name.clone(), Field { json, holds })
+    });
     let variables = ObjectType {
         name: "kubernetes.variables".to_owned(),
-        fields: fields.clone(),
+        fields: fields.collect(),
     };
     environment.with("variables", Type::Object(Arc::new(variables)))
 }

@@ -250,3 +250,75 @@ async fn an_apply_configuration_may_not_set_what_is_replaced_as_a_whole() {
         assert!(refused.message().contains(problem), "{}", refused.message());
     }
 }
+
+/// Waits until the status of a policy is about its present generation.
+async fn checked(world: &World, name: &str) -> Value {
+    let query = format!("fieldSelector=metadata.name={name}");
+    let mut events = world
+        .watch(&format!("{GROUP}/validatingadmissionpolicies"), &query)
+        .await
+        .unwrap();
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        loop {
+            let (_, policy) = events.next().await;
+            if policy["status"]["observedGeneration"] == policy["metadata"]["generation"] {
+                return policy;
+            }
+        }
+    });
+    seen.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_status_of_a_policy_warns_of_fields_that_its_kinds_do_not_have() {
+    let world = World::new().await;
+    world.registry.start_policy_status(&world.supervisor);
+    crate::custom_resources::define(&world, crate::custom_resources::widgets()).await;
+    let of_group = |group: &str, resources: &[&str]| {
+        json!({"resourceRules": [{"operations": ["*"], "apiGroups": [group], "apiVersions": ["v1"],
+            "resources": resources}]})
+    };
+    let spec = json!({"matchConstraints": of_group("", &["configmaps"]),
+        "validations": [{"expression": "object.data['a'] == 'b'"}, {"expression": "object.spec.replicas > 1"}]});
+    let path = format!("{GROUP}/validatingadmissionpolicies");
+    let create = json!({"metadata": {"name": "p"}, "spec": spec});
+    world.create(&path, create).await.unwrap();
+    let policy = checked(&world, "p").await;
+    let warning =
+        "/v1, Kind=ConfigMap: ERROR: <input>:1:7: undefined field 'spec'\n | object.spec.replicas > 1\n | ......^\n";
+    assert_eq!(
+        policy["status"]["typeChecking"],
+        json!({"expressionWarnings": [{"fieldRef": "spec.validations[1].expression", "warning": warning}]})
+    );
+    let owner = &policy["metadata"]["managedFields"][0];
+    assert_eq!(
+        (&owner["manager"], &owner["operation"], &owner["subresource"]),
+        (
+            &json!("validatingadmissionpolicy-status"),
+            &json!("Apply"),
+            &json!("status")
+        )
+    );
+    // Custom resources have types too, and all of ordinary metadata.
+    let spec = json!({"matchConstraints": of_group("example.com", &["widgets"]), "validations": [
+        {"expression": "object.spec.size > 1 && object.metadata.labels['a'] == 'b'"},
+        {"expression": "object.spec.colour == 'red'"}]});
+    world
+        .patch(&format!("{path}/-/p"), json!({ "spec": spec }))
+        .await
+        .unwrap();
+    let policy = checked(&world, "p").await;
+    let warnings = policy["status"]["typeChecking"]["expressionWarnings"]
+        .as_array()
+        .unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let warning = warnings[0]["warning"].as_str().unwrap();
+    assert!(
+        warning.starts_with("example.com/v1, Kind=Widget: ERROR: ") && warning.contains("undefined field 'colour'"),
+        "{warning}"
+    );
+    let right = json!({"spec": {"validations": [{"expression": "object.spec.color == 'red'"}]}});
+    world.patch(&format!("{path}/-/p"), right).await.unwrap();
+    let warnings = &checked(&world, "p").await["status"]["typeChecking"]["expressionWarnings"];
+    assert!(warnings.is_null(), "{warnings}");
+}
