@@ -6,27 +6,29 @@
 mod certificates;
 mod conditions;
 mod connect;
+mod default_class;
 pub(crate) mod expressions;
 pub(crate) mod fargate;
 pub(crate) mod hooks;
-mod ingress_class;
 mod limit_ranger;
 mod matching;
 mod namespace;
 mod node_restriction;
 mod nodes;
+mod object_types;
 pub(crate) mod pod_identity;
 mod pod_security;
 mod pods;
 pub(crate) mod policies;
 mod priority;
 mod quota;
+mod request_types;
 mod review;
 mod runtime_class;
 mod service_account;
 mod storage;
-mod storage_class;
 mod tolerations;
+pub(crate) mod type_checking;
 mod webhooks;
 
 use std::sync::Arc;
@@ -101,13 +103,13 @@ const MUTATING: &[(&str, Mutating)] = &[
     // A pod leaves a lost node after five minutes, not at once.
     ("DefaultTolerationSeconds", tolerations::default_seconds),
     // A claim without a class gets the default class.
-    ("DefaultStorageClass", storage_class::default_class),
+    ("DefaultStorageClass", default_class::of_claim),
     // A volume or claim in use does not go before its user: the controllers take the finalizer away.
     ("StorageObjectInUseProtection", storage::protect),
     // A pod is charged what its runtime needs, and goes where that runtime is.
     ("RuntimeClass", runtime_class::apply),
     // An ingress without a class gets the default class.
-    ("DefaultIngressClass", ingress_class::default_class),
+    ("DefaultIngressClass", default_class::of_ingress),
     // A certificate request carries the name of who really asks, and its conditions a time.
     ("CertificateRequester", certificates::settle),
     // A pod of an account with an AWS role gets its token; last, for at EKS a webhook does this.
@@ -124,6 +126,8 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("LimitRanger", limit_ranger::keep_limits),
     // A pod asks for no more than its namespace's standard lets it.
     ("PodSecurity", pod_security::keep_to_standard),
+    // What a pod's runtime needs beside it is charged to the pod, and nothing else is.
+    ("RuntimeClass", runtime_class::keep_overhead),
     // A node changes itself and its pods only.
     ("NodeRestriction", node_restriction::restrict),
     // A claim grows only where its class lets it.

@@ -3,12 +3,13 @@
 //! Source: `plugin/pkg/admission/runtimeclass`.
 
 use kube_types::ObjectKey;
-use kube_types::dynamic::{Object, Value, json};
+use kube_types::dynamic::{Map, Object, Value, json};
 
-use super::Request;
+use super::{Request, tolerations};
 use crate::columns::{at, list, string};
 use crate::status::StatusError;
 
+/// Gives a pod what its class says.
 pub(super) fn apply(request: &Request<'_>, pod: &mut Object) -> Result<(), StatusError> {
     if !request.creates("", "pods") {
         return Ok(());
@@ -16,46 +17,70 @@ pub(super) fn apply(request: &Request<'_>, pod: &mut Object) -> Result<(), Statu
     let Some(class) = named(request, pod)? else {
         return Ok(());
     };
-    let overhead = at(&class.0, &["overhead", "podFixed"]).cloned();
-    let selector = at(&class.0, &["scheduling", "nodeSelector"])
-        .and_then(Value::as_object)
-        .cloned();
-    let tolerations = list(&class.0, &["scheduling", "tolerations"]).to_vec();
-    let given = at(&pod.0, &["spec", "overhead"]).cloned();
-    if let (Some(given), Some(overhead)) = (&given, &overhead)
-        && given != overhead
-    {
-        let problem = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
-        return Err(request.forbidden(pod, problem));
+    if at(&class.0, &["overhead"]).is_some() {
+        let fixed = at(&class.0, &["overhead", "podFixed"]).cloned();
+        let given = at(&pod.0, &["spec", "overhead"]);
+        if given.is_some() && given != fixed.as_ref() {
+            return Err(differs(request, pod));
+        }
+        if let (Some(fixed), Some(spec)) = (fixed, spec(pod)) {
+            spec.insert("overhead".to_owned(), fixed);
+        }
     }
-    let conflict = selector.iter().flatten().any(|(key, value)| {
-        let of_pod = at(&pod.0, &["spec", "nodeSelector"]).and_then(|selector| selector.get(key));
-        of_pod.is_some_and(|given| given != value)
-    });
-    if conflict {
-        let name = class.name().unwrap_or_default();
-        let problem = format!("conflict: runtimeClass.scheduling.nodeSelector of {name} conflicts with the pod's");
-        return Err(request.forbidden(pod, &problem));
-    }
-    let Some(spec) = pod.0.get_mut("spec").and_then(Value::as_object_mut) else {
+    schedule(request, pod, &class)
+}
+
+/// What a pod says of its overhead is what its class says, whoever has changed it meanwhile.
+pub(super) fn keep_overhead(request: &Request<'_>, pod: &Object) -> Result<(), StatusError> {
+    if !request.creates("", "pods") {
         return Ok(());
-    };
-    if let Some(overhead) = overhead {
-        spec.insert("overhead".to_owned(), overhead);
     }
+    let class = named(request, pod)?;
+    let given = at(&pod.0, &["spec", "overhead"]);
+    match class.as_ref().filter(|class| at(&class.0, &["overhead"]).is_some()) {
+        Some(class) if at(&class.0, &["overhead", "podFixed"]) != given => Err(differs(request, pod)),
+        None if given.is_some() => Err(request.forbidden(
+            pod,
+            "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn differs(request: &Request<'_>, pod: &Object) -> StatusError {
+    let problem = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+    request.forbidden(pod, problem)
+}
+
+fn spec(pod: &mut Object) -> Option<&mut Map<String, Value>> {
+    pod.0.get_mut("spec").and_then(Value::as_object_mut)
+}
+
+/// The nodes of the runtime, and what a pod must tolerate there.
+fn schedule(request: &Request<'_>, pod: &mut Object, class: &Object) -> Result<(), StatusError> {
+    let selector = at(&class.0, &["scheduling", "nodeSelector"]).and_then(Value::as_object);
+    for (key, wanted) in selector.into_iter().flatten() {
+        let given = at(&pod.0, &["spec", "nodeSelector"]).and_then(|selector| selector.get(key));
+        if let Some(given) = given.filter(|given| *given != wanted) {
+            let shown = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let problem = format!(
+                "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {}; pod.spec.nodeSelector[{key}] = {}",
+                shown(wanted),
+                shown(given)
+            );
+            return Err(request.forbidden(pod, &problem));
+        }
+    }
+    let tolerated = list(&class.0, &["scheduling", "tolerations"]);
+    let merged = tolerations::merged(list(&pod.0, &["spec", "tolerations"]), tolerated);
+    let Some(spec) = spec(pod) else { return Ok(()) };
     if let Some(selector) = selector
         && let Value::Object(kept) = spec.entry("nodeSelector").or_insert_with(|| json!({}))
     {
-        kept.extend(selector);
+        kept.extend(selector.clone());
     }
-    if !tolerations.is_empty()
-        && let Value::Array(kept) = spec.entry("tolerations").or_insert_with(|| json!([]))
-    {
-        for toleration in tolerations {
-            if !kept.contains(&toleration) {
-                kept.push(toleration);
-            }
-        }
+    if !tolerated.is_empty() {
+        spec.insert("tolerations".to_owned(), merged.into());
     }
     Ok(())
 }
@@ -64,13 +89,7 @@ pub(super) fn apply(request: &Request<'_>, pod: &mut Object) -> Result<(), Statu
 fn named(request: &Request<'_>, pod: &Object) -> Result<Option<Object>, StatusError> {
     let name = string(&pod.0, &["spec", "runtimeClassName"]);
     if name.is_empty() {
-        return match at(&pod.0, &["spec", "overhead"]) {
-            Some(_) => Err(request.forbidden(
-                pod,
-                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
-            )),
-            None => Ok(None),
-        };
+        return Ok(None);
     }
     let found = request
         .registry
