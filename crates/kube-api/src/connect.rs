@@ -26,6 +26,7 @@ use crate::api::{Call, KubeApi, ServeError};
 use crate::pki::ClusterPki;
 use crate::resources::header;
 use crate::respond::{self, Answer};
+use crate::trust::{Trust, client_config};
 
 /// A connection in both directions.
 pub trait AsyncReadWrite: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -74,8 +75,20 @@ pub(crate) async fn service_endpoint(
 enum Destination {
     /// A node's agent, over TLS.
     Agent { address: SocketAddr, path: String },
-    /// A port that speaks plain HTTP.
-    Plain { address: SocketAddr, path: String },
+    /// A port of a pod, a service or a node.
+    Port {
+        address: SocketAddr,
+        path: String,
+        speaks: Speaks,
+    },
+}
+
+/// What a port that is proxied to speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Plain,
+    /// TLS, with whatever certificate: as upstream, nobody says which one it should be.
+    Tls,
 }
 
 /// Answers a request for a connect subresource.
@@ -157,22 +170,28 @@ async fn proxied(api: &KubeApi, request: Request<Body>, call: &Call) -> Result<A
     } else {
         format!("{}{query}", info.rest)
     };
-    let wanted = locate::ProxyName::parse(&info.name);
+    let wanted = locate::ProxyName::parse(&info.name, &info.resource)?;
+    let speaks = if wanted.scheme == "https" {
+        Speaks::Tls
+    } else {
+        Speaks::Plain
+    };
     let destination = match info.resource.as_str() {
         "nodes" => {
-            let address = agent_address(&node(api, wanted.name).await?)?;
-            Destination::Agent { address, path }
+            let agent = agent_address(&node(api, wanted.name).await?)?;
+            match locate::other_port(agent, wanted.port)? {
+                None => Destination::Agent { address: agent, path },
+                Some(address) => Destination::Port { address, path, speaks },
+            }
         }
         "pods" => {
             let pod: Pod = locate::object(api, "pods", Some(&info.namespace), wanted.name).await?;
-            Destination::Plain {
-                address: locate::pod_address(&pod, &wanted)?,
-                path,
-            }
+            let address = locate::pod_address(&pod, &wanted)?;
+            Destination::Port { address, path, speaks }
         }
         "services" => {
             let address = locate::service_address(api, &info.namespace, &wanted).await?;
-            Destination::Plain { address, path }
+            Destination::Port { address, path, speaks }
         }
         other => {
             return Err(StatusError::new(
@@ -182,23 +201,16 @@ async fn proxied(api: &KubeApi, request: Request<Body>, call: &Call) -> Result<A
             ));
         }
     };
-    if wanted.scheme == "https" && matches!(destination, Destination::Plain { .. }) {
-        return Err(StatusError::new(
-            501,
-            "NotImplemented",
-            "proxying to a port that speaks TLS is not served",
-        ));
-    }
     forward(api, request, destination).await
 }
 
 async fn forward(api: &KubeApi, request: Request<Body>, to: Destination) -> Result<Answer, StatusError> {
-    let (address, path, plain) = match &to {
-        Destination::Agent { address, path } => (*address, path, false),
-        Destination::Plain { address, path } => (*address, path, true),
+    let (address, path, speaks) = match &to {
+        Destination::Agent { address, path } => (*address, path, None),
+        Destination::Port { address, path, speaks } => (*address, path, Some(*speaks)),
     };
     let failed = |error: &dyn std::fmt::Display| {
-        if plain {
+        if speaks.is_some() {
             StatusError::unavailable(format!("error trying to reach service: dial tcp {address}: {error}"))
         } else {
             StatusError::internal(format!("error dialing backend: dial tcp {address}: {error}"))
@@ -208,17 +220,16 @@ async fn forward(api: &KubeApi, request: Request<Body>, to: Destination) -> Resu
         .parse()
         .map_err(|error| StatusError::bad_request(format!("path {path:?}: {error}")))?;
     let stream = api.0.dialer.dial(address).await.map_err(|error| failed(&error))?;
-    if plain {
-        return proxy::send(&api.0.supervisor, stream, request, uri, address).await;
-    }
+    let connector = match speaks {
+        Some(Speaks::Plain) => return proxy::send(&api.0.supervisor, stream, request, uri, address).await,
+        Some(Speaks::Tls) => {
+            let config = client_config(&Trust::Anybody, None, &[b"http/1.1"]).map_err(StatusError::internal)?;
+            TlsConnector::from(Arc::new(config))
+        }
+        None => api.0.node_tls.0.clone(),
+    };
     let name = ServerName::IpAddress(address.ip().into());
-    let stream = api
-        .0
-        .node_tls
-        .0
-        .connect(name, stream)
-        .await
-        .map_err(|error| failed(&error))?;
+    let stream = connector.connect(name, stream).await.map_err(|error| failed(&error))?;
     proxy::send(&api.0.supervisor, Box::new(stream), request, uri, address).await
 }
 

@@ -27,16 +27,23 @@ pub(super) struct ProxyName<'a> {
 }
 
 impl<'a> ProxyName<'a> {
-    pub(super) fn parse(text: &'a str) -> Self {
+    /// Source: `SplitSchemeNamePort` in `apimachinery/pkg/util/net`.
+    pub(super) fn parse(text: &'a str, resource: &str) -> Result<Self, StatusError> {
         let parts: Vec<&str> = text.split(':').collect();
-        match parts.as_slice() {
-            [name, port] => Self { scheme: "", name, port },
-            [scheme, name, port] => Self { scheme, name, port },
-            _ => Self {
-                scheme: "",
-                name: text,
-                port: "",
-            },
+        let read = match parts.as_slice() {
+            [name] => Some(("", *name, "")),
+            [name, port] => Some(("", *name, *port)),
+            [scheme, name, port] => Some((*scheme, *name, *port)),
+            _ => None,
+        };
+        let is_sound =
+            |(scheme, name, _): &(&str, &str, &str)| !name.is_empty() && matches!(*scheme, "" | "http" | "https");
+        match read.filter(is_sound) {
+            Some((scheme, name, port)) => Ok(Self { scheme, name, port }),
+            None => {
+                let kind = resource.strip_suffix('s').unwrap_or(resource);
+                Err(StatusError::bad_request(format!("invalid {kind} request {text:?}")))
+            }
         }
     }
 }
@@ -268,6 +275,15 @@ pub(super) fn pod_address(pod: &Pod, wanted: &ProxyName<'_>) -> Result<SocketAdd
         port_number(wanted.port)?
     };
     Ok(SocketAddr::new(ip, port))
+}
+
+/// The port of a node that is asked for, when it is not its agent's.
+pub(super) fn other_port(agent: SocketAddr, wanted: &str) -> Result<Option<SocketAddr>, StatusError> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let port = port_number(wanted)?;
+    Ok((port != agent.port()).then(|| SocketAddr::new(agent.ip(), port)))
 }
 
 fn port_number(text: &str) -> Result<u16, StatusError> {

@@ -77,7 +77,17 @@ fn proxy_names_have_optional_scheme_and_port() {
         ("https:web:443", "https", "web", "443"),
         ("http:web:", "http", "web", ""),
     ] {
-        assert_eq!(ProxyName::parse(text), ProxyName { scheme, name, port });
+        assert_eq!(
+            ProxyName::parse(text, "services").unwrap(),
+            ProxyName { scheme, name, port }
+        );
+    }
+    for text in ["", "ftp:web:21", ":80", "a:b:c:d"] {
+        let refused = ProxyName::parse(text, "services").unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (400, format!("invalid service request {text:?}").as_str())
+        );
     }
 }
 
@@ -91,11 +101,15 @@ fn addresses_come_from_status() {
     let with_port =
         pod(r#"{"spec":{"containers":[{"name":"a","ports":[{"containerPort":8080}]}]},"status":{"podIP":"10.0.0.6"}}"#);
     assert_eq!(
-        pod_address(&with_port, &ProxyName::parse("p")).unwrap().to_string(),
+        pod_address(&with_port, &ProxyName::parse("p", "pods").unwrap())
+            .unwrap()
+            .to_string(),
         "10.0.0.6:8080"
     );
     assert_eq!(
-        pod_address(&with_port, &ProxyName::parse("p:90")).unwrap().to_string(),
+        pod_address(&with_port, &ProxyName::parse("p:90", "pods").unwrap())
+            .unwrap()
+            .to_string(),
         "10.0.0.6:90"
     );
 }

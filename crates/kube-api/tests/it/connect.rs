@@ -41,15 +41,22 @@ pub fn agent_acceptor(world: &World) -> TlsAcceptor {
 
 /// Answers with what it was asked and echoes upgraded connections.
 async fn agent(world: &World) -> SocketAddr {
-    let acceptor = agent_acceptor(world);
+    serve(world, agent_acceptor(world)).await
+}
+
+async fn serve(world: &World, acceptor: TlsAcceptor) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = world.supervisor.clone();
-    world.supervisor.spawn_until_cancelled("agent", async move {
+    world.supervisor.spawn_until_cancelled("server", async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let (stream, streams) = (acceptor.accept(stream).await.unwrap(), tasks.clone());
-            tasks.spawn_until_cancelled("agent connection", async move {
+            // A client may speak something else.
+            let Ok(stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let streams = tasks.clone();
+            tasks.spawn_until_cancelled("server connection", async move {
                 let service = service_fn(move |request| {
                     let answer = answer(request, &streams);
                     async move { Ok::<Answer, Infallible>(answer) }
@@ -228,5 +235,62 @@ async fn an_unreachable_agent_is_named() {
         .unwrap();
     let (code, _, body) = world.send(request).await;
     assert_eq!(code, StatusCode::BAD_REQUEST, "{body:?}");
+    world.stop().await;
+}
+
+/// A server whose certificate names somebody else, which no client checks here.
+async fn https_server(world: &World) -> SocketAddr {
+    let pair = world.pki.issue_server("elsewhere", &ServerNames::default()).unwrap();
+    let (chain, key) = ClusterPki::rustls_pair(&pair).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    serve(world, TlsAcceptor::from(Arc::new(config))).await
+}
+
+#[tokio::test]
+async fn pods_and_services_that_speak_tls_are_proxied_to_when_asked_so() {
+    let world = World::start().await;
+    let server = https_server(&world).await;
+    let (agent, port) = (agent(&world).await, server.port());
+    pod_on_node(&world, agent).await;
+    let status = json!({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}});
+    let pod = "/api/v1/namespaces/default/pods/p";
+    let (code, body) = world.json("PATCH", &format!("{pod}/status"), &status.to_string()).await;
+    assert_eq!(code, StatusCode::OK, "{body}");
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"ports": [{"name": "secure", "port": 443, "targetPort": port}]}});
+    let services = "/api/v1/namespaces/default/services";
+    world.json("POST", services, &service.to_string()).await;
+    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
+        "ports": [{"name": "secure", "port": port}],
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}]});
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    let (code, body) = world.json("POST", slices, &slice.to_string()).await;
+    assert_eq!(code, StatusCode::CREATED, "{body}");
+    let text = async |path: &str| {
+        let (code, _, body) = world.send(get(path)).await;
+        (code.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    };
+    let pods = "/api/v1/namespaces/default/pods";
+    for path in [
+        format!("{pods}/https:p:{port}/proxy/a?b=c"),
+        format!("{services}/https:web:443/proxy/a?b=c"),
+        format!("{services}/https:web:secure/proxy/a?b=c"),
+        format!("{services}/https:web:/proxy/a?b=c"),
+        format!("/api/v1/nodes/https:node-1:{port}/proxy/a?b=c"),
+    ] {
+        assert_eq!(text(&path).await, (200, "/a?b=c".to_owned()), "{path}");
+    }
+    // Without TLS the server does not understand a word.
+    let (code, _) = text(&format!("{pods}/p:{port}/proxy/a")).await;
+    assert_eq!(code, 503);
+    let (code, refused) = text(&format!("{services}/ftp:web:443/proxy/")).await;
+    assert!(code == 400 && refused.contains("invalid service request"), "{refused}");
     world.stop().await;
 }

@@ -1,10 +1,12 @@
 //! The end of an API server: not ready first, then no connections; what is being answered is answered.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, WatchParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -94,5 +96,69 @@ async fn watches_end_cleanly_with_the_server() {
     );
     rest.unwrap();
     assert!(report.is_clean());
+    world.stop().await;
+}
+
+/// Creates objects one after the other until the server is gone; answers the names of those that it acknowledged.
+async fn write(maps: Api<ConfigMap>, writer: usize) -> BTreeSet<String> {
+    let mut acknowledged = BTreeSet::new();
+    for number in 0.. {
+        let name = format!("w{writer}-{number}");
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        };
+        match maps.create(&PostParams::default(), &map).await {
+            Ok(_) => drop(acknowledged.insert(name)),
+            Err(kube::Error::Api(refusal)) => panic!("a server that ends refuses nothing: {refusal:?}"),
+            Err(_gone) => break,
+        }
+    }
+    acknowledged
+}
+
+/// The names that a watch shows until its server ends it, which is no error.
+async fn watch(maps: Api<ConfigMap>) -> BTreeSet<String> {
+    let mut events = Box::pin(maps.watch(&WatchParams::default(), "0").await.unwrap());
+    let mut seen = BTreeSet::new();
+    while let Some(event) = events.try_next().await.unwrap() {
+        match event {
+            WatchEvent::Added(map) => drop(seen.insert(map.metadata.name.unwrap())),
+            other => panic!("{other:?}"),
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_under_load_answers_all_that_it_has_done() {
+    let world = World::start().await;
+    let identity = world.certificate("admin", &["system:masters"]);
+    let maps = || -> Api<ConfigMap> { Api::namespaced(world.client(&identity), "default") };
+    let writers = futures::future::join_all((0..8).map(|writer| write(maps(), writer)));
+    let ending = async {
+        // All of them are in the middle of it then.
+        let begun = supervision::wait_until("a hundred objects", LIMIT, async || {
+            let listed = maps().list(&ListParams::default()).await;
+            let listed = listed.map_err(|error| error.to_string())?.items.len();
+            if listed < 100 { Err(listed.to_string()) } else { Ok(()) }
+        });
+        begun.await.unwrap();
+        world.api.shut_down(Duration::ZERO, LIMIT).await
+    };
+    let all = async { futures::join!(writers, watch(maps()), ending) };
+    let (acknowledged, seen, report) = tokio::time::timeout(LIMIT * 3, all).await.unwrap();
+    assert!(report.is_clean());
+    let acknowledged: BTreeSet<String> = acknowledged.into_iter().flatten().collect();
+    let (_, listed) = world.json("GET", "/api/v1/namespaces/default/configmaps", "").await;
+    let names = listed["items"].as_array().unwrap().iter();
+    let stored: BTreeSet<String> = names
+        .map(|map| map["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(acknowledged, stored, "what was done was answered, and the reverse");
+    assert!(seen.is_subset(&stored) && seen.len() >= 100, "{} were seen", seen.len());
     world.stop().await;
 }
