@@ -26,7 +26,10 @@ const ROWS: &[(&str, &[&str])] = &[
         &["controllers", "pod-lifecycle", "cluster-lifecycle", "stack-planner"],
     ),
     ("supervision", &["supervision"]),
-    ("machinery", &["store", "kube-client", "cri-api", "remote-command"]),
+    (
+        "machinery",
+        &["store", "kube-client", "cri-api", "kms-plugin", "remote-command"],
+    ),
     (
         "engines and drivers",
         &[

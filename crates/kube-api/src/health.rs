@@ -63,6 +63,10 @@ impl VersionInfo {
 const LIVE: &[&str] = &["ping", "log", "etcd"];
 const READY: &[&str] = &["ping", "log", "etcd", "etcd-readiness", "informer-sync", "shutdown"];
 
+/// The check of key services, which is there where they are; upstream's follows those of the store.
+const KEY_SERVICES: &str = "kms-providers";
+const AFTER_STORE: usize = 3;
+
 /// Answers a path that is neither a resource nor discovery.
 pub(crate) async fn answer(api: &KubeApi, request: &Parts, call: &Call) -> Answer {
     let path = call.info.path.trim_end_matches('/');
@@ -104,9 +108,12 @@ fn metrics(api: &KubeApi, request: &Parts) -> Answer {
 }
 
 async fn health(api: &KubeApi, call: &Call, kind: &str, only: &str) -> Answer {
-    let all = if kind == "readyz" { READY } else { LIVE };
+    let mut all = if kind == "readyz" { READY } else { LIVE }.to_vec();
+    if api.0.registry.encryption_health().is_some() {
+        all.insert(AFTER_STORE, KEY_SERVICES);
+    }
     if !only.is_empty() {
-        return match all.iter().find(|check| **check == only) {
+        return match all.into_iter().find(|check| *check == only) {
             Some(check) if run(api, check).await => respond::text(StatusCode::OK, "ok"),
             Some(_) => respond::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -120,7 +127,7 @@ async fn health(api: &KubeApi, call: &Call, kind: &str, only: &str) -> Answer {
     let mut lines = String::new();
     let mut failed = false;
     for check in all {
-        if let Some(place) = excluded.iter().position(|name| name == check) {
+        if let Some(place) = excluded.iter().position(|name| *name == check) {
             excluded.remove(place);
             lines.push_str(&format!("[+]{check} excluded: ok\n"));
         } else if run(api, check).await {
@@ -154,6 +161,7 @@ async fn health(api: &KubeApi, call: &Call, kind: &str, only: &str) -> Answer {
 async fn run(api: &KubeApi, check: &str) -> bool {
     match check {
         "etcd" | "etcd-readiness" => {}
+        KEY_SERVICES => return api.0.registry.encryption_health().is_none_or(|health| health.is_ok()),
         // Whoever asks before connections are closed learns to go elsewhere.
         "shutdown" => return !api.0.lifecycle.is_stopping(),
         // The caches are full before the first request is served.

@@ -34,4 +34,9 @@ impl Registry {
         let resource = self.built_in(group, plural).ok()?;
         Some(resource.cache.subscribe())
     }
+
+    /// Whether the key services behind what the store holds are well; `None` when there is none.
+    pub fn encryption_health(&self) -> Option<Result<(), String>> {
+        self.encryption.health()
+    }
 }

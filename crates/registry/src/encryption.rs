@@ -8,6 +8,10 @@ mod aes;
 mod chain;
 mod configuration;
 mod envelope;
+mod keys;
+mod message;
+mod plugins;
+mod secretbox;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 pub use self::configuration::{EncryptionConfiguration, EncryptionError, Key, Provider, Rule};
-pub use self::envelope::{KeyService, KeyServiceError};
+pub use self::envelope::{KeyService, KeyServiceError, Wrapped};
 
 pub(crate) use self::chain::Chain;
 
@@ -116,6 +120,13 @@ impl Encryption {
             chains,
             plain: Arc::new(Chain::plain()),
         }));
+    }
+
+    /// Whether the key services of all resources are well; `None` when there is none.
+    pub fn health(&self) -> Option<Result<(), String>> {
+        let rules = self.rules.load();
+        let each = rules.chains.iter().filter_map(|(_, chain)| chain.health());
+        each.reduce(Result::and)
     }
 
     /// The chain of a resource.

@@ -10,7 +10,7 @@ use aws_api::host::{ClusterRef, ControlPlaneSpec};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube_api::{AuthenticationError, TokenAuthenticator};
-use registry::{Authorizer, FargateProfiles, KeyService, KeyServiceError, PodIdentities, Registry};
+use registry::{Authorizer, FargateProfiles, KeyService, KeyServiceError, PodIdentities, Registry, Wrapped};
 
 use super::LocalHost;
 use crate::vpc_services::PLAIN_URL;
@@ -107,12 +107,17 @@ impl KeyService for ClusterKey {
         self.arn.clone()
     }
 
-    fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
-        self.region.encrypt(&self.cluster, &self.arn, plain)
+    fn encrypt(&self, plain: &[u8]) -> Result<Wrapped, KeyServiceError> {
+        let cipher = self.region.encrypt(&self.cluster, &self.arn, plain)?;
+        Ok(Wrapped {
+            cipher,
+            key_id: self.arn.clone(),
+            annotations: BTreeMap::new(),
+        })
     }
 
-    fn decrypt(&self, key_id: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
-        self.region.decrypt(&self.cluster, key_id, cipher)
+    fn decrypt(&self, wrapped: &Wrapped) -> Result<Vec<u8>, KeyServiceError> {
+        self.region.decrypt(&self.cluster, &wrapped.key_id, &wrapped.cipher)
     }
 
     fn ready(&self) -> Result<(), KeyServiceError> {

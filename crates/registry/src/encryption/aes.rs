@@ -1,4 +1,4 @@
-//! The providers `aesgcm` and `aescbc`: keys by name, the first of which writes.
+//! AES in the two modes of the providers `aesgcm` and `aescbc`.
 
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{self, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey};
@@ -6,68 +6,10 @@ use aws_lc_rs::cipher::{PaddedBlockEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use clock::Random;
 
-use super::configuration::Key;
-
 /// Length of a block of AES, and of what `aescbc` begins with.
 const BLOCK: usize = 16;
 
 const TOO_SHORT: &str = "the stored data was shorter than the required size";
-
-/// How a key is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Gcm,
-    Cbc,
-}
-
-/// The keys of one provider.
-pub(super) struct Keys {
-    mode: Mode,
-    keys: Vec<Key>,
-}
-
-impl Keys {
-    pub fn new(mode: Mode, keys: Vec<Key>) -> Self {
-        Self { mode, keys }
-    }
-
-    /// How values of this provider begin.
-    pub fn prefix(&self) -> &'static str {
-        match self.mode {
-            Mode::Gcm => "k8s:enc:aesgcm:v1:",
-            Mode::Cbc => "k8s:enc:aescbc:v1:",
-        }
-    }
-
-    pub fn seal(&self, random: &dyn Random, additional: &[u8], value: &[u8]) -> Result<Vec<u8>, String> {
-        let key = self.keys.first().ok_or("there is no key")?;
-        let body = match self.mode {
-            Mode::Gcm => seal_gcm(&key.secret, random, additional, value)?,
-            Mode::Cbc => seal_cbc(&key.secret, random, value)?,
-        };
-        Ok([self.prefix().as_bytes(), key.name.as_bytes(), b":", &body].concat())
-    }
-
-    /// The value, and whether the first key has encrypted it; `stored` is what follows the prefix.
-    pub fn open(&self, additional: &[u8], stored: &[u8]) -> Result<(Vec<u8>, bool), String> {
-        let mut problem = "no matching key was found for the provided AES transformer".to_owned();
-        for (place, key) in self.keys.iter().enumerate() {
-            let named = stored.strip_prefix(key.name.as_bytes());
-            let Some(body) = named.and_then(|rest| rest.strip_prefix(b":")) else {
-                continue;
-            };
-            let opened = match self.mode {
-                Mode::Gcm => open_gcm(&key.secret, additional, body),
-                Mode::Cbc => open_cbc(&key.secret, body),
-            };
-            match opened {
-                Ok(value) => return Ok((value, place == 0)),
-                Err(text) => problem = text,
-            }
-        }
-        Err(problem)
-    }
-}
 
 fn gcm(secret: &[u8]) -> Result<LessSafeKey, String> {
     let algorithm = match secret.len() {
@@ -109,7 +51,7 @@ fn cbc(secret: &[u8]) -> Result<UnboundCipherKey, String> {
     UnboundCipherKey::new(algorithm, secret).map_err(|error| error.to_string())
 }
 
-fn seal_cbc(secret: &[u8], random: &dyn Random, value: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn seal_cbc(secret: &[u8], random: &dyn Random, value: &[u8]) -> Result<Vec<u8>, String> {
     let mut vector = [0; BLOCK];
     random.bytes(&mut vector);
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(cbc(secret)?).map_err(|error| error.to_string())?;
@@ -120,7 +62,7 @@ fn seal_cbc(secret: &[u8], random: &dyn Random, value: &[u8]) -> Result<Vec<u8>,
     Ok([vector.as_slice(), &body].concat())
 }
 
-fn open_cbc(secret: &[u8], stored: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn open_cbc(secret: &[u8], stored: &[u8]) -> Result<Vec<u8>, String> {
     let (vector, body) = stored.split_first_chunk::<BLOCK>().ok_or(TOO_SHORT)?;
     if body.len() % BLOCK != 0 {
         return Err("the stored data is not a multiple of the block size".to_owned());

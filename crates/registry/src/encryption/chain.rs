@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clock::Random;
 
 use super::configuration::Provider;
-use super::{MARK, aes, envelope};
+use super::{MARK, envelope, keys};
 
 /// The number of the chain of what is not encrypted.
 const PLAIN: u64 = 0;
@@ -18,7 +18,7 @@ pub(crate) struct Chain {
 
 enum Link {
     Identity,
-    Aes(aes::Keys),
+    Keys(keys::Keys),
     Envelope(envelope::Envelope),
 }
 
@@ -41,8 +41,9 @@ impl Chain {
     pub fn new(id: u64, providers: Vec<Provider>) -> Self {
         let link = |provider| match provider {
             Provider::Identity => Link::Identity,
-            Provider::AesGcm(keys) => Link::Aes(aes::Keys::new(aes::Mode::Gcm, keys)),
-            Provider::AesCbc(keys) => Link::Aes(aes::Keys::new(aes::Mode::Cbc, keys)),
+            Provider::AesGcm(keys) => Link::Keys(keys::Keys::new(keys::Mode::Gcm, keys)),
+            Provider::AesCbc(keys) => Link::Keys(keys::Keys::new(keys::Mode::Cbc, keys)),
+            Provider::Secretbox(keys) => Link::Keys(keys::Keys::new(keys::Mode::Secretbox, keys)),
             Provider::Kms { name, service } => Link::Envelope(envelope::Envelope::new(&name, service)),
         };
         Self {
@@ -60,7 +61,7 @@ impl Chain {
     pub fn seal(&self, random: &dyn Random, key: &[u8], value: &Bytes) -> Result<Bytes, String> {
         match self.providers.first() {
             None | Some(Link::Identity) => Ok(value.clone()),
-            Some(Link::Aes(keys)) => keys.seal(random, key, value).map(Bytes::from),
+            Some(Link::Keys(keys)) => keys.seal(random, key, value).map(Bytes::from),
             Some(Link::Envelope(envelope)) => envelope.seal(random, key, value).map(Bytes::from),
         }
     }
@@ -75,7 +76,7 @@ impl Chain {
                     Err("identity transformer tried to read encrypted data".to_owned())
                 }
                 Link::Identity => continue,
-                Link::Aes(keys) => match stored.strip_prefix(keys.prefix().as_bytes()) {
+                Link::Keys(keys) => match stored.strip_prefix(keys.prefix().as_bytes()) {
                     Some(rest) => keys.open(key, rest).map(|(value, fresh)| (value.into(), fresh)),
                     None => continue,
                 },
@@ -106,6 +107,18 @@ impl Chain {
         self.providers
             .iter()
             .any(|provider| matches!(provider, Link::Envelope(_)))
+    }
+
+    /// Whether the key services behind the chain are well; `None` when there is none.
+    pub fn health(&self) -> Option<Result<(), String>> {
+        let mut health = None;
+        for provider in &self.providers {
+            if let Link::Envelope(envelope) = provider {
+                let one = envelope.health();
+                health = Some(health.unwrap_or(Ok(())).and(one));
+            }
+        }
+        health
     }
 
     /// Whether the key service behind the chain, if there is one, lets its key be used.

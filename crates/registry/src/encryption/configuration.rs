@@ -1,5 +1,7 @@
 //! `EncryptionConfiguration` of `apiserver.config.k8s.io/v1`: the file, its rules in upstream's words, and what they mean.
 
+mod plugin;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,11 +11,14 @@ use kube_types::dynamic::Value;
 use object_rules::field::Errors;
 use serde::Deserialize;
 
-use super::GroupResource;
 use super::envelope::KeyService;
+use super::{GroupResource, secretbox};
 
 const API_VERSION: &str = "apiserver.config.k8s.io/v1";
 const KIND: &str = "EncryptionConfiguration";
+
+/// Bytes of keys for AES.
+const AES_KEYS: &[usize] = &[16, 24, 32];
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,8 @@ pub enum Provider {
     AesGcm(Vec<Key>),
     /// AES in cipher block chaining mode.
     AesCbc(Vec<Key>),
+    /// XSalsa20 with Poly1305.
+    Secretbox(Vec<Key>),
     /// A key service, by envelopes.
     Kms {
         /// Name of the provider, which is a part of what is stored.
@@ -65,7 +72,7 @@ pub enum Provider {
 pub struct Key {
     /// The name, which is a part of what is stored.
     pub name: String,
-    /// 16, 24 or 32 bytes.
+    /// 16, 24 or 32 bytes; 32 for `secretbox`.
     pub secret: Vec<u8>,
 }
 
@@ -81,6 +88,7 @@ impl std::fmt::Debug for Provider {
             Self::Identity => f.write_str("Identity"),
             Self::AesGcm(keys) => f.debug_tuple("AesGcm").field(keys).finish(),
             Self::AesCbc(keys) => f.debug_tuple("AesCbc").field(keys).finish(),
+            Self::Secretbox(keys) => f.debug_tuple("Secretbox").field(keys).finish(),
             Self::Kms { name, .. } => f.debug_struct("Kms").field("name", name).finish_non_exhaustive(),
         }
     }
@@ -135,20 +143,18 @@ struct NamedSecret {
     secret: String,
 }
 
-/// A plugin behind a socket; its fields are read so that the refusal is about the right thing.
+/// A plugin behind a socket.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kms {
-    #[serde(rename = "apiVersion")]
-    _api_version: Option<String>,
-    #[serde(rename = "name")]
-    _name: Option<String>,
+pub(super) struct Kms {
+    pub api_version: Option<String>,
+    #[serde(default)]
+    pub name: String,
     #[serde(rename = "cachesize")]
-    _cache_size: Option<i64>,
-    #[serde(rename = "endpoint")]
-    _endpoint: Option<String>,
-    #[serde(rename = "timeout")]
-    _timeout: Option<String>,
+    pub cache_size: Option<i64>,
+    #[serde(default)]
+    pub endpoint: String,
+    pub timeout: Option<String>,
 }
 
 impl EncryptionConfiguration {
@@ -202,7 +208,7 @@ impl EncryptionConfiguration {
     /// Reads the file's text, YAML or JSON.
     ///
     /// # Errors
-    /// When it is no such document, breaks upstream's rules, or asks for a provider that is not here.
+    /// When it is no such document, breaks upstream's rules, or asks for a plugin of version 1.
     pub fn read(text: &str) -> Result<Self, EncryptionError> {
         let file: File = serde_saphyr::from_str(text).map_err(|error| EncryptionError::Decode(error.to_string()))?;
         if file.api_version != API_VERSION || file.kind != KIND {
@@ -254,6 +260,7 @@ fn check(file: &File, errors: &mut Errors) -> Vec<Rule> {
         at_least_one(errors, "resources", "resources");
     }
     let mut rules = Vec::new();
+    let mut plugins = BTreeSet::new();
     for (index, entry) in file.resources.iter().enumerate() {
         let resources = format!("resources[{index}].resources");
         let providers = format!("resources[{index}].providers");
@@ -266,7 +273,8 @@ fn check(file: &File, errors: &mut Errors) -> Vec<Rule> {
             at_least_one(errors, &providers, &providers);
         }
         let read = entry.providers.iter().enumerate();
-        let read = read.filter_map(|(place, given)| provider(given, &format!("{providers}[{place}]"), errors));
+        let read =
+            read.filter_map(|(place, given)| provider(given, &format!("{providers}[{place}]"), &mut plugins, errors));
         rules.push(Rule {
             providers: read.collect(),
             resources: entry.resources.clone(),
@@ -326,7 +334,8 @@ fn check_names(names: &[String], field: &str, errors: &mut Errors) {
     }
 }
 
-fn provider(given: &Providers, field: &str, errors: &mut Errors) -> Option<Provider> {
+/// The one provider of an element; `plugins` are the names of those before it.
+fn provider(given: &Providers, field: &str, plugins: &mut BTreeSet<String>, errors: &mut Errors) -> Option<Provider> {
     let present = [
         given.kms.is_some(),
         given.aesgcm.is_some(),
@@ -347,41 +356,32 @@ fn provider(given: &Providers, field: &str, errors: &mut Errors) -> Option<Provi
             errors.invalid(field, Value::Null, detail);
         }
     }
-    if given.kms.is_some() {
-        let detail = "plugins behind a socket are not called here; a key of the region's KMS is given to a cluster by AssociateEncryptionConfig";
-        errors.forbidden(format!("{field}.kms"), detail);
-        None
-    } else if let Some(keys) = &given.aesgcm {
-        Some(Provider::AesGcm(read_keys(
-            keys,
-            &format!("{field}.aesgcm.keys"),
-            errors,
-        )))
-    } else if let Some(keys) = &given.aescbc {
-        Some(Provider::AesCbc(read_keys(
-            keys,
-            &format!("{field}.aescbc.keys"),
-            errors,
-        )))
-    } else if given.secretbox.is_some() {
-        let detail = "XSalsa20 with Poly1305 is not built in; use aesgcm or aescbc";
-        errors.forbidden(format!("{field}.secretbox"), detail);
-        None
+    let mut keys = |name: &str, given: &Keys, lengths: &[usize]| {
+        read_keys(given, &format!("{field}.{name}.keys"), lengths, errors)
+    };
+    if let Some(given) = &given.aesgcm {
+        Some(Provider::AesGcm(keys("aesgcm", given, AES_KEYS)))
+    } else if let Some(given) = &given.aescbc {
+        Some(Provider::AesCbc(keys("aescbc", given, AES_KEYS)))
+    } else if let Some(given) = &given.secretbox {
+        Some(Provider::Secretbox(keys("secretbox", given, &[secretbox::KEY])))
+    } else if let Some(given) = &given.kms {
+        plugin::read(given, &format!("{field}.kms"), plugins, errors)
     } else {
         given.identity.as_ref().map(|_| Provider::Identity)
     }
 }
 
-fn read_keys(given: &Keys, field: &str, errors: &mut Errors) -> Vec<Key> {
+fn read_keys(given: &Keys, field: &str, lengths: &[usize], errors: &mut Errors) -> Vec<Key> {
     if given.keys.is_empty() {
         at_least_one(errors, field, "keys");
     }
     let read = given.keys.iter().enumerate();
-    read.filter_map(|(place, key)| read_key(key, &format!("{field}[{place}]"), errors))
+    read.filter_map(|(place, key)| read_key(key, &format!("{field}[{place}]"), lengths, errors))
         .collect()
 }
 
-fn read_key(given: &NamedSecret, field: &str, errors: &mut Errors) -> Option<Key> {
+fn read_key(given: &NamedSecret, field: &str, lengths: &[usize], errors: &mut Errors) -> Option<Key> {
     if given.name.is_empty() {
         errors.required(format!("{field}.name"), "name is a mandatory field for a key");
     }
@@ -394,10 +394,12 @@ fn read_key(given: &NamedSecret, field: &str, errors: &mut Errors) -> Option<Key
         errors.invalid(&secret_field, "REDACTED", "secrets must be base64 encoded");
         return None;
     };
-    if ![16, 24, 32].contains(&secret.len()) {
+    if !lengths.contains(&secret.len()) {
+        let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
         let detail = format!(
-            "secret is not of the expected length, got {}, expected one of [16 24 32]",
-            secret.len()
+            "secret is not of the expected length, got {}, expected one of [{}]",
+            secret.len(),
+            lengths.join(" ")
         );
         errors.invalid(&secret_field, "REDACTED", detail);
         return None;

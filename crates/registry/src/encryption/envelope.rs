@@ -1,7 +1,7 @@
 //! Envelope encryption, as upstream's KMS v2: a seed that a key service encrypts, and under it a key for every value.
 //!
-//! The seed is made in this process and stays in memory; what the key service makes of it goes into every value. A key
-//! service that says no makes values unreadable, those that are in memory included.
+//! The seed is made in this process and stays in memory; what the key service makes of it goes into every value. Whether values
+//! may still be read while a key service says no is the service's to say.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,25 +10,29 @@ use aws_lc_rs::hkdf;
 use clock::Random;
 
 use super::aes::{open_gcm, seal_gcm};
+use super::message::{self, Message, Source};
 
 /// Bytes of a seed, and of the number from which the key of one value is made.
 const SEED: usize = 32;
 const INFO: usize = 32;
-
-/// Numbers of the fields of upstream's message `EncryptedObject`.
-const DATA: u64 = 1;
-const KEY_ID: u64 = 2;
-const WRAPPED: u64 = 3;
-const SOURCE: u64 = 5;
-/// The seed is one from which keys are derived (`HKDF_EXTENDED_NONCE_AES_GCM_SEED`).
-const DERIVED: u64 = 1;
 
 /// Why a key service did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct KeyServiceError(pub String);
 
-/// Encrypts seeds with a key that it does not give away.
+/// A seed as a key service has encrypted it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wrapped {
+    /// The seed, encrypted.
+    pub cipher: Vec<u8>,
+    /// The key that did it.
+    pub key_id: String,
+    /// What the service wants to see again when it decrypts.
+    pub annotations: BTreeMap<String, Vec<u8>>,
+}
+
+/// Encrypts seeds with a key that it does not give away. Calls may block, for a time that the service bounds.
 pub trait KeyService: Send + Sync {
     /// The key that encrypts now.
     fn key_id(&self) -> String;
@@ -37,19 +41,35 @@ pub trait KeyService: Send + Sync {
     ///
     /// # Errors
     /// When the key may not be used.
-    fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError>;
+    fn encrypt(&self, plain: &[u8]) -> Result<Wrapped, KeyServiceError>;
 
     /// Decrypts a seed that this service has encrypted.
     ///
     /// # Errors
     /// When the key may not be used, or the seed is none of this service's.
-    fn decrypt(&self, key_id: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError>;
+    fn decrypt(&self, wrapped: &Wrapped) -> Result<Vec<u8>, KeyServiceError>;
 
-    /// Whether the key may be used now.
+    /// Whether values may be read now, those included whose seeds are known.
     ///
     /// # Errors
     /// Why not.
     fn ready(&self) -> Result<(), KeyServiceError>;
+
+    /// Whether values may be written now.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check_writable(&self) -> Result<(), KeyServiceError> {
+        self.ready()
+    }
+
+    /// Whether the service is well, for the API server's own health.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn check_health(&self) -> Result<(), KeyServiceError> {
+        Ok(())
+    }
 }
 
 /// A provider that keeps values in envelopes.
@@ -59,13 +79,16 @@ pub(super) struct Envelope {
     /// The seed that writes.
     own: Mutex<Option<Arc<Seed>>>,
     /// Seeds of values that were read, by what the service made of them.
-    known: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    known: Mutex<BTreeMap<Wrapped, Vec<u8>>>,
 }
 
 struct Seed {
     plain: Vec<u8>,
-    wrapped: Vec<u8>,
-    key_id: String,
+    wrapped: Wrapped,
+}
+
+fn undecryptable(error: KeyServiceError) -> String {
+    format!("failed to decrypt DEK, error: {error}")
 }
 
 impl Envelope {
@@ -83,69 +106,99 @@ impl Envelope {
     }
 
     pub fn ready(&self) -> Result<(), String> {
-        self.service
-            .ready()
-            .map_err(|error| format!("failed to decrypt DEK, error: {error}"))
+        self.service.ready().map_err(undecryptable)
+    }
+
+    pub fn health(&self) -> Result<(), String> {
+        self.service.check_health().map_err(|error| error.to_string())
     }
 
     pub fn seal(&self, random: &dyn Random, additional: &[u8], value: &[u8]) -> Result<Vec<u8>, String> {
         let failed = |error| format!("failed to encrypt DEK, error: {error}");
-        self.service.ready().map_err(failed)?;
+        self.service
+            .check_writable()
+            .map_err(|error| failed(error.to_string()))?;
         let seed = self.own(random).map_err(failed)?;
         let mut info = [0; INFO];
         random.bytes(&mut info);
         let sealed = seal_gcm(&derive(&seed.plain, &info)?, random, additional, value)?;
+        let message = Message {
+            data: [info.as_slice(), &sealed].concat(),
+            wrapped: seed.wrapped.clone(),
+            source: Source::Seed,
+        };
         let mut body = self.prefix.clone().into_bytes();
-        put_bytes(&mut body, DATA, &[info.as_slice(), &sealed].concat());
-        put_bytes(&mut body, KEY_ID, seed.key_id.as_bytes());
-        put_bytes(&mut body, WRAPPED, &seed.wrapped);
-        put_number(&mut body, SOURCE << 3);
-        put_number(&mut body, DERIVED);
+        message.write(&mut body);
         Ok(body)
     }
 
-    /// The value, and whether the key that encrypts now has encrypted its seed; `stored` is what follows the prefix.
+    /// The value, and whether it is stored as it would be now; `stored` is what follows the prefix.
     pub fn open(&self, additional: &[u8], stored: &[u8]) -> Result<(Vec<u8>, bool), String> {
-        let message = Message::read(stored).ok_or("failed to decode the encrypted object")?;
-        if message.source != DERIVED {
-            return Err(format!("unsupported source of keys {}", message.source));
-        }
-        let seed = self.seed(&message)?;
-        let (info, sealed) = message
-            .data
-            .split_at_checked(INFO)
-            .ok_or("the stored data was shorter than the required size")?;
-        let value = open_gcm(&derive(&seed, info)?, additional, sealed)?;
-        Ok((value, message.key_id == self.service.key_id()))
+        let message = Message::read(stored)?;
+        let plain = self.plain(&message.wrapped)?;
+        let value = match message.source {
+            Source::Key => open_gcm(&plain, additional, &message.data)?,
+            Source::Seed => {
+                let (info, sealed) = message
+                    .data
+                    .split_at_checked(INFO)
+                    .ok_or("the stored data was shorter than the required size")?;
+                open_gcm(&derive(&plain, info)?, additional, sealed)?
+            }
+        };
+        let fresh = message.source == Source::Seed && message.wrapped.key_id == self.service.key_id();
+        Ok((value, fresh))
     }
 
-    fn own(&self, random: &dyn Random) -> Result<Arc<Seed>, KeyServiceError> {
+    /// The seed that writes: one under the key that encrypts now. While the service makes none, the last one goes on.
+    fn own(&self, random: &dyn Random) -> Result<Arc<Seed>, String> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let key_id = self.service.key_id();
-        if let Some(seed) = own.as_ref().filter(|seed| seed.key_id == key_id) {
+        if let Some(seed) = own.as_ref().filter(|seed| seed.wrapped.key_id == key_id) {
             return Ok(seed.clone());
         }
-        let mut plain = vec![0; SEED];
-        random.bytes(&mut plain);
-        let wrapped = self.service.encrypt(&plain)?;
-        let seed = Arc::new(Seed { plain, wrapped, key_id });
-        *own = Some(seed.clone());
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(seed.wrapped.clone(), seed.plain.clone());
-        Ok(seed)
+        match (self.make(random, &key_id), own.as_ref()) {
+            (Ok(seed), _) => {
+                let seed = Arc::new(seed);
+                *own = Some(seed.clone());
+                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.insert(seed.wrapped.clone(), seed.plain.clone());
+                Ok(seed)
+            }
+            (Err(problem), Some(last)) => {
+                tracing::warn!(
+                    provider = self.prefix,
+                    problem,
+                    "values are written under the former key"
+                );
+                Ok(last.clone())
+            }
+            (Err(problem), None) => Err(problem),
+        }
     }
 
-    fn seed(&self, message: &Message<'_>) -> Result<Vec<u8>, String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seed) = known.get(message.wrapped) {
-            return Ok(seed.clone());
+    fn make(&self, random: &dyn Random, key_id: &str) -> Result<Seed, String> {
+        let mut plain = vec![0; SEED];
+        random.bytes(&mut plain);
+        let wrapped = self.service.encrypt(&plain).map_err(|error| error.to_string())?;
+        message::check(&wrapped)?;
+        if wrapped.key_id != key_id {
+            return Err("the key service encrypted with another key than it said".to_owned());
         }
-        let seed = self
-            .service
-            .decrypt(message.key_id, message.wrapped)
-            .map_err(|error| format!("failed to decrypt DEK, error: {error}"))?;
-        known.insert(message.wrapped.to_vec(), seed.clone());
-        Ok(seed)
+        Ok(Seed { plain, wrapped })
+    }
+
+    fn plain(&self, wrapped: &Wrapped) -> Result<Vec<u8>, String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plain) = known.get(wrapped) {
+            return Ok(plain.clone());
+        }
+        // The service may take its time: others read meanwhile.
+        drop(known);
+        let plain = self.service.decrypt(wrapped).map_err(undecryptable)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(wrapped.clone(), plain.clone());
+        Ok(plain)
     }
 }
 
@@ -159,66 +212,4 @@ fn derive(seed: &[u8], info: &[u8]) -> Result<[u8; SEED], String> {
         .map_err(|error| error.to_string())?;
     expanded.fill(&mut key).map_err(|error| error.to_string())?;
     Ok(key)
-}
-
-/// Upstream's message `EncryptedObject`, as far as it is used.
-#[derive(Default)]
-struct Message<'a> {
-    data: &'a [u8],
-    key_id: &'a str,
-    wrapped: &'a [u8],
-    source: u64,
-}
-
-impl<'a> Message<'a> {
-    fn read(mut rest: &'a [u8]) -> Option<Self> {
-        let mut message = Self::default();
-        while !rest.is_empty() {
-            let tag = take_number(&mut rest)?;
-            let number = take_number(&mut rest)?;
-            match tag & 7 {
-                0 if tag >> 3 == SOURCE => message.source = number,
-                0 => {}
-                2 => {
-                    let (bytes, after) = rest.split_at_checked(usize::try_from(number).ok()?)?;
-                    rest = after;
-                    match tag >> 3 {
-                        DATA => message.data = bytes,
-                        KEY_ID => message.key_id = std::str::from_utf8(bytes).ok()?,
-                        WRAPPED => message.wrapped = bytes,
-                        _ => {}
-                    }
-                }
-                _ => return None,
-            }
-        }
-        Some(message)
-    }
-}
-
-fn take_number(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for place in 0..10 {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        number |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn put_number(body: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        body.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    body.push(number as u8);
-}
-
-fn put_bytes(body: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-    put_number(body, field << 3 | 2);
-    put_number(body, bytes.len() as u64);
-    body.extend_from_slice(bytes);
 }

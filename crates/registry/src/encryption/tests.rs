@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use clock::SeededRandom;
 
-use super::{Chain, Encryption, EncryptionConfiguration, GroupResource, Key, KeyService, KeyServiceError, Provider};
+use super::{
+    Chain, Encryption, EncryptionConfiguration, GroupResource, Key, KeyService, KeyServiceError, Provider, Wrapped,
+};
 
 const PATH: &[u8] = b"/registry/secrets/default/a";
 
@@ -47,6 +49,111 @@ fn every_length_of_key_of_both_modes_is_read_back() {
                 assert_eq!(open(&chain, PATH, &stored), Ok((value.to_vec(), true)));
             }
         }
+    }
+}
+
+#[test]
+fn a_secretbox_is_read_wherever_it_stands() {
+    let chain = chain(vec![Provider::Secretbox(vec![key("one", 1, 32)])]);
+    for value in [b"".as_slice(), b"a longer text than that"] {
+        let stored = seal(&chain, value);
+        assert!(stored.starts_with(b"k8s:enc:secretbox:v1:one:"));
+        assert_eq!(
+            open(&chain, b"/registry/elsewhere", &stored),
+            Ok((value.to_vec(), true))
+        );
+        let mut changed = stored.to_vec();
+        *changed.last_mut().unwrap() ^= 1;
+        let problem = "output array was not large enough for encryption";
+        assert_eq!(open(&chain, PATH, &changed.into()), Err(problem.to_owned()));
+    }
+    let other = Provider::Secretbox(vec![key("two", 2, 32)]);
+    let stored = seal(&chain, b"text");
+    assert_eq!(
+        open(&Chain::new(1, vec![other.clone()]), PATH, &stored),
+        Err("no matching key was found for the provided Secretbox transformer".to_owned())
+    );
+    let Provider::Secretbox(second) = other else { return };
+    let rotated = Provider::Secretbox([second, vec![key("one", 1, 32)]].concat());
+    assert_eq!(
+        open(&Chain::new(1, vec![rotated]), PATH, &stored),
+        Ok((b"text".to_vec(), false))
+    );
+    let short = Bytes::from_static(b"k8s:enc:secretbox:v1:one:short");
+    let problem = "the stored data was shorter than the required size";
+    assert_eq!(open(&chain, PATH, &short), Err(problem.to_owned()));
+}
+
+/// The example of NaCl's own documentation.
+#[test]
+fn a_secretbox_is_that_of_nacl() {
+    let bytes = |text: &str| hex::decode(text).unwrap();
+    let secret = bytes("1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389");
+    let nonce = bytes("69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37");
+    let sealed = bytes(
+        "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b4da7         f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb3732bc0e9da99832b61         ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5",
+    );
+    let text = bytes(
+        "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f41db6         6cce314adb310e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde048977eb48f59ffd4924ca1c60902e52f0a089bc         76897040e082f937763848645e0705",
+    );
+    assert_eq!(super::secretbox::open(&secret, &[nonce, sealed].concat()), Ok(text));
+}
+
+#[test]
+fn what_an_older_server_put_under_a_key_of_its_own_is_read_and_stale() {
+    let service = Arc::new(Turning::default());
+    let plain = [7; 32];
+    let message = super::message::Message {
+        data: super::aes::seal_gcm(&plain, &SeededRandom::new(3), PATH, b"text").unwrap(),
+        wrapped: service.encrypt(&plain).unwrap(),
+        source: super::message::Source::Key,
+    };
+    let mut stored = b"k8s:enc:kms:v2:aws:".to_vec();
+    message.write(&mut stored);
+    let chain = chain(vec![Provider::Kms {
+        name: "aws".to_owned(),
+        service,
+    }]);
+    assert_eq!(open(&chain, PATH, &stored.into()), Ok((b"text".to_vec(), false)));
+}
+
+#[test]
+fn what_a_key_service_answers_must_fit_into_the_store() {
+    let sound = Wrapped {
+        cipher: vec![1],
+        key_id: "key".to_owned(),
+        annotations: [("kek.example.com".to_owned(), vec![1])].into(),
+    };
+    assert_eq!(super::message::check(&sound), Ok(()));
+    let refused = |change: fn(&mut Wrapped)| {
+        let mut wrapped = sound.clone();
+        change(&mut wrapped);
+        super::message::check(&wrapped).unwrap_err()
+    };
+    for (change, problem) in [
+        (
+            (|wrapped| wrapped.cipher.clear()) as fn(&mut Wrapped),
+            "failed to validate encrypted DEK source: encrypted DEK source is empty",
+        ),
+        (
+            |wrapped| wrapped.cipher = vec![0; 1025],
+            "encrypted DEK source is 1025 bytes, which exceeds the max size of 1024",
+        ),
+        (
+            |wrapped| wrapped.key_id.clear(),
+            "failed to validate key id: keyID is empty",
+        ),
+        (
+            |wrapped| drop(wrapped.annotations.insert("kek".to_owned(), Vec::new())),
+            "should be a domain with at least two segments separated by dots",
+        ),
+        (
+            |wrapped| drop(wrapped.annotations.insert("a.b".to_owned(), vec![0; 40_000])),
+            "which exceeds the max size of 32768",
+        ),
+    ] {
+        let found = refused(change);
+        assert!(found.contains(problem), "{found}");
     }
 }
 
@@ -107,13 +214,17 @@ impl KeyService for Turning {
         "key-1".to_owned()
     }
 
-    fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
+    fn encrypt(&self, plain: &[u8]) -> Result<Wrapped, KeyServiceError> {
         self.ready()?;
-        Ok(plain.iter().map(|byte| !byte).collect())
+        Ok(Wrapped {
+            cipher: plain.iter().map(|byte| !byte).collect(),
+            key_id: self.key_id(),
+            ..Wrapped::default()
+        })
     }
 
-    fn decrypt(&self, _: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
-        self.encrypt(cipher)
+    fn decrypt(&self, wrapped: &Wrapped) -> Result<Vec<u8>, KeyServiceError> {
+        Ok(self.encrypt(&wrapped.cipher)?.cipher)
     }
 
     fn ready(&self) -> Result<(), KeyServiceError> {
@@ -252,11 +363,51 @@ fn rules_are_checked_in_upstreams_words() {
         ),
         (
             rules("[secrets]", "[{secretbox: {keys: [{name: a, secret: YQ==}]}}]"),
-            "resources[0].providers[0].secretbox: Forbidden: XSalsa20",
+            "secretbox.keys[0].secret: Invalid value: \"REDACTED\": secret is not of the expected length, got 1, expected one of [32]",
         ),
         (
-            rules("[secrets]", "[{kms: {apiVersion: v2, name: a, endpoint: 'unix:///a'}}]"),
-            "resources[0].providers[0].kms: Forbidden: plugins",
+            rules("[secrets]", "[{kms: {apiVersion: v2, endpoint: 'unix:///a'}}]"),
+            "resources[0].providers[0].kms.name: Required value: name is a mandatory field for a provider",
+        ),
+        (
+            rules(
+                "[secrets]",
+                "[{kms: {apiVersion: v2, name: 'a:b', endpoint: 'unix:///a'}}]",
+            ),
+            "invalid KMS provider name a:b, must not contain ':'",
+        ),
+        (
+            rules(
+                "[secrets]",
+                "[{kms: {apiVersion: v2, name: a, endpoint: 'unix:///a'}}, {kms: {apiVersion: v2, name: a, endpoint: 'unix:///b'}}]",
+            ),
+            "resources[0].providers[1].kms.name: Invalid value: \"a\": duplicate KMS provider name a, names must be unique",
+        ),
+        (
+            rules("[secrets]", "[{kms: {apiVersion: v2, name: a, endpoint: 'http://a'}}]"),
+            "unsupported scheme \"http\" for KMS provider, only unix is supported",
+        ),
+        (
+            rules("[secrets]", "[{kms: {apiVersion: v2, name: a}}]"),
+            "kms.endpoint: Invalid value: \"\": endpoint is a mandatory field for a kms",
+        ),
+        (
+            rules(
+                "[secrets]",
+                "[{kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', timeout: -1s}}]",
+            ),
+            "kms.timeout: Invalid value: \"-1s\": timeout should be a positive value",
+        ),
+        (
+            rules(
+                "[secrets]",
+                "[{kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', cachesize: 3}}]",
+            ),
+            "kms.cachesize: Invalid value: 3: cachesize is not supported in v2",
+        ),
+        (
+            rules("[secrets]", "[{kms: {name: a, endpoint: 'unix:///a'}}]"),
+            "KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead.",
         ),
         (
             format!("{HEAD}resources: []\n"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube_types::dynamic::{Value, json};
-use registry::{EncryptionConfiguration, KeyService, KeyServiceError};
+use registry::{EncryptionConfiguration, KeyService, KeyServiceError, Wrapped};
 
 use crate::world::World;
 
@@ -199,13 +199,17 @@ impl KeyService for Turning {
         "key-1".to_owned()
     }
 
-    fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
+    fn encrypt(&self, plain: &[u8]) -> Result<Wrapped, KeyServiceError> {
         self.ready()?;
-        Ok(plain.iter().map(|byte| !byte).collect())
+        Ok(Wrapped {
+            cipher: plain.iter().map(|byte| !byte).collect(),
+            key_id: self.key_id(),
+            ..Wrapped::default()
+        })
     }
 
-    fn decrypt(&self, _: &str, cipher: &[u8]) -> Result<Vec<u8>, KeyServiceError> {
-        self.encrypt(cipher)
+    fn decrypt(&self, wrapped: &Wrapped) -> Result<Vec<u8>, KeyServiceError> {
+        Ok(self.encrypt(&wrapped.cipher)?.cipher)
     }
 
     fn ready(&self) -> Result<(), KeyServiceError> {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod certificates;
+mod classes;
 mod conversion;
 mod custom_resources;
 mod custom_versions;
@@ -14,6 +15,7 @@ mod deletion;
 mod encryption;
 mod escalation;
 mod every_kind;
+mod kms;
 mod lifecycle;
 mod lists;
 mod minimal;
