@@ -55,6 +55,7 @@ pub fn yaml(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let options = serde_saphyr::options! {
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
     };
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         let seed = Seed {

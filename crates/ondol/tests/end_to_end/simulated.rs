@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod eksctl;
+mod settings;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -44,6 +45,10 @@ impl Simulation {
             .env("ONDOL_HOME", self.path().join("h"))
             .env("HOME", self.path())
             .env("KUBECONFIG", self.path().join("kubeconfig"));
+        let trusted = self.path().join("trusted.pem");
+        if trusted.is_file() {
+            command.env("SSL_CERT_FILE", trusted);
+        }
         if nix::unistd::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -74,6 +79,18 @@ impl Simulation {
 
     /// A client as the kubeconfig describes it.
     pub(crate) fn client(&self) -> kube::Client {
+        self.client_of("s")
+    }
+
+    /// The same for the cluster of another name.
+    fn client_of(&self, cluster: &str) -> kube::Client {
+        let said = self.ok(&["get-token", "--cluster-name", cluster, "--region", "ap-northeast-2"]);
+        let (_, token) = said.split_once("\"token\":").unwrap();
+        self.client_with(token.split('"').nth(1).unwrap())
+    }
+
+    /// A client with another token.
+    fn client_with(&self, token: &str) -> kube::Client {
         let kubeconfig = std::fs::read_to_string(self.path().join("kubeconfig")).unwrap();
         let field = |name: &str| {
             let line = kubeconfig.lines().find_map(|line| line.trim().strip_prefix(name));
@@ -82,11 +99,14 @@ impl Simulation {
         let authority = base64::engine::general_purpose::STANDARD
             .decode(field("certificate-authority-data:"))
             .unwrap();
-        let said = self.ok(&["get-token", "--cluster-name", "s", "--region", "ap-northeast-2"]);
-        let (_, token) = said.split_once("\"token\":").unwrap();
-        let token = token.split('"').nth(1).unwrap().to_owned();
         let authority = String::from_utf8(authority).unwrap();
-        kube_client::https(&field("server:"), &authority, &Credentials::Token(token), "default").unwrap()
+        kube_client::https(
+            &field("server:"),
+            &authority,
+            &Credentials::Token(token.to_owned()),
+            "default",
+        )
+        .unwrap()
     }
 }
 
