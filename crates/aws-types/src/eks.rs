@@ -42,6 +42,13 @@ structures! {
     DeleteClusterResponse { cluster: Cluster }
     ListClustersRequest { max_results: i64, next_token: String, include: Vec<String> }
     ListClustersResponse { clusters: Vec<String>, next_token: String }
+    RegisterClusterRequest {
+        name: String, connector_config: ConnectorConfigRequest, client_request_token: String, tags: Map,
+    }
+    RegisterClusterResponse { cluster: Cluster }
+    DeregisterClusterRequest { name: String }
+    DeregisterClusterResponse { cluster: Cluster }
+    ConnectorConfigRequest { role_arn: String, provider: String }
     CreateNodegroupRequest {
         cluster_name: String, nodegroup_name: String, scaling_config: NodegroupScalingConfig, disk_size: i64,
         subnets: Vec<String>, instance_types: Vec<String>, ami_type: String, remote_access: RemoteAccessConfig,

@@ -11,6 +11,7 @@ mod identity_mapping;
 mod identity_provider;
 mod labels;
 mod pod_identity;
+mod registration;
 mod service_account;
 mod settings;
 mod ssh;
@@ -48,6 +49,8 @@ pub async fn run(home: &Path, given: &Given) -> Done {
         ("associate", "identityprovider") => identity_provider::associate(home, given).await,
         ("disassociate", "identityprovider") => identity_provider::disassociate(home, given).await,
         ("set", "labels") => labels::set(home, given).await,
+        ("register", "cluster") => registration::register(home, given).await,
+        ("deregister", "cluster") => registration::deregister(home, given).await,
         ("unset", "labels") => labels::unset(home, given).await,
         (verb, noun) => unknown(verb, noun),
     }

@@ -5,7 +5,8 @@ use stack_planner::Node;
 
 mod statements;
 
-use statements::{Statement, statements};
+use statements::Statement;
+pub use statements::statements;
 
 /// Who may assume a role.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -137,6 +137,18 @@ const MESH_SUPPORT: Statement = on(
 const APP_MESH: &[Statement] = &[on(EVERYTHING, &["appmesh:*"]), MESH_SUPPORT];
 const APP_MESH_PREVIEW: &[Statement] = &[on(EVERYTHING, &["appmesh-preview:*"]), MESH_SUPPORT];
 
+const CONNECTOR: &[Statement] = &[
+    on(&["arn:aws:eks:*:*:cluster/*"], &["ssmmessages:CreateControlChannel"]),
+    on(
+        EVERYTHING,
+        &[
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenDataChannel",
+            "ssmmessages:OpenControlChannel",
+        ],
+    ),
+];
+
 /// The statements of a policy, by its logical name.
 pub fn statements(policy: &str) -> Vec<Statement> {
     let statements = match policy {
@@ -150,6 +162,7 @@ pub fn statements(policy: &str) -> Vec<Statement> {
         "PolicyXRay" => X_RAY,
         "PolicyAppMesh" => APP_MESH,
         "PolicyAppMeshPreview" => APP_MESH_PREVIEW,
+        "eks-connector-agent" => CONNECTOR,
         _ => &[],
     };
     statements.to_vec()
