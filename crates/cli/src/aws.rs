@@ -1,5 +1,6 @@
 //! A small AWS client for the region on this machine: signed requests, EKS by its shape table, EC2's forms.
 
+mod placing;
 mod xml;
 
 use std::cell::{Cell, RefCell};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_types::region_files::{Credentials, RegionEndpoint};
-use aws_types::shapes::{self, Location};
+use aws_types::shapes;
 use bytes::Bytes;
 use clock::{Clock, SystemClock};
 use http_body_util::{BodyExt, Full};
@@ -15,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use placing::Placed;
 pub use xml::{Element, Xml};
 
 use crate::region;
@@ -137,30 +139,11 @@ impl Aws {
             source: source.into(),
         };
         let model = shapes::service("eks").expect("EKS has a table");
-        let modelled = &model.operations[operation];
-        let members = serde_json::to_value(request).map_err(answer_error)?;
-        let mut path = modelled.uri.to_string();
-        let mut query = Vec::new();
-        let mut body = serde_json::Map::new();
-        for (name, member) in modelled.input.iter().flat_map(|shape| &model.shape(shape).members.0) {
-            let Some(value) = members.get(&**name) else { continue };
-            let wire = member.location_name.as_deref().unwrap_or(name);
-            let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            match member.location {
-                Some(Location::Uri) => path = path.replace(&format!("{{{wire}}}"), &signing::encode(&text())),
-                Some(Location::Querystring) => query.push((wire.to_owned(), text())),
-                _ => drop(body.insert(wire.to_owned(), value.clone())),
-            }
-        }
-        let body = if body.is_empty() {
-            Vec::new()
-        } else {
-            serde_json::to_vec(&body).map_err(answer_error)?
-        };
+        let Placed { path, query, body } = placing::place(model, operation, request).map_err(answer_error)?;
         let request = Request {
             service: "eks",
             operation,
-            method: &modelled.method,
+            method: &model.operations[operation].method,
             path,
             query,
             content_type: "application/json",

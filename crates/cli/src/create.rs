@@ -277,10 +277,11 @@ impl Session {
         for group in &groups {
             self.progress
                 .info(format!("nodegroup {:?} will use {:?}", group.name, group.types()));
-            let role = self.node_role(config, group).await?;
             let ssh = group.ssh.clone().unwrap_or_default();
+            let remote_access = self.ssh_access(&config.metadata.name, &group.name, &ssh).await?;
+            let role = self.node_role(config, group).await?;
             let request = CreateNodegroupRequest {
-                remote_access: self.ssh_access(&config.metadata.name, &group.name, &ssh).await?,
+                remote_access,
                 ..nodegroup_request(config, group, subnets, role)?
             };
             self.aws
