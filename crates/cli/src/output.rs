@@ -1,5 +1,7 @@
 //! Results on standard output, in eksctl's forms: tables of tab stops, JSON with four spaces, YAML.
 
+pub mod sdk;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -36,16 +38,36 @@ pub fn print<T: Serialize, const N: usize>(
 /// When the items cannot be written in the form.
 pub fn print_items<T: Serialize + ?Sized>(output: Output, items: &T) -> Done {
     match output {
-        Output::Yaml => print!("{}", serde_saphyr::to_string(&sorted(plain(items)?))?),
+        Output::Yaml => print!("{}", yaml(&sorted(plain(items)?))?),
         Output::Json | Output::Table => println!("{}", json(items)?),
     }
     Ok(())
 }
 
+/// YAML as eksctl writes it: a text is never folded, however long it is.
+fn yaml<T: Serialize>(items: &T) -> Result<String, CommandError> {
+    let unfolded = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    let written = serde_saphyr::to_string_with_options(items, unfolded);
+    written.map_err(|error| CommandError::Usage(format!("write YAML: {error}")))
+}
+
 /// JSON with four spaces, as eksctl writes it.
 fn json<T: Serialize + ?Sized>(items: &T) -> Result<String, CommandError> {
+    indented(items, b"    ")
+}
+
+/// Prints JSON with tabs, as some of eksctl's utilities do.
+///
+/// # Errors
+/// When the items cannot be written.
+pub fn print_tabbed<T: Serialize + ?Sized>(items: &T) -> Done {
+    println!("{}", indented(items, b"\t")?);
+    Ok(())
+}
+
+fn indented<T: Serialize + ?Sized>(items: &T, step: &[u8]) -> Result<String, CommandError> {
     let mut text = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(step);
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
     let written = items.serialize(&mut serializer);
     written.map_err(|error| CommandError::Usage(format!("write JSON: {error}")))?;
@@ -92,14 +114,6 @@ pub fn labels(labels: Option<&BTreeMap<String, String>>) -> String {
     }
 }
 
-/// An answer of AWS with the member names of AWS's Go SDK, as eksctl prints it: first letters large.
-///
-/// # Errors
-/// When the answer cannot be written.
-pub fn sdk_names<T: Serialize>(answer: &T) -> Result<Node, CommandError> {
-    Ok(large(plain(answer)?))
-}
-
 fn plain<T: Serialize + ?Sized>(items: &T) -> Result<Node, CommandError> {
     let wrong = |error: serde_json::Error| CommandError::Usage(format!("write JSON: {error}"));
     let text = serde_json::to_string(items).map_err(wrong)?;
@@ -111,7 +125,7 @@ fn plain<T: Serialize + ?Sized>(items: &T) -> Result<Node, CommandError> {
 /// # Errors
 /// When it cannot be written.
 pub fn print_config<T: Serialize>(config: &T) -> Done {
-    print!("{}", serde_saphyr::to_string(&sorted(set(plain(config)?)))?);
+    print!("{}", yaml(&sorted(set(plain(config)?)))?);
     Ok(())
 }
 
@@ -128,7 +142,7 @@ fn set(node: Node) -> Node {
 }
 
 /// With the keys of every map in order, as eksctl's YAML has them.
-fn sorted(node: Node) -> Node {
+pub fn sorted(node: Node) -> Node {
     match node {
         Node::Map(entries) => {
             let mut entries: Vec<(String, Node)> =
@@ -137,24 +151,6 @@ fn sorted(node: Node) -> Node {
             Node::Map(entries)
         }
         Node::List(items) => Node::List(items.into_iter().map(sorted).collect()),
-        other => other,
-    }
-}
-
-fn large(node: Node) -> Node {
-    match node {
-        Node::Map(entries) => {
-            let one = |(name, value): (String, Node)| {
-                // The keys of tags and labels are the user's.
-                let verbatim = matches!(name.as_str(), "tags" | "labels");
-                let mut letters = name.chars();
-                let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-                let name = first.into_iter().chain(letters).collect();
-                (name, if verbatim { value } else { large(value) })
-            };
-            Node::Map(entries.into_iter().map(one).collect())
-        }
-        Node::List(items) => Node::List(items.into_iter().map(large).collect()),
         other => other,
     }
 }
@@ -175,16 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn json_has_four_spaces_and_the_sdk_s_names() {
-        let cluster = aws_types::eks::Cluster {
-            name: Some("demo".to_owned()),
-            tags: Some([("a-key".to_owned(), "b".to_owned())].into()),
-            ..Default::default()
-        };
-        let shown = json(&[sdk_names(&cluster).unwrap()]).unwrap();
-        assert_eq!(
-            shown,
-            "[\n    {\n        \"Name\": \"demo\",\n        \"Tags\": {\n            \"a-key\": \"b\"\n        }\n    }\n]"
-        );
+    fn long_texts_are_not_folded_in_yaml() {
+        let long = format!("arn:aws:iam::000000000000:role/{}", "x".repeat(120));
+        assert_eq!(yaml(&[&long]).unwrap(), format!("- {long}\n"));
+    }
+
+    #[test]
+    fn json_has_four_spaces() {
+        let shown = json(&[BTreeMap::from([("Name", "demo")])]).unwrap();
+        assert_eq!(shown, "[\n    {\n        \"Name\": \"demo\"\n    }\n]");
     }
 }

@@ -13,7 +13,7 @@ use crate::arguments::{Output, Status};
 use crate::aws::AwsError;
 use crate::eksctl::{self, Given};
 use crate::output;
-use crate::session::{CommandError, Done, Session};
+use crate::session::{CommandError, Done, Made, Session};
 use crate::stack::CLUSTER_TAG;
 
 /// What eksctl shows in a list of clusters.
@@ -33,12 +33,21 @@ pub async fn clusters(home: &Path, given: &Given) -> Done {
     };
     let session = Session::open(home, given.text("region").as_deref())?;
     let Some(name) = name else {
-        return list_clusters(&session, given.output()?).await;
+        let sessions = if given.is_on("all-regions") {
+            in_all_regions(home, &session).await?
+        } else {
+            vec![session]
+        };
+        return list_clusters(&sessions, given.output()?).await;
     };
+    if given.is_on("all-regions") {
+        let message = "--all-regions is for listing all clusters, it must be used without cluster name flag/argument";
+        return Err(CommandError::Usage(message.to_owned()).into());
+    }
     let found = [session.existing_cluster(&name).await?];
     let form = given.output()?;
     if form != Output::Table {
-        return output::print_items(form, &output::sdk_names(&found)?);
+        return output::print_items(form, &output::sdk::list("Cluster", &found)?);
     }
     let header = [
         "NAME",
@@ -53,34 +62,50 @@ pub async fn clusters(home: &Path, given: &Given) -> Done {
     output::print(form, "clusters", &found, header, |cluster| {
         let network = cluster.resources_vpc_config.clone().unwrap_or_default();
         let list = |ids: Option<Vec<String>>| {
-            let mut ids = ids.unwrap_or_default();
-            ids.sort();
-            if ids.is_empty() { "-".to_owned() } else { ids.join(",") }
+            ids.map(|mut ids| {
+                ids.sort();
+                ids.join(",")
+            })
         };
+        let provider = cluster.connector_config.clone().and_then(|config| config.provider);
+        let shown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
-            cluster.name.clone().unwrap_or_default(),
-            cluster.version.clone().unwrap_or_default(),
-            cluster.status.clone().unwrap_or_default(),
-            cluster.created_at.map_or_else(|| "-".to_owned(), time),
-            network.vpc_id.unwrap_or_else(|| "-".to_owned()),
-            list(network.subnet_ids),
-            list(network.security_group_ids),
-            "EKS".to_owned(),
+            shown(cluster.name.clone()),
+            shown(cluster.version.clone()),
+            shown(cluster.status.clone()),
+            shown(cluster.created_at.map(time)),
+            shown(network.vpc_id),
+            shown(list(network.subnet_ids)),
+            shown(list(network.security_group_ids)),
+            provider.unwrap_or_else(|| "EKS".to_owned()),
         ]
     })
 }
 
-async fn list_clusters(session: &Session, form: Output) -> Done {
+/// A session for each region.
+async fn in_all_regions(home: &Path, session: &Session) -> Made<Vec<Session>> {
+    let names = session.aws.ec2("DescribeRegions", &[]).await?.all("regionName");
+    names.iter().map(|name| Session::open(home, Some(name))).collect()
+}
+
+async fn list_clusters(sessions: &[Session], form: Output) -> Done {
     let mut found = Vec::new();
-    for name in session.clusters().await? {
-        // eksctl's own are known by the tag that its stacks, and the commands here, put on them.
-        let cluster = session.cluster(&name).await?.unwrap_or_default();
-        let is_owned = cluster.tags.is_some_and(|tags| tags.contains_key(CLUSTER_TAG));
-        found.push(ClusterSummary {
-            name,
-            region: session.aws.region().to_owned(),
-            owned: if is_owned { "True" } else { "False" },
-        });
+    for session in sessions {
+        // Registered clusters of other makers too.
+        let all = ListClustersRequest {
+            include: Some(vec!["all".to_owned()]),
+            ..ListClustersRequest::default()
+        };
+        for name in session.list_clusters(all).await? {
+            // eksctl's own are known by the tag that its stacks, and the commands here, put on them.
+            let cluster = session.cluster(&name).await?.unwrap_or_default();
+            let is_owned = cluster.tags.is_some_and(|tags| tags.contains_key(CLUSTER_TAG));
+            found.push(ClusterSummary {
+                name,
+                region: session.aws.region().to_owned(),
+                owned: if is_owned { "True" } else { "False" },
+            });
+        }
     }
     let header = ["NAME", "REGION", "EKSCTL CREATED"];
     output::print(form, "clusters", &found, header, |cluster| {
@@ -106,7 +131,8 @@ struct NodegroupSummary {
     instance_type: String,
     #[serde(rename = "ImageID")]
     image_id: String,
-    creation_time: String,
+    #[serde(serialize_with = "output::sdk::go_time")]
+    creation_time: Option<aws_types::time::Time>,
     #[serde(rename = "NodeInstanceRoleARN")]
     node_instance_role_arn: String,
     auto_scaling_group_name: String,
@@ -132,7 +158,7 @@ impl From<Nodegroup> for NodegroupSummary {
             desired_capacity: scaling.desired_size.unwrap_or_default(),
             instance_type: group.instance_types.unwrap_or_default().join(","),
             image_id: group.ami_type.unwrap_or_default(),
-            creation_time: group.created_at.map(time).unwrap_or_default(),
+            creation_time: group.created_at,
             node_instance_role_arn: group.node_role.unwrap_or_default(),
             auto_scaling_group_name: asg.and_then(|asg| asg.name).unwrap_or_default(),
             version: group.version.unwrap_or_default(),
@@ -186,7 +212,7 @@ pub async fn nodegroups(home: &Path, given: &Given) -> Done {
             group.cluster.clone(),
             group.name.clone(),
             group.status.clone(),
-            group.creation_time.clone(),
+            group.creation_time.map(time).unwrap_or_default(),
             group.min_size.to_string(),
             group.max_size.to_string(),
             group.desired_capacity.to_string(),
@@ -202,7 +228,10 @@ pub async fn nodegroups(home: &Path, given: &Given) -> Done {
 impl Session {
     /// The names of all clusters.
     pub async fn clusters(&self) -> Result<Vec<String>, AwsError> {
-        let mut request = ListClustersRequest::default();
+        self.list_clusters(ListClustersRequest::default()).await
+    }
+
+    async fn list_clusters(&self, mut request: ListClustersRequest) -> Result<Vec<String>, AwsError> {
         let mut names = Vec::new();
         loop {
             let page: ListClustersResponse = self.aws.eks("ListClusters", &request).await?;

@@ -24,6 +24,8 @@ pub struct Stack {
     pub outputs: BTreeMap<String, String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// What was allowed to it, `CAPABILITY_IAM`.
+    pub capabilities: Vec<String>,
     /// When it was made, as CloudFormation writes it.
     pub created: String,
 }
@@ -46,6 +48,11 @@ impl Stack {
             reason: text("StackStatusReason"),
             outputs: pairs("Outputs", "OutputKey", "OutputValue"),
             tags: pairs("Tags", "Key", "Value"),
+            capabilities: element
+                .list("Capabilities")
+                .iter()
+                .map(|one| one.text.clone())
+                .collect(),
             created: text("CreationTime"),
         }
     }

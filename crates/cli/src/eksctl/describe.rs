@@ -52,10 +52,9 @@ pub async fn addon_versions(home: &Path, given: &Given) -> Done {
     }
     let addons: Vec<AddonInfo> = session.addon_versions(&request).await?;
     let shown = Shown {
-        addons: output::sdk_names(&addons)?,
+        addons: output::sdk::list("AddonInfo", &addons)?,
     };
-    println!("{}", serde_json::to_string_pretty(&shown)?);
-    Ok(())
+    output::print_tabbed(&shown)
 }
 
 /// `utils describe-addon-configuration`.
@@ -67,8 +66,22 @@ pub async fn addon_configuration(home: &Path, given: &Given) -> Done {
         addon_version: Some(given.required("version")?),
     };
     let answer: DescribeAddonConfigurationResponse = session.aws.eks("DescribeAddonConfiguration", &request).await?;
-    println!("{}", answer.configuration_schema.unwrap_or_default());
-    Ok(())
+    let schema = answer.configuration_schema.ok_or_else(|| {
+        let (name, version) = (request.addon_name.as_deref(), request.addon_version.as_deref());
+        let which = format!("{}@{}", name.unwrap_or_default(), version.unwrap_or_default());
+        CommandError::Usage(format!("no configuration schema found for {which}"))
+    })?;
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shown {
+        configuration_schema: Node,
+        pod_identity_configuration: Node,
+    }
+    let identities = answer.pod_identity_configuration.unwrap_or_default();
+    output::print_tabbed(&Shown {
+        configuration_schema: output::sorted(serde_json::from_str(&schema)?),
+        pod_identity_configuration: output::sdk::list("AddonPodIdentityConfiguration", &identities)?,
+    })
 }
 
 /// `utils describe-cluster-versions`.
@@ -97,7 +110,7 @@ pub async fn cluster_versions(home: &Path, given: &Given) -> Done {
         cluster_versions: Node,
     }
     let shown = Shown {
-        cluster_versions: output::sdk_names(&found)?,
+        cluster_versions: output::sdk::list("ClusterVersionInformation", &found)?,
     };
     output::print_items(Output::Json, &shown)
 }

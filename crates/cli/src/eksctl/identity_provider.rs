@@ -60,7 +60,13 @@ pub async fn get(home: &Path, given: &Given) -> Done {
         rows.push(texts.map(Option::unwrap_or_default));
     }
     let header = ["NAME", "TYPE", "CLIENT_ID", "ISSUER_URL", "ARN", "STATUS"];
-    output::print(given.output()?, "identity providers", &rows, header, Clone::clone)
+    output::print(
+        given.output()?,
+        "identity provider summary",
+        &rows,
+        header,
+        Clone::clone,
+    )
 }
 
 /// `disassociate identityprovider`: the one that is named, or those of a file.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cluster_lifecycle::cluster_config::ClusterConfig;
-use cluster_lifecycle::cluster_config::parts::{ServiceAccount, ServiceAccountMeta, ServiceAccountStatus};
+use cluster_lifecycle::cluster_config::parts::{
+    ServiceAccount, ServiceAccountMeta, ServiceAccountStatus, WellKnownPolicies,
+};
 
 use super::config::{self, included};
 use super::given::Given;
@@ -281,14 +283,37 @@ impl Session {
                     namespace: Some(namespace.to_owned()),
                     ..ServiceAccountMeta::default()
                 }),
-                status: Some(ServiceAccountStatus {
-                    role_arn: stack.outputs.get("Role1").cloned(),
-                }),
+                well_known_policies: Some(no_words()),
+                status: Some(status(&stack)),
                 ..ServiceAccount::default()
             };
             Some((stack, account))
         });
         Ok(shown.collect())
+    }
+}
+
+/// Words are not read back from a stack: eksctl shows each as not given.
+fn no_words() -> WellKnownPolicies {
+    WellKnownPolicies {
+        image_builder: Some(false),
+        auto_scaler: Some(false),
+        aws_load_balancer_controller: Some(false),
+        external_dns: Some(false),
+        cert_manager: Some(false),
+        ebs_csi_controller: Some(false),
+        efs_csi_controller: Some(false),
+    }
+}
+
+fn status(stack: &Stack) -> ServiceAccountStatus {
+    let is_own = |key: &str| key.starts_with("alpha.eksctl.io/");
+    let tags = stack.tags.iter().filter(|(key, _)| !is_own(key));
+    ServiceAccountStatus {
+        role_arn: stack.outputs.get("Role1").cloned(),
+        stack_name: Some(stack.name.clone()),
+        tags: Some(tags.map(|(key, value)| (key.clone(), value.clone())).collect()),
+        capabilities: Some(stack.capabilities.clone()),
     }
 }
 

@@ -152,23 +152,29 @@ parts! {
     ServiceAccountStatus {
         /// The role.
         role_arn as "roleARN": String,
+        /// The stack that made it.
+        stack_name: String,
+        /// The stack's tags, without eksctl's own.
+        tags: BTreeMap<String, String>,
+        /// The stack's capabilities.
+        capabilities: Vec<String>,
     }
-    /// Policies that eksctl knows by a word.
+    /// Policies that eksctl knows by a word, in the order in which it shows them.
     WellKnownPolicies {
+        /// Pushing images.
+        image_builder: bool,
         /// What the cluster autoscaler needs.
         auto_scaler: bool,
         /// What the load balancer controller needs.
         aws_load_balancer_controller: bool,
+        /// What ExternalDNS needs.
+        external_dns as "externalDNS": bool,
         /// What cert-manager needs.
         cert_manager: bool,
         /// What the EBS CSI controller needs.
         ebs_csi_controller as "ebsCSIController": bool,
         /// What the EFS CSI controller needs.
         efs_csi_controller as "efsCSIController": bool,
-        /// What ExternalDNS needs.
-        external_dns as "externalDNS": bool,
-        /// Pushing images.
-        image_builder: bool,
     }
     /// An entry of `iam.podIdentityAssociations`.
     PodIdentityAssociation {
