@@ -227,5 +227,32 @@ pub fn nodegroup_upgrade(current: &str, wanted: Option<&str>, cluster: &str) -> 
     Ok(next)
 }
 
+/// The Kubernetes version of a release of EKS's Amazon Linux images, `1.33` of `1.33.5-20251101`; `None` for releases that name none, as
+/// Bottlerocket's.
+fn version_of_release(release: &str) -> Option<String> {
+    let (number, date) = release.split_once('-')?;
+    let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+    let (minor, _) = number.rsplit_once('.').filter(|_| is_date)?;
+    Some(minor.to_owned())
+}
+
+/// The version that a request for a node group means: the one that it names, or that of the release that it names.
+///
+/// # Errors
+/// EKS's sentence for a release of another version.
+pub fn version_or_release(version: Option<&str>, release: Option<&str>) -> Result<Option<String>, Refusal> {
+    let of_release = release.and_then(version_of_release);
+    match (version, of_release) {
+        (Some(version), Some(of_release)) if version != of_release => {
+            let message = format!(
+                "Requested release version {} is not valid for kubernetes version {version}.",
+                release.unwrap_or_default()
+            );
+            Err(Refusal::invalid_parameter(message))
+        }
+        (version, of_release) => Ok(version.map(str::to_owned).or(of_release)),
+    }
+}
+
 #[cfg(test)]
 mod tests;

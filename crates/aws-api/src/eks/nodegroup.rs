@@ -106,7 +106,8 @@ fn nodegroup(
     let template = template::chosen(state, request)?;
     let instance_types = instance_types(request, template.as_ref());
     let architecture = rules::instance_types(&instance_types)?;
-    let version = rules::nodegroup_version(request.version.as_deref(), &cluster.version)?;
+    let version = rules::version_or_release(request.version.as_deref(), request.release_version.as_deref())?;
+    let version = rules::nodegroup_version(version.as_deref(), &cluster.version)?;
     let update = request.update_config.clone().unwrap_or_default();
     let (region, account) = (&context.region.name, &context.caller.account);
     let disk_size = disk_size(

@@ -30,12 +30,14 @@ pub async fn update(context: Context, input: Value) -> Result<Value, ApiError> {
         if input.get("launchTemplate").is_some() {
             return Err(Refusal::invalid_parameter("launchTemplate is not available in this region").into());
         }
+        let wanted = rules::version_or_release(input.text("version"), input.text("releaseVersion"));
         let next =
-            rules::nodegroup_upgrade(&group.version, input.text("version"), &cluster.version).map_err(|refusal| {
-                refusal
-                    .of_cluster(cluster.name.as_str())
-                    .of_nodegroup(group.name.as_str())
-            })?;
+            wanted.and_then(|wanted| rules::nodegroup_upgrade(&group.version, wanted.as_deref(), &cluster.version));
+        let next = next.map_err(|refusal| {
+            refusal
+                .of_cluster(cluster.name.as_str())
+                .of_nodegroup(group.name.as_str())
+        })?;
         let release = input
             .text("releaseVersion")
             .map_or_else(|| release_of(next), str::to_owned);

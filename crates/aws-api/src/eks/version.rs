@@ -19,7 +19,8 @@ pub async fn describe(
     let fits = |version: &&EksVersion| {
         let support = support(version, now);
         (wanted.is_empty() || wanted.iter().any(|minor| minor == version.minor))
-            && request.cluster_type.as_deref().is_none_or(|kind| kind == "eks")
+            // eksctl sends an empty type.
+            && request.cluster_type.as_deref().is_none_or(|kind| matches!(kind, "eks" | ""))
             && (request.default_only != Some(true) || *version == eks_version::default_version())
             && request
                 .version_status

@@ -16,3 +16,8 @@ async fn stacks_make_what_karpenter_and_self_managed_nodes_need() {
 async fn templates_are_read_from_buckets_and_stacks_are_made_of_stacks() {
     Fixture::start().await.python("nested.py").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stacks_make_the_roles_and_access_entries_of_eksctl() {
+    Fixture::start().await.python("eksctl_stacks.py").await;
+}

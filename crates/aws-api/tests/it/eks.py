@@ -77,6 +77,8 @@ made = eks.create_nodegroup(**wanted)["nodegroup"]
 assert made["launchTemplate"] == {"name": "demo/nodes", "version": "1", "id": template["LaunchTemplateId"]}, made
 eks.get_waiter("nodegroup_active").wait(clusterName="demo", nodegroupName="workers", WaiterConfig=FAST)
 assert "arn:aws:iam::000000000000:role/nodes" in eks.list_access_entries(clusterName="demo")["accessEntries"]
+# eksctl asks for versions of an empty type.
+assert eks.describe_cluster_versions(clusterType="")["clusterVersions"] == eks.describe_cluster_versions()["clusterVersions"] != []
 refused("InvalidParameterException", 400, eks.update_cluster_version, name="demo", version="1.34")
 refused("InvalidParameterException", 400, eks.update_cluster_version, name="demo", version="1.32")
 refused("InvalidParameterException", 400, eks.update_nodegroup_version, clusterName="demo", nodegroupName="workers", version="1.33")
@@ -90,7 +92,9 @@ before = {i["InstanceId"] for r in ec2.describe_instances(Filters=[{"Name": "tag
 assert len(before) == 2
 update = eks.update_nodegroup_version(clusterName="demo", nodegroupName="workers")["update"]
 assert finished(update, nodegroupName="workers")["status"] == "Successful"
-update = eks.update_nodegroup_version(clusterName="demo", nodegroupName="workers", version="1.33")["update"]
+# A release says its version; eksctl's upgrades name nothing else.
+refused("InvalidParameterException", 400, eks.update_nodegroup_version, clusterName="demo", nodegroupName="workers", version="1.32", releaseVersion="1.33.5-20261101")
+update = eks.update_nodegroup_version(clusterName="demo", nodegroupName="workers", releaseVersion="1.33.5-20261101")["update"]
 assert finished(update, nodegroupName="workers")["status"] == "Successful"
 eks.get_waiter("nodegroup_active").wait(clusterName="demo", nodegroupName="workers", WaiterConfig=FAST)
 after = {i["InstanceId"] for r in ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])["Reservations"] for i in r["Instances"]}

@@ -7,7 +7,8 @@ eks.get_waiter("cluster_active").wait(name="demo", WaiterConfig={"Delay": 1, "Ma
 subnets = eks.describe_cluster(name="demo")["cluster"]["resourcesVpcConfig"]["subnetIds"]
 public, private = subnets[0], subnets[1:]
 ec2.modify_subnet_attribute(SubnetId=public, MapPublicIpOnLaunch={"Value": True})
-profile = dict(clusterName="demo", fargateProfileName="fp", podExecutionRoleArn="arn:aws:iam::000000000000:role/r",
+# SDKs for Go send empty tags, which count as none.
+profile = dict(clusterName="demo", tags={}, fargateProfileName="fp", podExecutionRoleArn="arn:aws:iam::000000000000:role/r",
                selectors=[{"namespace": "serverless"}])
 try:
     eks.create_fargate_profile(subnets=[public], **profile)

@@ -28,6 +28,19 @@ fn clusters_and_groups_go_up_one_minor_at_a_time() {
     }
 }
 
+#[test]
+fn a_release_names_a_version() {
+    let found = |version, release| version_or_release(version, release).map(|found| found.unwrap_or_default());
+    assert_eq!(found(None, None).unwrap(), "");
+    assert_eq!(found(None, Some("1.33.5-20261101")).unwrap(), "1.33");
+    assert_eq!(found(Some("1.33"), Some("1.33.5-20261101")).unwrap(), "1.33");
+    assert_eq!(found(Some("1.33"), Some("1.19.2-29cc92cc")).unwrap(), "1.33");
+    assert_eq!(
+        found(Some("1.32"), Some("1.33.5-20261101")).unwrap_err().message,
+        "Requested release version 1.33.5-20261101 is not valid for kubernetes version 1.32."
+    );
+}
+
 fn sizes(min: u32, desired: u32, max: u32) -> Result<Scaling, Refusal> {
     scaling(Scaling { min, max, desired })
 }

@@ -8,6 +8,8 @@ use cluster_lifecycle::cluster::ClusterStatus;
 use cluster_lifecycle::nodegroup::NodegroupStatus;
 use serde_json::{Map, Value, json};
 
+mod nodegroup;
+
 use super::{Progress, Updated, Wanted, unsupported};
 use crate::error::ApiError;
 use crate::ledger::State;
@@ -235,7 +237,7 @@ async fn policies(wanted: &Wanted<'_>, before: &Value) -> Result<(), ApiError> {
 pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Result<Updated, ApiError> {
     let properties = wanted.properties;
     let differs = |name: &str| properties.get(name) != before.get(name);
-    let (first, last) = physical.split_once(['|', '/']).unwrap_or((physical, physical));
+    let (first, last) = parts(wanted.kind, physical);
     match wanted.kind {
         "AWS::EKS::Cluster" if differs("Version") => {
             wanted
@@ -254,14 +256,12 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
             });
             wanted.call("eks", "UpdateNodegroupVersion", input).await?;
         }
-        "AWS::EKS::Nodegroup" if differs("ScalingConfig") || differs("Labels") || differs("UpdateConfig") => {
-            let input = request(wanted, &[]);
-            let labels = json!({"addOrUpdateLabels": properties.get("Labels"), "removeLabels": dropped_labels(before, properties)});
-            let change = json!({
-                "clusterName": first, "nodegroupName": last, "scalingConfig": input["scalingConfig"],
-                "labels": if differs("Labels") { labels } else { Value::Null },
-            });
-            wanted.call("eks", "UpdateNodegroupConfig", change).await?;
+        "AWS::EKS::Nodegroup"
+            if ["ScalingConfig", "Labels", "Taints", "UpdateConfig"]
+                .into_iter()
+                .any(differs) =>
+        {
+            nodegroup::configure(wanted, first, last, before).await?;
         }
         "AWS::EKS::Addon" => {
             let mut input = request(wanted, &["preserveOnDelete", "tags"]);
@@ -277,7 +277,10 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
             policies(wanted, before).await?;
         }
         "AWS::EKS::PodIdentityAssociation" => {
-            let input = json!({"clusterName": first, "associationId": last, "roleArn": properties.text("RoleArn")});
+            let input = json!({
+                "clusterName": first, "associationId": last, "roleArn": properties.text("RoleArn"),
+                "targetRoleArn": properties.get("TargetRoleArn"), "disableSessionTags": properties.get("DisableSessionTags"),
+            });
             wanted.call("eks", "UpdatePodIdentityAssociation", input).await?;
         }
         _ => {}
@@ -311,18 +314,11 @@ async fn configure(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resul
     Ok(())
 }
 
-fn dropped_labels(before: &Value, after: &Value) -> Vec<String> {
-    let keys = |value: &Value| -> Vec<String> {
-        value
-            .get("Labels")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key.clone())
-            .collect()
-    };
-    let now = keys(after);
-    keys(before).into_iter().filter(|key| !now.contains(key)).collect()
+/// The two parts of a physical id: mostly a cluster's name and the thing's own, an entry's principal (an ARN with a slash) and its
+/// cluster.
+fn parts<'a>(kind: &str, physical: &'a str) -> (&'a str, &'a str) {
+    let between = if kind == "AWS::EKS::Nodegroup" { '/' } else { '|' };
+    physical.split_once(between).unwrap_or((physical, physical))
 }
 
 /// Removes one.
@@ -330,7 +326,7 @@ fn dropped_labels(before: &Value, after: &Value) -> Vec<String> {
 /// # Errors
 /// What EKS answers.
 pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError> {
-    let (first, last) = physical.split_once(['|', '/']).unwrap_or((physical, physical));
+    let (first, last) = parts(wanted.kind, physical);
     let (operation, input) = match wanted.kind {
         "AWS::EKS::Cluster" => ("DeleteCluster", json!({ "name": physical })),
         "AWS::EKS::Nodegroup" => ("DeleteNodegroup", json!({"clusterName": first, "nodegroupName": last})),
@@ -345,13 +341,7 @@ pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError>
             "DeleteFargateProfile",
             json!({"clusterName": first, "fargateProfileName": last}),
         ),
-        "AWS::EKS::AccessEntry" => {
-            let (principal, cluster) = physical.rsplit_once('|').unwrap_or((physical, ""));
-            (
-                "DeleteAccessEntry",
-                json!({"clusterName": cluster, "principalArn": principal}),
-            )
-        }
+        "AWS::EKS::AccessEntry" => ("DeleteAccessEntry", json!({"clusterName": last, "principalArn": first})),
         "AWS::EKS::PodIdentityAssociation" => (
             "DeletePodIdentityAssociation",
             json!({"clusterName": first, "associationId": last}),
