@@ -37,8 +37,10 @@ pub mod volume;
 pub mod vpc;
 
 use http::StatusCode;
+use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::members::Members;
 
 /// EC2's answer to a permitted call with `DryRun`.
 fn dry_run(asked: Option<bool>) -> Result<(), ApiError> {
@@ -49,6 +51,23 @@ fn dry_run(asked: Option<bool>) -> Result<(), ApiError> {
             StatusCode::PRECONDITION_FAILED,
             message,
         ));
+    }
+    Ok(())
+}
+
+/// Refuses tags of new resources that name no kind of resource, or no tag.
+///
+/// # Errors
+/// EC2's own.
+pub fn check_tag_specifications(input: &Value) -> Result<(), ApiError> {
+    for given in input.list("TagSpecifications") {
+        if given.text("ResourceType").is_none() {
+            let message = "Tag specification resource type must have a value";
+            return Err(ApiError::bad_request("InvalidParameter", message));
+        }
+        if given.list("Tags").is_empty() {
+            return Err(invalid("Tag specification must have at least one tag"));
+        }
     }
     Ok(())
 }

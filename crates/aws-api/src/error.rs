@@ -163,7 +163,12 @@ impl ApiError {
                 };
                 let message = match (protocol, violation.rule) {
                     (Protocol::Ec2, Rule::Required) => {
-                        format!("The request must contain the parameter {}", violation.path)
+                        // The tags of whichever resources: EC2 has a name of its own for them.
+                        let name = match violation.path.as_str() {
+                            "Resources" => "resourceIdSet",
+                            path => path,
+                        };
+                        format!("The request must contain the parameter {name}")
                     }
                     (Protocol::Ec2, Rule::Enumeration | Rule::Bounds) => format!(
                         "Value ({}) for parameter {} is invalid.",

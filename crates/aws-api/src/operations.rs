@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::authorization;
 use crate::caller::Caller;
 use crate::codec::check;
+use crate::ec2 as ec2_rules;
 use crate::error::ApiError;
 use crate::region::Region;
 use crate::sts;
@@ -118,6 +119,9 @@ pub async fn perform(context: Context, table: &'static str, operation: &str, inp
     if let Some(shape) = &modelled.input {
         check::request(service, shape, &input)
             .map_err(|violation| ApiError::undecodable(service, &violation.into()))?;
+    }
+    if protocol == shapes::Protocol::Ec2 {
+        ec2_rules::check_tag_specifications(&input)?;
     }
     let call = authorization::Call {
         service: signing_name(table),

@@ -162,7 +162,9 @@ pub async fn list(context: Context, input: Value) -> Result<Value, ApiError> {
     });
     let wrong = || error("InvalidParameterValue", "Invalid or expired next token.");
     let (page, next) = catalogue::page(views, input.text("NextToken"), input.number("MaxResults"), 1000, wrong)?;
-    Ok(json!({"QueueUrls": page, "NextToken": next}))
+    // What is empty is not there.
+    let urls = (!page.is_empty()).then_some(page);
+    Ok(json!({"QueueUrls": urls, "NextToken": next}))
 }
 
 /// `DeleteQueue`.

@@ -52,7 +52,14 @@ pub async fn associate(context: Context, input: Value) -> Result<Value, ApiError
     let association = context.region.id("eipassoc-");
     document::edit(&context, &input, Kind::Address, &named, |state, address| {
         let target = wanted(state, &input)?;
-        let may_move = input.flag("AllowReassociation").unwrap_or(false);
+        if let Some(known) = address.body.text("AssociationId") {
+            let same = |member: &str| address.body.get(member) == target.get(member);
+            if same("NetworkInterfaceId") && same("PrivateIpAddress") {
+                return Ok(json!({ "AssociationId": known }));
+            }
+        }
+        // It moves unless the caller forbids it.
+        let may_move = input.flag("AllowReassociation").unwrap_or(true);
         if address.body.text("AssociationId").is_some() && !may_move {
             let message = format!(
                 "resource {named} is already associated with associate-id {}",
@@ -73,6 +80,9 @@ pub async fn associate(context: Context, input: Value) -> Result<Value, ApiError
 /// `DisassociateAddress`.
 pub async fn disassociate(context: Context, input: Value) -> Result<Value, ApiError> {
     let (association, ip) = (input.text("AssociationId"), input.text("PublicIp"));
+    if association.is_none() && ip.is_none() {
+        return Err(missing("AssociationId"));
+    }
     let found = context.region.ledger.read(|state| {
         document::of_kind(state, Kind::Address)
             .find(|address| {

@@ -126,7 +126,10 @@ impl Document {
             members.retain(|name, _| !name.starts_with('_'));
         }
         view[self.kind.facts().id] = self.id.clone().into();
-        view["Tags"] = tag_list(&self.tags);
+        // Volumes and snapshots without tags say nothing of tags.
+        if !self.tags.is_empty() || !matches!(self.kind, Kind::Volume | Kind::Snapshot) {
+            view["Tags"] = tag_list(&self.tags);
+        }
         view
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::document::{self, Document, Kind};
 use super::{dry_run, vpc};
 use crate::error::ApiError;
+use crate::fleet::instance::named_groups;
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
 use crate::operations::Context;
@@ -79,7 +80,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         "VpcId": vpc_id, "ServiceName": input.text("ServiceName"), "State": "available",
         "VpcEndpointType": input.text("VpcEndpointType").unwrap_or("Gateway"), "RouteTableIds": input.texts("RouteTableIds"),
         "SubnetIds": input.texts("SubnetIds"), "PrivateDnsEnabled": input.flag("PrivateDnsEnabled").unwrap_or(false),
-        "Groups": input.texts("SecurityGroupIds").iter().map(|id| json!({"GroupId": id})).collect::<Vec<_>>(),
+        "Groups": groups(&context, &input.texts("SecurityGroupIds")),
         "CreationTimestamp": Time(context.region.clock.now()), "OwnerId": context.caller.account, "NetworkInterfaceIds": [],
         "PolicyDocument": input.text("PolicyDocument").unwrap_or(POLICY), "RequesterManaged": false,
         "IpAddressType": input.text("IpAddressType").unwrap_or("ipv4"), "DnsEntries": [],
@@ -94,6 +95,12 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 /// The policy of an endpoint that was given none.
 const POLICY: &str =
     r#"{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#;
+
+/// Security groups with their names.
+fn groups(context: &Context, ids: &[&str]) -> Value {
+    let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    context.region.ledger.read(|state| named_groups(state, &ids))
+}
 
 /// A list of ids without some and with others, none twice.
 fn changed(known: &[Value], add: &[&str], remove: &[&str]) -> Vec<Value> {
@@ -112,7 +119,7 @@ fn changed(known: &[Value], add: &[&str], remove: &[&str]) -> Vec<Value> {
 /// `ModifyVpcEndpoint`.
 pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     let id = input.required("VpcEndpointId");
-    document::edit(&context, &input, Kind::VpcEndpoint, id, |_, endpoint| {
+    document::edit(&context, &input, Kind::VpcEndpoint, id, |state, endpoint| {
         for (member, add, remove) in [
             ("RouteTableIds", "AddRouteTableIds", "RemoveRouteTableIds"),
             ("SubnetIds", "AddSubnetIds", "RemoveSubnetIds"),
@@ -131,7 +138,8 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
             &input.texts("AddSecurityGroupIds"),
             &input.texts("RemoveSecurityGroupIds"),
         );
-        endpoint.body["Groups"] = groups.iter().map(|id| json!({ "GroupId": id })).collect();
+        let groups: Vec<String> = groups.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+        endpoint.body["Groups"] = named_groups(state, &groups);
         if let Some(policy) = input.text("PolicyDocument") {
             endpoint.body["PolicyDocument"] = policy.into();
         }

@@ -107,7 +107,21 @@ pub async fn describe_addresses(context: Context, input: Value) -> Result<Value,
 
 /// `ReleaseAddress`.
 pub async fn release(context: Context, input: Value) -> Result<Value, ApiError> {
-    let id = input.required("AllocationId");
+    let named = |state: &crate::ledger::State| {
+        let by_ip = |ip: &str| {
+            let mut all = document::of_kind(state, Kind::Address);
+            let found = all.find(|address| address.body.text("PublicIp") == Some(ip));
+            found
+                .map(|address| address.id.clone())
+                .ok_or_else(|| ApiError::bad_request("InvalidAddress.NotFound", format!("Address '{ip}' not found.")))
+        };
+        match (input.text("AllocationId"), input.text("PublicIp")) {
+            (Some(id), _) => Ok(id.to_owned()),
+            (None, Some(ip)) => by_ip(ip),
+            (None, None) => Err(super::missing("AllocationId")),
+        }
+    };
+    let id = &context.region.ledger.read(named)?;
     document::remove(&context, &input, Kind::Address, id, |_, address| {
         match address.body.text("AssociationId") {
             None => Ok(()),

@@ -207,7 +207,7 @@ pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError>
         .find(|id| !id.starts_with("sg-") && !id.contains(['*', '?']));
     if let Some(wrong) = malformed {
         let message = format!("The security group ID '{wrong}' is malformed");
-        return Err(ApiError::bad_request("InvalidSecurityGroupId.Malformed", message));
+        return Err(ApiError::bad_request("InvalidGroupId.Malformed", message));
     }
     let ids = input.texts("SecurityGroupRuleIds");
     let views = context.region.ledger.read(|state| {

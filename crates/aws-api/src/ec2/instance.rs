@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::document::{self, Kind};
 use crate::allocation;
 use crate::error::ApiError;
-use crate::fleet::instance::named_groups;
+use crate::fleet::instance::{Ec2Instance, named_groups};
 use crate::ledger::State;
 use crate::members::{Members, tag_list};
 use crate::operations::Context;
@@ -133,12 +133,18 @@ fn reserved(mut view: Value, reservation: &str, owner: &str) -> Value {
 pub async fn describe(context: Context, input: Value) -> Result<Value, ApiError> {
     super::dry_run(input.flag("DryRun"))?;
     let ids = input.texts("InstanceIds");
+    if !ids.is_empty() && input.number("MaxResults").is_some() {
+        let message = "The parameter instancesSet cannot be used with the parameter maxResults";
+        return Err(ApiError::bad_request("InvalidParameterCombination", message));
+    }
     let owner = context.caller.account.as_str();
     let mut answer = context.region.ledger.read(|state| {
         require(state, &ids)?;
         let chosen = |id: &str| ids.is_empty() || ids.contains(&id);
         let own = state.instances.values().filter(|instance| chosen(instance.id.as_str()));
-        let own = own.map(|instance| {
+        let mut own: Vec<&Ec2Instance> = own.collect();
+        own.sort_by_key(|instance| (instance.launched_at, &instance.reservation, instance.index));
+        let own = own.into_iter().map(|instance| {
             let made = move || reserved(instance.view(state, owner), &instance.reservation, owner);
             let view: View<'_> = Box::new(made);
             (view, instance.tags.clone())
@@ -208,9 +214,19 @@ pub async fn describe_status(context: Context, input: Value) -> Result<Value, Ap
         )
     })?;
     let filters = [
+        ("instance-state-code", "InstanceState.Code"),
         ("instance-state-name", "InstanceState.Name"),
         ("availability-zone", "AvailabilityZone"),
+        ("availability-zone-id", "AvailabilityZoneId"),
         ("instance-status.status", "InstanceStatus.Status"),
+        ("instance-status.reachability", "InstanceStatus.Details[].Status"),
+        ("system-status.status", "SystemStatus.Status"),
+        ("system-status.reachability", "SystemStatus.Details[].Status"),
+        ("event.code", "Events[].Code"),
+        ("event.description", "Events[].Description"),
+        ("event.instance-event-id", "Events[].InstanceEventId"),
+        ("event.not-after", "Events[].NotAfter"),
+        ("event.not-before", "Events[].NotBefore"),
     ];
     document::answer(&input, "InstanceStatuses", &filters, views)
 }

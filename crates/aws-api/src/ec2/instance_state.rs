@@ -16,6 +16,7 @@ use crate::operations::Context;
 
 /// `RunInstances`.
 pub async fn run(context: Context, input: Value) -> Result<Value, ApiError> {
+    check_combination(&input)?;
     let (least, most) = (
         input.number("MinCount").unwrap_or(1),
         input.number("MaxCount").unwrap_or(1),
@@ -63,6 +64,23 @@ pub async fn run(context: Context, input: Value) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
+/// Refuses a request that says twice where an instance is to be.
+fn check_combination(input: &Value) -> Result<(), ApiError> {
+    if input.list("NetworkInterfaces").is_empty() {
+        return Ok(());
+    }
+    let said = match (
+        input.text("SubnetId"),
+        input.texts("SecurityGroupIds").is_empty() && input.texts("SecurityGroups").is_empty(),
+    ) {
+        (Some(_), _) => "an instance-level subnet ID",
+        (None, false) => "an instance-level security groups",
+        (None, true) => return Ok(()),
+    };
+    let message = format!("Network interfaces and {said} may not be specified on the same request");
+    Err(ApiError::bad_request("InvalidParameterCombination", message))
+}
+
 fn ended_by_user() -> Option<(&'static str, String)> {
     let code = "Client.UserInitiatedShutdown";
     Some((code, format!("{code}: User initiated shutdown")))
@@ -72,6 +90,12 @@ fn ended_by_user() -> Option<(&'static str, String)> {
 pub async fn terminate(context: Context, input: Value) -> Result<Value, ApiError> {
     dry_run(input.flag("DryRun"))?;
     let ids = input.texts("InstanceIds");
+    if ids.is_empty() {
+        return Err(ApiError::bad_request(
+            "InvalidParameterCombination",
+            "No instances specified",
+        ));
+    }
     let now = context.region.clock.now();
     let change = context.region.ledger.change(|state| {
         instance::require(state, &ids)?;
@@ -182,6 +206,13 @@ pub async fn stop(context: Context, input: Value) -> Result<Value, ApiError> {
                 one.id
             ),
         )),
+        LifeState::Pending | LifeState::Running if one.attributes.flag("DisableApiStop") == Some(true) => {
+            let message = format!(
+                "The instance '{}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.",
+                one.id
+            );
+            Err(ApiError::bad_request("OperationNotPermitted", message))
+        }
         LifeState::Pending | LifeState::Running => {
             one.become_state(LifeState::Stopping, now, ended_by_user());
             Ok(())
@@ -270,7 +301,11 @@ pub async fn attribute(context: Context, input: Value) -> Result<Value, ApiError
         ),
         "ebsOptimized" => ("EbsOptimized", value(one.details["EbsOptimized"].clone())),
         "enaSupport" => ("EnaSupport", value(true.into())),
-        "sourceDestCheck" => ("SourceDestCheck", value(true.into())),
+        "sourceDestCheck" => ("SourceDestCheck", value(one.checks_source().into())),
+        "kernel" => ("KernelId", nothing()),
+        "ramdisk" => ("RamdiskId", nothing()),
+        "sriovNetSupport" => ("SriovNetSupport", nothing()),
+        "enclaveOptions" => ("EnclaveOptions", json!({ "Enabled": false })),
         "rootDeviceName" => ("RootDeviceName", value("/dev/xvda".into())),
         "groupSet" => {
             let groups: Vec<Value> = one.groups.iter().map(|id| json!({"GroupId": id})).collect();
@@ -335,17 +370,40 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
             require_stopped(&one)?;
             one.user_data = data.as_str().map(str::to_owned);
         }
+        if let Some(value) = given("SourceDestCheck") {
+            one.attributes["SourceDestCheck"] = value;
+        }
+        let mut changes = kept_volumes(state, &one, &input)?;
         if let Some(value) = given("EbsOptimized") {
             one.details["EbsOptimized"] = value;
         }
         if !groups.is_empty() {
             one.groups = interface::known_groups(state, &groups)?;
         }
-        Ok::<_, ApiError>(((), vec![Change::put(one)]))
+        changes.push(Change::put(one));
+        Ok::<_, ApiError>(((), changes))
     };
     context.region.ledger.change(decide).await?;
     context.region.secure_now().await;
     Ok(nothing())
+}
+
+/// The volumes of an instance of which a request says whether they go with it.
+fn kept_volumes(state: &State, one: &Ec2Instance, input: &Value) -> Result<Vec<Change>, ApiError> {
+    let mut changes = Vec::new();
+    for mapping in input.list("BlockDeviceMappings") {
+        let device = mapping.required("DeviceName");
+        let Some((_, volume)) = one.volumes.iter().find(|(known, _)| known == device) else {
+            let message = format!("There is no block device '{device}' on the instance '{}'", one.id);
+            return Err(ApiError::bad_request("InvalidInstanceAttributeValue", message));
+        };
+        if let Some(goes) = mapping["Ebs"].flag("DeleteOnTermination") {
+            let mut volume = super::document::find(state, super::document::Kind::Volume, volume)?.clone();
+            volume.body["Attachments"][0]["DeleteOnTermination"] = goes.into();
+            changes.push(Change::put(volume));
+        }
+    }
+    Ok(changes)
 }
 
 fn require_stopped(one: &Ec2Instance) -> Result<(), ApiError> {

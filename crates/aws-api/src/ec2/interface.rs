@@ -37,6 +37,42 @@ pub fn shown(interface: &Document) -> (Value, BTreeMap<String, String>) {
     (view, interface.tags.clone())
 }
 
+/// Interfaces that were attached to an instance after its launch, as it shows them.
+pub fn attached_to<'a>(state: &'a State, instance: &'a str) -> impl Iterator<Item = Value> + 'a {
+    // Ids begin with their kind, so that only interfaces are looked at.
+    let interfaces = state.documents.range("eni-".to_owned().."eni.".to_owned());
+    let own = interfaces.filter(move |(_, one)| one.body["Attachment"].text("InstanceId") == Some(instance));
+    own.map(|(_, one)| {
+        let mut view = one.view();
+        if let Some(members) = view.as_object_mut() {
+            for member in ["Tags", "AvailabilityZone", "RequesterId", "RequesterManaged"] {
+                members.remove(member);
+            }
+        }
+        if let Some(attachment) = view["Attachment"].as_object_mut() {
+            attachment.remove("InstanceId");
+            attachment.remove("InstanceOwnerId");
+        }
+        view
+    })
+}
+
+/// Refuses the id of an interface that nobody has.
+///
+/// # Errors
+/// EC2's own.
+pub fn require(state: &State, id: &str) -> Result<(), ApiError> {
+    let of_own = state
+        .instances
+        .values()
+        .any(|one| one.eni.as_str() == id && one.has_addresses());
+    let of_managed = || instance::all(state).any(|(_, _, one)| one.eni.as_str() == id);
+    if of_own || of_managed() {
+        return Ok(());
+    }
+    document::find(state, Kind::NetworkInterface, id).map(drop)
+}
+
 fn address_view(context: &Context, address: Ipv4Addr, primary: bool) -> Value {
     let name = crate::allocation::node_name(address, context.region.name.as_str());
     json!({"Primary": primary, "PrivateIpAddress": address, "PrivateDnsName": name})

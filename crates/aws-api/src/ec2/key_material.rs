@@ -20,6 +20,39 @@ pub struct Made {
     pub fingerprint: String,
 }
 
+/// Kinds of public keys that EC2 takes.
+const KINDS: &[&str] = &["ssh-rsa", "ssh-ed25519"];
+
+/// The kind and the bytes of a public key: a line of OpenSSH's, a key in the form of RFC 4716, or the bytes alone in base64.
+pub fn read_public(text: &str) -> Option<(&'static str, Vec<u8>)> {
+    let mut words = text.split_whitespace();
+    let packed = if text.starts_with("---- BEGIN SSH2 PUBLIC KEY ----") {
+        body_of_rfc4716(text)
+    } else {
+        let first = words.next()?;
+        let body = if KINDS.contains(&first) { words.next()? } else { first };
+        body.to_owned()
+    };
+    let bytes = STANDARD.decode(packed).ok()?;
+    // The bytes begin with the kind, and its length before it.
+    let kind = KINDS.iter().find(|kind| bytes.starts_with(&string(kind.as_bytes())))?;
+    Some((kind, bytes))
+}
+
+/// What is between the marks of RFC 4716 besides headers, of which a line that ends with `\` goes on in the next.
+fn body_of_rfc4716(text: &str) -> String {
+    let mut body = String::new();
+    let mut in_header = false;
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with("----")) {
+        let is_header = in_header || line.contains(':');
+        in_header = is_header && line.ends_with('\\');
+        if !is_header {
+            body.push_str(line);
+        }
+    }
+    body
+}
+
 fn pem(kind: &str, bytes: &[u8], width: usize) -> String {
     let text = STANDARD.encode(bytes);
     let lines: Vec<&str> = (0..text.len())
@@ -168,6 +201,22 @@ pub fn fingerprint(kind: &str, blob: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_keys_are_read_in_three_forms() {
+        let made = ed25519("name", [1, 2, 3, 4]).unwrap();
+        let body = made.public.split_once(' ').unwrap().1;
+        let (first, second) = body.split_at(30);
+        let rfc4716 = format!(
+            "---- BEGIN SSH2 PUBLIC KEY ----\nComment: on \\\nservers\nx-command: /bin/lock\n{first}\n{second}\n---- END SSH2 PUBLIC KEY ----"
+        );
+        let expected = read_public(&format!("{} somebody@somewhere", made.public)).unwrap();
+        assert_eq!(expected.0, "ssh-ed25519");
+        assert_eq!(read_public(&rfc4716), Some(expected.clone()));
+        assert_eq!(read_public(body), Some(expected));
+        assert_eq!(read_public("ssh-dss AAAAB3NzaC1kc3MAAACBAJ0aXctV"), None);
+        assert_eq!(read_public("nothing"), None);
+    }
 
     #[test]
     fn keys_are_in_the_forms_that_ssh_reads() {

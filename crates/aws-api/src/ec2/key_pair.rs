@@ -81,17 +81,9 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 pub async fn import(context: Context, input: Value) -> Result<Value, ApiError> {
     let given = STANDARD.decode(input.required("PublicKeyMaterial")).unwrap_or_default();
     let text = String::from_utf8_lossy(&given).trim().to_owned();
-    let mut words = text.split_whitespace();
-    let (kind, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let blob = STANDARD.decode(body).unwrap_or_default();
-    let begins = blob.get(4..).is_some_and(|rest| rest.starts_with(kind.as_bytes()));
-    if !begins || !matches!(kind, "ssh-rsa" | "ssh-ed25519") {
-        return Err(ApiError::bad_request(
-            "InvalidKey.Format",
-            "Key is not in valid OpenSSH public key format",
-        ));
-    }
-    let public = format!("{kind} {body}");
+    let (kind, blob) = key_material::read_public(&text)
+        .ok_or_else(|| ApiError::bad_request("InvalidKey.Format", "Key is not in valid OpenSSH public key format"))?;
+    let public = format!("{kind} {}", STANDARD.encode(&blob));
     let known = keep(&context, &input, &public, &key_material::fingerprint(kind, &blob)).await?;
     Ok(answer(&known))
 }

@@ -99,7 +99,7 @@ async fn edit<T>(
 /// Refuses user data that is not in base64.
 fn check_data(data: &Value) -> Result<(), ApiError> {
     let given = data.text("UserData").unwrap_or_default();
-    let packed: String = given.split_whitespace().collect();
+    let packed: String = given.lines().collect();
     match STANDARD.decode(packed) {
         Ok(_) => Ok(()),
         Err(error) => {

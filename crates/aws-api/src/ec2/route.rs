@@ -104,20 +104,26 @@ fn list_mut<'a>(table: &'a mut Document, member: &str) -> &'a mut Vec<Value> {
 
 /// `AssociateRouteTable`.
 pub async fn associate(context: Context, input: Value) -> Result<Value, ApiError> {
-    let (id, subnet_id) = (input.required("RouteTableId"), input.required("SubnetId"));
+    let id = input.required("RouteTableId");
+    let (member, target) = match (input.text("SubnetId"), input.text("GatewayId")) {
+        (Some(subnet), _) => ("SubnetId", subnet),
+        (None, Some(gateway)) => ("GatewayId", gateway),
+        (None, None) => return Err(super::missing("subnetId")),
+    };
     let association = context.region.id("rtbassoc-");
     document::edit(&context, &input, Kind::RouteTable, id, |state, table| {
-        subnet::find(state, subnet_id)?;
-        let taken = document::of_kind(state, Kind::RouteTable)
-            .flat_map(|table| table.body.list("Associations"))
-            .any(|known| known.text("SubnetId") == Some(subnet_id));
-        if taken {
+        match member {
+            "SubnetId" => subnet::find(state, target).map(drop)?,
+            _ => document::find(state, Kind::InternetGateway, target).map(drop)?,
+        }
+        let mut known = document::of_kind(state, Kind::RouteTable).flat_map(|table| table.body.list("Associations"));
+        if known.any(|known| known.text(member) == Some(target)) {
             let message =
                 format!("the specified association for route table {id} conflicts with an existing association");
             return Err(ApiError::bad_request("Resource.AlreadyAssociated", message));
         }
         list_mut(table, "Associations").push(json!({
-            "Main": false, "RouteTableAssociationId": association, "RouteTableId": id, "SubnetId": subnet_id,
+            "Main": false, "RouteTableAssociationId": association, "RouteTableId": id, member: target,
             "AssociationState": {"State": "associated"},
         }));
         Ok(())
@@ -178,14 +184,14 @@ pub async fn replace_association(context: Context, input: Value) -> Result<Value
         moved["RouteTableAssociationId"] = made.as_str().into();
         moved["RouteTableId"] = table.into();
         if before.id == after.id {
-            list_mut(&mut after, "Associations").retain(|known| !is_it(known));
+            return Ok((id.to_owned(), Vec::new()));
         }
         list_mut(&mut before, "Associations").retain(|known| !is_it(known));
         list_mut(&mut after, "Associations").push(moved);
-        Ok::<_, ApiError>(((), vec![Change::put(before), Change::put(after)]))
+        Ok::<_, ApiError>((made, vec![Change::put(before), Change::put(after)]))
     };
-    context.region.ledger.change(decide).await?;
-    Ok(json!({"NewAssociationId": made, "AssociationState": {"State": "associated"}}))
+    let association = context.region.ledger.change(decide).await?;
+    Ok(json!({"NewAssociationId": association, "AssociationState": {"State": "associated"}}))
 }
 
 /// Members of a route that say where it leads.
@@ -209,6 +215,11 @@ fn destination(input: &Value) -> Result<(&'static str, &str), ApiError> {
 
 fn route(input: &Value) -> Result<Value, ApiError> {
     let (member, block) = destination(input)?;
+    if member == "DestinationCidrBlock" && block.parse::<Ipv4Net>().is_err() {
+        let message =
+            format!("Value ({block}) for parameter destinationCidrBlock is invalid. This is not a valid CIDR block.");
+        return Err(invalid(message));
+    }
     let target = TARGETS.iter().find_map(|member| Some((*member, input.text(member)?)));
     let (target, id) = target.ok_or_else(|| invalid("Route target must be specified"))?;
     Ok(json!({member: block, target: id, "Origin": "CreateRoute", "State": "active"}))
@@ -227,7 +238,15 @@ pub async fn add(context: Context, input: Value) -> Result<Value, ApiError> {
             let targets = [
                 ("GatewayId", Kind::InternetGateway, "igw-"),
                 ("NatGatewayId", Kind::NatGateway, "nat-"),
+                ("VpcPeeringConnectionId", Kind::VpcPeering, "pcx-"),
+                ("EgressOnlyInternetGatewayId", Kind::EgressOnlyInternetGateway, ""),
             ];
+            if let Some(id) = route.text("InstanceId") {
+                super::instance::require(state, &[id])?;
+            }
+            if let Some(id) = route.text("NetworkInterfaceId") {
+                super::interface::require(state, id)?;
+            }
             for (target, kind, prefix) in targets {
                 if let Some(id) = route.text(target).filter(|id| id.starts_with(prefix)) {
                     document::find(state, kind, id)?;
@@ -262,7 +281,12 @@ pub async fn replace(context: Context, input: Value) -> Result<Value, ApiError> 
             let known = list_mut(table, "Routes")
                 .iter_mut()
                 .find(|known| known.text(member) == Some(block));
-            *known.ok_or_else(|| no_route(block))? = route;
+            let known = known.ok_or_else(|| {
+                invalid(format!(
+                    "There is no route defined for '{block}' in the route table. Use CreateRoute instead."
+                ))
+            })?;
+            *known = route;
             Ok(nothing())
         },
     )

@@ -289,6 +289,10 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
         let mut wanted = given;
         wanted.extend(group_rule::named(group, member, &ids)?);
         let mut known = flat(group.body.list(member));
+        if add && known.len() + wanted.len() > MOST_RULES {
+            let message = "The maximum number of rules per security group has been reached.";
+            return Err(ApiError::bad_request("RulesPerSecurityGroupLimitExceeded", message));
+        }
         for rule in &wanted {
             let source = rule
                 .list("UserIdGroupPairs")
@@ -299,10 +303,6 @@ async fn change(context: &Context, input: &Value, member: &str, add: bool) -> Re
             }
             let place = known.iter().position(|other| identity(other) == identity(rule));
             match (add, place) {
-                (true, None) if known.len() >= MOST_RULES => {
-                    let message = "The maximum number of rules per security group has been reached.";
-                    return Err(ApiError::bad_request("RulesPerSecurityGroupLimitExceeded", message));
-                }
                 (true, None) => known.push(rule.clone()),
                 (true, Some(_)) => {
                     let message = format!("the specified rule \"{rule}\" already exists");

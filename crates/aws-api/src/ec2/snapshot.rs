@@ -4,7 +4,7 @@ use aws_types::time::Time;
 use serde_json::{Value, json};
 
 use super::document::{self, Document, Kind};
-use super::{dry_run, own_image};
+use super::{dry_run, instance_state, own_image};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::{Members, nothing};
@@ -48,13 +48,110 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     context.region.ledger.change(decide).await
 }
 
-/// `CopySnapshot`: within the region.
-pub async fn copy(context: Context, input: Value) -> Result<Value, ApiError> {
-    let id = input.required("SourceSnapshotId");
+/// `CreateSnapshots`: of the volumes of an instance, at one moment.
+pub async fn create_all(context: Context, input: Value) -> Result<Value, ApiError> {
+    let which = &input["InstanceSpecification"];
+    let (id, left_out) = (which.required("InstanceId"), which.texts("ExcludeDataVolumeIds"));
+    let with_tags = input.text("CopyTagsFromSource") == Some("volume");
     let decide = |state: &State| {
-        let source = document::find(state, Kind::Snapshot, id)?;
+        let instance = instance_state::find(state, id)?;
+        let root = own_image::root_device(state, &instance.image);
         dry_run(input.flag("DryRun"))?;
-        let mut body = source.body.clone();
+        let (mut views, mut changes) = (Vec::new(), Vec::new());
+        for (device, volume) in &instance.volumes {
+            let is_boot = device == root;
+            let without_boot = which.flag("ExcludeBootVolume") == Some(true);
+            if (is_boot && without_boot) || left_out.contains(&volume.as_str()) {
+                continue;
+            }
+            let volume = document::find(state, Kind::Volume, volume)?;
+            let mut made = of(&context, volume, &input);
+            if with_tags {
+                made.tags.extend(volume.tags.clone());
+            }
+            let body = &made.body;
+            views.push(json!({
+                "SnapshotId": made.id, "VolumeId": volume.id, "VolumeSize": body["VolumeSize"], "State": "pending",
+                "StartTime": body["StartTime"], "Progress": "", "OwnerId": body["OwnerId"], "Encrypted": body["Encrypted"],
+                "Description": body["Description"], "Tags": crate::members::tag_list(&made.tags),
+            }));
+            changes.push(Change::put(made));
+        }
+        Ok::<_, ApiError>((json!({ "Snapshots": views }), changes))
+    };
+    context.region.ledger.change(decide).await
+}
+
+/// Who may make volumes of a snapshot besides its owner, kept beside the members of answers.
+const PERMISSIONS: &str = "_CreateVolumePermissions";
+
+/// `DescribeSnapshotAttribute`.
+pub async fn attribute(context: Context, input: Value) -> Result<Value, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let id = input.required("SnapshotId");
+    let body = context
+        .region
+        .ledger
+        .read(|state| document::find(state, Kind::Snapshot, id).map(|known| known.body.clone()))?;
+    let (member, shown) = match input.required("Attribute") {
+        "productCodes" => ("ProductCodes", json!([])),
+        _ => ("CreateVolumePermissions", json!(body.list(PERMISSIONS))),
+    };
+    Ok(json!({"SnapshotId": id, member: shown}))
+}
+
+/// `ModifySnapshotAttribute`.
+pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
+    let listed = |member: &str, name: &str| {
+        let texts = input.texts(member).into_iter();
+        texts.map(|text| json!({ name: text })).collect::<Vec<Value>>()
+    };
+    let named = [listed("UserIds", "UserId"), listed("GroupNames", "Group")].concat();
+    let (mut add, mut remove) = match input.text("OperationType") {
+        Some("remove") => (Vec::new(), named),
+        _ => (named, Vec::new()),
+    };
+    add.extend_from_slice(input["CreateVolumePermission"].list("Add"));
+    remove.extend_from_slice(input["CreateVolumePermission"].list("Remove"));
+    let mut groups = add.iter().filter_map(|one| one.text("Group"));
+    if let Some(group) = groups.find(|group| *group != "all") {
+        let message = format!("Invalid attribute item value \"{group}\" for userGroup item type.");
+        return Err(ApiError::bad_request("InvalidAMIAttributeItemValue", message));
+    }
+    let id = input.required("SnapshotId");
+    document::edit(&context, &input, Kind::Snapshot, id, |_, snapshot| {
+        let mut known = snapshot.body.list(PERMISSIONS).to_vec();
+        known.retain(|one| !remove.contains(one));
+        for one in add {
+            if !known.contains(&one) {
+                known.push(one);
+            }
+        }
+        snapshot.body[PERMISSIONS] = known.into();
+        Ok(nothing())
+    })
+    .await
+}
+
+/// A snapshot to be copied, as it is in the region that has it.
+fn source(context: &Context, state: &State, input: &Value) -> Result<Value, ApiError> {
+    let (id, region) = (input.required("SourceSnapshotId"), input.required("SourceRegion"));
+    let of = |state: &State| document::find(state, Kind::Snapshot, id).map(|known| known.body.clone());
+    if region.is_empty() || region == context.region.name.as_str() {
+        return of(state);
+    }
+    let not_found = || Kind::Snapshot.not_found(id);
+    let name = aws_types::RegionName::new(region).map_err(|_no_region| not_found())?;
+    let partition = context.region.partition().ok_or_else(not_found)?;
+    let other = partition.existing(context.region.account(), &name);
+    other.ok_or_else(not_found)?.ledger.read(of)
+}
+
+/// `CopySnapshot`: from this region or another.
+pub async fn copy(context: Context, input: Value) -> Result<Value, ApiError> {
+    let decide = |state: &State| {
+        let mut body = source(&context, state, &input)?;
+        dry_run(input.flag("DryRun"))?;
         body["Description"] = input.text("Description").unwrap_or_default().into();
         body["StartTime"] = serde_json::to_value(Time(context.region.clock.now())).map_err(ApiError::internal)?;
         if let Some(flag) = input.flag("Encrypted") {

@@ -136,6 +136,13 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
                 "Only io1 and io2 volumes can be attached to several instances.",
             ));
         }
+        // What was encrypted stays so.
+        let was_encrypted = snapshot.is_some_and(|snapshot| snapshot.body.flag("Encrypted") == Some(true));
+        let is_encrypted = input.flag("Encrypted").unwrap_or(false) || was_encrypted;
+        if input.text("KmsKeyId").is_some() && !is_encrypted {
+            let message = "The parameter KmsKeyId requires the parameter Encrypted to be set.";
+            return Err(ApiError::bad_request("InvalidParameterDependency", message));
+        }
         dry_run(input.flag("DryRun"))?;
         if let Some(known) = repeated(state, &input, &request)? {
             return Ok((known.view(), Vec::new()));
@@ -143,7 +150,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
         let more = json!({
             "AvailabilityZone": zone, "AvailabilityZoneId": region::zone_id(&zone), "State": "available", "Attachments": [],
             "CreateTime": Time(context.region.clock.now()), "SnapshotId": input.text("SnapshotId").unwrap_or_default(),
-            "Encrypted": input.flag("Encrypted").unwrap_or(false), "MultiAttachEnabled": multiple,
+            "Encrypted": is_encrypted, "MultiAttachEnabled": multiple,
             TOKEN: {"Token": input.text("ClientToken"), "Request": request},
         });
         extend(&mut body, more);

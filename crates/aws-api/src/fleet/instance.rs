@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::hold::Hold;
-use crate::ec2::own_image;
+use crate::ec2::{interface, own_image};
 use crate::ledger::State;
 use crate::members::tag_list;
 
@@ -159,12 +159,17 @@ impl Ec2Instance {
             "NetworkInterfaceId": self.eni, "SubnetId": self.subnet, "VpcId": self.vpc, "OwnerId": owner, "Status": "in-use",
             "PrivateIpAddress": address, "PrivateDnsName": self.node_name, "Groups": self.security_groups(state),
             "PrivateIpAddresses": std::iter::once(first).chain(others).collect::<Vec<_>>(), "Ipv6Addresses": [],
-            "InterfaceType": "interface", "SourceDestCheck": true, "MacAddress": mac(self.address),
+            "InterfaceType": "interface", "SourceDestCheck": self.checks_source(), "MacAddress": mac(self.address),
             "Attachment": {
                 "AttachmentId": format!("eni-attach-{}", &self.eni.as_str()[4..]), "DeviceIndex": 0, "NetworkCardIndex": 0,
                 "Status": "attached", "AttachTime": Time(self.launched_at), "DeleteOnTermination": true,
             },
         })
+    }
+
+    /// Whether packets that are neither from nor to it are dropped, as it was told.
+    pub fn checks_source(&self) -> bool {
+        self.attributes["SourceDestCheck"].as_bool().unwrap_or(true)
     }
 
     /// The id of the Spot request that it came with.
@@ -207,9 +212,11 @@ impl Ec2Instance {
             view["PrivateIpAddress"] = self.address.to_string().into();
             view["SubnetId"] = self.subnet.to_string().into();
             view["VpcId"] = self.vpc.to_string().into();
-            view["SourceDestCheck"] = true.into();
+            view["SourceDestCheck"] = self.checks_source().into();
             view["SecurityGroups"] = self.security_groups(state);
-            view["NetworkInterfaces"] = json!([self.interface(state, owner)]);
+            let further = interface::attached_to(state, self.id.as_str());
+            let all = std::iter::once(self.interface(state, owner)).chain(further);
+            view["NetworkInterfaces"] = all.collect();
         } else {
             view["PrivateDnsName"] = "".into();
             view["NetworkInterfaces"] = json!([]);

@@ -48,6 +48,8 @@ OLD_TYPES = {"t1.micro": "t2.micro", "c4.2xlarge": "c5.2xlarge", "c4.large": "c5
 PREPARED = set()
 IMAGES = {}
 ZONES = {}
+# VPCs that tests made up, and those that were made for them.
+MADE_UP = {}
 # Services of the running test that the region does not have.
 NEEDED = set()
 
@@ -105,6 +107,7 @@ def reset(self):
         return
     left = signal.alarm(0)
     PREPARED.clear()
+    MADE_UP.clear()
     requests.post(f"{ENDPOINT}/moto-api/reset", timeout=120)
     prepare("us-east-1")
     SPOKEN[0] = False
@@ -139,12 +142,15 @@ def replaced(service, operation, params, region):
                 if not ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": [holder["KeyName"]]}])["KeyPairs"]:
                     ec2.import_key_pair(KeyName=holder["KeyName"], PublicKeyMaterial=KEY)
 
-    if (service, operation) in (("ec2", "RunInstances"), ("ec2", "CreateLaunchTemplate"), ("ec2", "CreateLaunchTemplateVersion"),
-                                ("ec2", "RequestSpotInstances"), ("autoscaling", "CreateLaunchConfiguration")):
+    if (service, operation) in (("ec2", "RunInstances"), ("ec2", "RequestSpotInstances"),
+                                ("autoscaling", "CreateLaunchConfiguration")):
         params = json_copy(params)
         walk(params)
     if service == "ec2":
         params = zones_replaced(params, region)
+        if operation == "CreateSecurityGroup" and isinstance(params.get("VpcId"), str):
+            MADE_UP.setdefault((region, params["VpcId"]), vpc_for(params["VpcId"], region))
+        params = made_up_replaced(params, region)
     if service == "iam" and operation in ("CreateLoginProfile", "UpdateLoginProfile") and "Password" in params:
         params = {**params, "Password": PASSWORD}
     if service == "iam" and operation == "CreateRole" and not is_policy(params.get("AssumeRolePolicyDocument")):
@@ -175,6 +181,21 @@ def stack_name(name):
     """A name that CloudFormation takes: a letter, and then letters, digits and hyphens."""
     name = re.sub("[^-a-zA-Z0-9]", "-", name)
     return name if name[:1].isalpha() else "s" + name
+
+
+def vpc_for(name, region):
+    """The VPC of that id, or a new one for an id that a test made up."""
+    ec2 = client("ec2", region)
+    found = ec2.describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [name]}])["Vpcs"]
+    return name if found else ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+
+
+def made_up_replaced(value, region):
+    if isinstance(value, dict):
+        return {key: made_up_replaced(item, region) for key, item in value.items()}
+    if isinstance(value, list):
+        return [made_up_replaced(item, region) for item in value]
+    return MADE_UP.get((region, value), value) if isinstance(value, str) else value
 
 
 def zones_replaced(value, region):
