@@ -1,6 +1,7 @@
 //! The part of EC2 that clusters need: networks, and facts about regions and instance types.
 
 pub mod address;
+pub mod credits;
 pub mod default_vpc;
 pub mod dhcp;
 pub mod document;
@@ -30,6 +31,7 @@ pub mod profile_association;
 pub mod route;
 pub mod security_group;
 pub mod snapshot;
+pub mod spot;
 pub mod standing_fleet;
 pub mod subnet;
 pub mod tag;

@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use store::StoreError;
 
-use crate::codec::check::Rule;
+use crate::codec::check::{self, Rule};
 use crate::codec::{DecodeError, xml};
 
 /// An error as a service answers it.
@@ -153,6 +153,7 @@ impl ApiError {
             DecodeError::WrongType { .. } => Self::bad_request("SerializationException", error.to_string()),
             DecodeError::Invalid(violation) => {
                 let code = match (protocol, violation.rule) {
+                    (Protocol::Ec2, Rule::Required) if violation.path == "InstanceIds" => "InvalidParameterCombination",
                     (Protocol::Ec2, Rule::Required) => "MissingParameter",
                     (Protocol::Ec2, _) => "InvalidParameterValue",
                     (Protocol::Query, _) => "ValidationError",
@@ -162,6 +163,9 @@ impl ApiError {
                     _ => "InvalidParameterException",
                 };
                 let message = match (protocol, violation.rule) {
+                    (Protocol::Ec2, Rule::Required) if violation.path == "InstanceIds" => {
+                        "No instances specified".to_owned()
+                    }
                     (Protocol::Ec2, Rule::Required) => {
                         // The tags of whichever resources: EC2 has a name of its own for them.
                         let name = match violation.path.as_str() {
@@ -171,9 +175,14 @@ impl ApiError {
                         format!("The request must contain the parameter {name}")
                     }
                     (Protocol::Ec2, Rule::Enumeration | Rule::Bounds) => format!(
-                        "Value ({}) for parameter {} is invalid.",
+                        "Value ({}) for parameter {} is invalid.{}",
                         violation.value.as_deref().unwrap_or_default(),
-                        violation.path
+                        check::in_model(&violation.path),
+                        if violation.path == "Attribute" {
+                            " Unknown attribute."
+                        } else {
+                            ""
+                        }
                     ),
                     _ => violation.message.clone(),
                 };

@@ -344,7 +344,10 @@ impl Ledger {
         if changes.is_empty() {
             return Ok(answer);
         }
-        let writes = changes.iter().map(|change| match change.owner {
+        // A record that a decision writes twice is as it was written last.
+        let place = |change: &Change| (change.owner == Owner::Account, change.key.clone());
+        let last: BTreeMap<(bool, String), &Change> = changes.iter().map(|change| (place(change), change)).collect();
+        let writes = last.into_values().map(|change| match change.owner {
             Owner::Account => change.write(&self.account.prefix),
             Owner::Region => change.write(&self.prefix),
         });

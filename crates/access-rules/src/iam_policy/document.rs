@@ -154,6 +154,16 @@ impl Document {
             if statement.resource.is_some() || statement.not_resource.is_some() {
                 return Err(MalformedPolicy::Statement("Has prohibited field Resource".to_owned()));
             }
+            let named = statement.action.iter().chain(&statement.not_action);
+            let is_foreign = |action: &str| {
+                let vendor = action.split_once(':').map(|(vendor, _)| vendor);
+                vendor.is_some_and(|vendor| !vendor.eq_ignore_ascii_case("sts") && vendor != "*")
+            };
+            if named.flat_map(OneOrMany::texts).any(|action| is_foreign(&action)) {
+                return Err(MalformedPolicy::Statement(
+                    "AssumeRole policy may only specify STS AssumeRole actions.".to_owned(),
+                ));
+            }
             if statement.principal.is_none() && statement.not_principal.is_none() {
                 return Err(MalformedPolicy::Statement(
                     "Missing required field Principal".to_owned(),

@@ -404,3 +404,14 @@ fn a_managed_policy_has_the_newer_version() {
     );
     assert!(Document::managed(&format!(r#"{{"Version":"2012-10-17",{rest}}}"#)).is_ok());
 }
+
+#[test]
+fn a_trust_policy_is_about_assuming_roles() {
+    let of = |action: &str| statement(&format!(r#""Effect":"Allow","Principal":"*","Action":"{action}""#));
+    assert!(Document::trust(&of("sts:AssumeRole")).is_ok());
+    let refused = Document::trust(&of("s3:ListBucket")).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "AssumeRole policy may only specify STS AssumeRole actions."
+    );
+}

@@ -218,7 +218,7 @@ impl Check<'_> {
 }
 
 /// A member's path as services' validation spells it: `Tags[0].Key` is `tags.1.member.key`.
-fn in_model(path: &str) -> String {
+pub fn in_model(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('.') {
         let (name, indices) = part.split_once('[').unwrap_or((part, ""));

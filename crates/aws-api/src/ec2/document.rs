@@ -69,6 +69,8 @@ pub enum Kind {
     PrefixList,
     /// A machine image of one's own.
     Image,
+    /// A wish for a Spot instance.
+    SpotRequest,
 }
 
 /// What the API calls a kind, and how it is looked for.

@@ -7,10 +7,12 @@ use aws_types::ec2::{
     DescribeRegionsResult, Region,
 };
 use aws_types::region::{self, REGIONS};
+use serde_json::{Value, json};
 
 use super::filter::{Subject, passes};
 use super::{dry_run, invalid};
 use crate::error::ApiError;
+use crate::members::Members;
 use crate::operations::Context;
 
 /// `DescribeRegions`.
@@ -101,4 +103,29 @@ pub async fn availability_zones(
     Ok(DescribeAvailabilityZonesResult {
         availability_zones: Some(zones),
     })
+}
+
+/// `DescribeAccountAttributes`: EC2's usual limits, and the default VPC.
+pub async fn account_attributes(context: Context, input: Value) -> Result<Value, ApiError> {
+    dry_run(input.flag("DryRun"))?;
+    let default = context.region.ledger.read(|state| {
+        let found = state.vpcs.values().find(|vpc| vpc.is_default);
+        found.map_or_else(|| "none".to_owned(), |vpc| vpc.id.to_string())
+    });
+    let known = [
+        ("vpc-max-security-groups-per-interface", "5"),
+        ("max-instances", "20"),
+        ("supported-platforms", "VPC"),
+        ("default-vpc", default.as_str()),
+        ("max-elastic-ips", "5"),
+        ("vpc-max-elastic-ips", "5"),
+    ];
+    let wanted = input.texts("AttributeNames");
+    let chosen = known
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.contains(name));
+    let views: Vec<Value> = chosen
+        .map(|(name, value)| json!({"AttributeName": name, "AttributeValues": [{ "AttributeValue": value }]}))
+        .collect();
+    Ok(json!({ "AccountAttributes": views }))
 }

@@ -5,6 +5,19 @@ use super::document::{Facts, Kind};
 /// Every kind.
 pub const KINDS: &[Facts] = &[
     Facts {
+        kind: Kind::SpotRequest,
+        resource_type: "spot-instances-request",
+        prefix: "sir-",
+        id: "SpotInstanceRequestId",
+        ids: &["SpotInstanceRequestIds"],
+        list: "SpotInstanceRequests",
+        not_found: (
+            "InvalidSpotInstanceRequestID.NotFound",
+            "The spot instance request ID '{}' does not exist",
+        ),
+        filters: &[],
+    },
+    Facts {
         kind: Kind::Image,
         resource_type: "image",
         prefix: "ami-",

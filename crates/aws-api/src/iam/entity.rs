@@ -269,7 +269,14 @@ pub fn list(context: &Context, kind: EntityKind, input: &Value) -> Result<Value,
             .entities
             .values()
             .filter(|entity| entity.kind == kind && entity.path.starts_with(prefix));
-        own.map(Entity::view).collect()
+        own.map(Entity::view)
+            .map(|mut view| {
+                // Lists leave out what is long.
+                view["Tags"] = Value::Null;
+                view["PermissionsBoundary"] = Value::Null;
+                view
+            })
+            .collect()
     });
     super::page(items, &format!("{}s", kind.title()), input)
 }

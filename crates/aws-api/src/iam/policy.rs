@@ -353,7 +353,10 @@ pub async fn entities(context: Context, input: Value) -> Result<Value, ApiError>
         find(state, arn)?;
         let filter = input.text("EntityFilter");
         let of = |kind: EntityKind| -> Value {
-            if filter.is_some_and(|filter| kind.member() != format!("{filter}Name")) {
+            let is_other = |filter: &str| {
+                matches!(filter, "Role" | "User" | "Group") && kind.member() != format!("{filter}Name")
+            };
+            if filter.is_some_and(is_other) {
                 return json!([]);
             }
             let title = kind.member().trim_end_matches("Name").to_owned();

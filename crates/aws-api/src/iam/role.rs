@@ -154,12 +154,23 @@ const LINKED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Those of which an account may have several roles, with suffixes.
+const SUFFIXED: &[&str] = &["autoscaling.amazonaws.com"];
+
 /// `CreateServiceLinkedRole`.
 pub async fn create_linked(context: Context, input: Value) -> Result<Value, ApiError> {
     let service = input.required("AWSServiceName");
     let Some((_, name, policy)) = LINKED.iter().find(|(known, ..)| *known == service) else {
         let message = format!("Service-linked roles for {service} are not available here");
         return Err(ApiError::bad_request("InvalidInput", message));
+    };
+    let name = match input.text("CustomSuffix") {
+        None => (*name).to_owned(),
+        Some(suffix) if SUFFIXED.contains(&service) => format!("{name}_{suffix}"),
+        Some(_) => {
+            let message = format!("Custom suffix is not allowed for {service}");
+            return Err(ApiError::bad_request("InvalidInput", message));
+        }
     };
     let trust = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]});

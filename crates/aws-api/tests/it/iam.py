@@ -33,6 +33,10 @@ def client(name, keys):
 user = iam.create_user(UserName="kim", Path="/staff/", Tags=[{"Key": "team", "Value": "a"}])["User"]
 assert user["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/staff/kim" and user["UserId"].startswith("AIDA"), user
 refused("EntityAlreadyExists", 409, iam.create_user, UserName="kim")
+# Only the path changes, the name stays.
+iam.update_user(UserName="kim", NewPath="/people/")
+assert iam.get_user(UserName="kim")["User"]["Arn"].endswith(":user/people/kim")
+iam.update_user(UserName="kim", NewPath="/staff/")
 assert "user with name lee" in refused("NoSuchEntity", 404, iam.get_user, UserName="lee")
 keys = iam.create_access_key(UserName="kim")["AccessKey"]
 iam.create_access_key(UserName="kim")

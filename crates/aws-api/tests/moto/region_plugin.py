@@ -322,7 +322,7 @@ WAITED = {
     "autoscaling": (wait_for_groups, (
         "CreateAutoScalingGroup", "UpdateAutoScalingGroup", "DeleteAutoScalingGroup", "SetDesiredCapacity", "ExecutePolicy",
         "TerminateInstanceInAutoScalingGroup", "DetachInstances", "EnterStandby", "ExitStandby", "AttachInstances")),
-    "ec2": (wait_for_instances, ("RunInstances", "TerminateInstances", "StopInstances", "StartInstances")),
+    "ec2": (wait_for_instances, ("RunInstances", "RequestSpotInstances", "TerminateInstances", "StopInstances", "StartInstances")),
     "cloudformation": (wait_for_stacks, ("CreateStack", "UpdateStack", "DeleteStack", "ExecuteChangeSet")),
 }
 

@@ -7,7 +7,7 @@ use cluster_lifecycle::user_data;
 use serde_json::{Value, json};
 
 use super::super::document::{self, Kind};
-use super::super::{invalid, key_pair, launch_template, missing, own_image, subnet};
+use super::super::{credits, invalid, key_pair, launch_template, missing, own_image, subnet};
 use super::Wanted;
 use crate::error::ApiError;
 use crate::ledger::State;
@@ -324,7 +324,11 @@ fn details(request: &Value, context: &Context) -> Value {
 }
 
 fn attributes(request: &Value) -> Value {
+    let credits = request
+        .get("CreditSpecification")
+        .and_then(|given| given.text("CpuCredits"));
     json!({
+        credits::CREDITS: credits,
         "DisableApiTermination": request.flag("DisableApiTermination").unwrap_or(false),
         "DisableApiStop": request.flag("DisableApiStop").unwrap_or(false),
         "InstanceInitiatedShutdownBehavior": request.text("InstanceInitiatedShutdownBehavior").unwrap_or("stop"),
