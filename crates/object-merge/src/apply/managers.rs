@@ -128,6 +128,15 @@ impl Managed {
         self.owners.into_iter().map(encode_owner).collect()
     }
 
+    /// Whether the same managers own the same fields as in other entries, whenever they took them.
+    pub(crate) fn owns_as(&self, other: &Self) -> bool {
+        let has = |owner: &Owner| {
+            let known = other.get(&owner.manager);
+            known.is_some_and(|known| known.manager == owner.manager && known.set == owner.set)
+        };
+        self.owners.len() == other.owners.len() && self.owners.iter().all(has)
+    }
+
     /// Whether nobody owns anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -83,6 +83,20 @@ fn what_two_appliers_say_is_put_together_and_each_takes_back_its_own() {
     assert!(!world.owners().contains("one"), "who owns nothing has no entry");
 }
 
+/// An entry with a new time would be sorted to another place, and the object stored anew.
+#[test]
+fn an_apply_that_changes_nothing_leaves_the_entries_as_they_were() {
+    let mut world = World::of_kind("apps", "Deployment");
+    let labels = |name: &str, value: &str| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {name: value}}});
+    world.apply("one", labels("a", "1")).apply("two", labels("b", "2"));
+    let entries = world.managed.clone().encode();
+    world.apply("one", labels("a", "1"));
+    assert_eq!(world.managed.clone().encode(), entries);
+    world.apply("one", labels("a", "3"));
+    let after = world.managed.clone().encode();
+    assert_eq!(after[1]["manager"], "one", "the entry of the last apply is the last");
+}
+
 #[test]
 fn conflicts_name_owner_and_field_and_force_takes_over() {
     let mut world = World::of_kind("apps", "Deployment");

@@ -195,13 +195,21 @@ impl Writer<'_> {
     ) -> Result<(Map<String, Value>, Managed), UpdateError> {
         let updater = self.updater();
         let manager = updater.writer(self.name, Operation::Apply, self.subresource);
+        let before = managed.clone();
         let object = updater.apply(&mut managed, live, applied, &manager, force)?;
         if let Some(mut mine) = managed.take(&manager) {
             mine.set = mine.set.without(unowned());
-            mine.time = Some(self.now.to_owned());
             if !mine.set.is_empty() {
                 managed.set(mine);
             }
+        }
+        // Source: `managedFieldsUpdater.Apply`, which leaves times alone where neither object nor owners have changed.
+        if object == *live && managed.owns_as(&before) {
+            return Ok((object, before));
+        }
+        if let Some(mut mine) = managed.take(&manager) {
+            mine.time = Some(self.now.to_owned());
+            managed.set(mine);
         }
         Ok((object, managed))
     }
