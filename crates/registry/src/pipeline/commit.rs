@@ -70,7 +70,7 @@ impl Registry {
             .await;
         match committed {
             Ok(Ok(revision)) => {
-                self.reach(revision).await?;
+                self.show(revision).await;
                 self.caches.forget(&key);
                 let written = match &stored {
                     Cow::Borrowed(_) => Item::assemble(extract, &value, revision),
@@ -102,10 +102,17 @@ impl Registry {
         let plural = &resource.kind.plural;
         match self.commit(plural, key, item.revision, write, allocation).await? {
             Ok(revision) => {
-                self.reach(revision).await?;
+                self.show(revision).await;
                 Ok(Commit::Done(Arc::new(item.at_revision(revision))))
             }
             Err(lost) => Ok(lost),
+        }
+    }
+
+    /// Waits until reads show a write. It is done whether they do in time or not: who is told that it failed would do it again.
+    async fn show(&self, revision: Revision) {
+        if let Err(error) = self.reach(revision).await {
+            tracing::warn!(revision, error = error.message(), "a write is not shown yet");
         }
     }
 

@@ -181,7 +181,10 @@ impl Watcher {
         if self.selector.is_empty() {
             let (puts, deletions) = shared.since(self.collection, self.from);
             let told: BTreeSet<u64> = self.puts.range(self.from + 1..).copied().collect();
-            assert_eq!(told, puts, "{}", COLLECTIONS[self.collection].path);
+            let differing: Vec<&Value> = (self.copy.values())
+                .filter(|object| told.contains(&revision(object)) != puts.contains(&revision(object)))
+                .collect();
+            assert_eq!(told, puts, "{}: {differing:?}", COLLECTIONS[self.collection].path);
             assert!(self.deletions.is_subset(&deletions), "a deletion that nobody asked for");
         }
         self.stream = None;
