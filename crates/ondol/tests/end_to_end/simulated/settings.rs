@@ -21,7 +21,7 @@ impl Simulation {
         let output = Command::new(std::path::Path::new(&tools).join("aws"))
             .args(arguments.split(' '))
             .env("AWS_ENDPOINT_URL", self.endpoint().endpoint)
-            .env("AWS_REGION", self.endpoint().region)
+            .env("AWS_DEFAULT_REGION", self.endpoint().region)
             .env("AWS_ACCESS_KEY_ID", keys.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", keys.secret_access_key)
             .output()
@@ -67,14 +67,16 @@ async fn secrets_cannot_be_read_while_the_clusters_kms_key_is_disabled() {
     let secret: Secret = serde_json::from_str(SECRET).unwrap();
     let made = secrets.create(&PostParams::default(), &secret).await.unwrap();
     simulation.line(&format!(
-        "utils enable-secrets-encryption --cluster s --key-arn {key} --approve --wait"
+        "utils enable-secrets-encryption --cluster s --key-arn {key} --approve"
     ));
-    let stored = secrets.get("a").await.unwrap();
-    assert_eq!(stored.data, made.data);
-    assert_ne!(
-        stored.metadata.resource_version, made.metadata.resource_version,
-        "it was written again, under the key"
-    );
+    let rewritten = until("the secret under the key", async || {
+        let stored = secrets.get("a").await.map_err(|error| error.to_string())?;
+        if stored.metadata.resource_version == made.metadata.resource_version {
+            return Err("it was not written again".to_owned());
+        }
+        Ok(stored)
+    });
+    assert_eq!(rewritten.await.data, made.data);
     simulation.aws(&format!("kms disable-key --key-id {key}"));
     let said = until("a refusal", async || refusal(&secrets).await).await;
     assert!(
