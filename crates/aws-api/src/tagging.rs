@@ -165,6 +165,12 @@ fn own_operation(arn: &str, tags: &Value, keys: &[&str], adds: bool) -> Option<(
         ("eks", false) => ("eks", "UntagResource", json!({"resourceArn": arn, "tagKeys": keys})),
         ("elasticloadbalancing", true) => ("elbv2", "AddTags", json!({"ResourceArns": [arn], "Tags": list})),
         ("elasticloadbalancing", false) => ("elbv2", "RemoveTags", json!({"ResourceArns": [arn], "TagKeys": keys})),
+        ("autoscaling", true) => (
+            "autoscaling",
+            "CreateOrUpdateTags",
+            json!({ "Tags": of_group(id, &list) }),
+        ),
+        ("autoscaling", false) => ("autoscaling", "DeleteTags", json!({ "Tags": of_group(id, &list) })),
         ("logs", true) => ("logs", "TagResource", json!({"resourceArn": arn, "tags": tags})),
         ("logs", false) => ("logs", "UntagResource", json!({"resourceArn": arn, "tagKeys": keys})),
         ("ecr", true) => ("ecr", "TagResource", json!({"resourceArn": arn, "tags": list})),
@@ -173,6 +179,17 @@ fn own_operation(arn: &str, tags: &Value, keys: &[&str], adds: bool) -> Option<(
         ("events", false) => ("events", "UntagResource", json!({"ResourceARN": arn, "TagKeys": keys})),
         _ => return None,
     })
+}
+
+/// Tags as Auto Scaling takes them, each with its group.
+fn of_group(name: &str, tags: &[Value]) -> Vec<Value> {
+    let with_group = |tag: &Value| {
+        let mut tag = tag.clone();
+        tag["ResourceId"] = name.into();
+        tag["ResourceType"] = "auto-scaling-group".into();
+        tag
+    };
+    tags.iter().map(with_group).collect()
 }
 
 async fn change(context: Context, input: Value, adds: bool) -> Result<Value, ApiError> {

@@ -72,7 +72,7 @@ impl FargateProfile {
     #[must_use]
     pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
         self.selectors.iter().any(|selector| {
-            let mut wanted = selector.labels.iter();
+            let mut wanted = selector.labels.iter().flatten();
             wildcard_matches(&selector.namespace, namespace)
                 && wanted.all(|(key, value)| {
                     let mut given = labels.iter();
@@ -104,8 +104,8 @@ pub fn profile_for<'a>(
 pub struct Selector {
     /// The namespace.
     pub namespace: String,
-    /// The labels.
-    pub labels: BTreeMap<String, String>,
+    /// The labels; an answer shows none when none were given.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// EKS's quotas.
@@ -131,7 +131,10 @@ pub fn check_selectors(selectors: &[Selector]) -> Result<(), Refusal> {
             "Fargate Profile must have at least one selector with at least one namespace value.",
         ));
     }
-    if selectors.iter().any(|selector| selector.labels.len() > 5) {
+    if selectors
+        .iter()
+        .any(|selector| selector.labels.as_ref().is_some_and(|labels| labels.len() > 5))
+    {
         let message = "Request contains Selector with more than 5 Label pairs";
         return Err(Refusal::invalid_parameter(message));
     }
@@ -198,7 +201,7 @@ mod tests {
             subnets: Vec::new(),
             selectors: vec![Selector {
                 namespace: namespace.to_owned(),
-                labels: labels.collect(),
+                labels: Some(labels.collect()),
             }],
             created_at: Timestamp::UNIX_EPOCH,
             tags: BTreeMap::new(),
@@ -236,7 +239,7 @@ mod tests {
     fn selectors_are_few_and_name_namespaces() {
         let selector = |namespace: &str, labels: usize| Selector {
             namespace: namespace.to_owned(),
-            labels: (0..labels).map(|index| (index.to_string(), String::new())).collect(),
+            labels: Some((0..labels).map(|index| (index.to_string(), String::new())).collect()),
         };
         for (selectors, allowed) in [
             (vec![], false),

@@ -38,7 +38,8 @@ async fn change(
 /// `CreateOrUpdateTags`.
 pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     change(&context, &input, |group, tag| {
-        let propagates = tag.flag("PropagateAtLaunch").unwrap_or(false);
+        let known = group.tags.get(tag.required("Key")).map(|(_, propagates)| *propagates);
+        let propagates = tag.flag("PropagateAtLaunch").or(known).unwrap_or(false);
         group.tags.insert(
             tag.required("Key").to_owned(),
             (tag.required("Value").to_owned(), propagates),

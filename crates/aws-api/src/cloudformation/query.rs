@@ -226,10 +226,14 @@ pub async fn validate(context: Context, input: Value) -> Result<Value, ApiError>
 /// `GetTemplateSummary`.
 pub async fn summary(context: Context, input: Value) -> Result<Value, ApiError> {
     let text = match input.text("StackName") {
-        Some(name) => context
-            .region
-            .ledger
-            .read(|state| find(state, name).map(|stack| stack.template.clone()))?,
+        Some(name) => context.region.ledger.read(|state| {
+            let stack = find(state, name)?;
+            if stack.status == "REVIEW_IN_PROGRESS" {
+                let message = "GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks.";
+                return Err(invalid(message));
+            }
+            Ok(stack.template.clone())
+        })?,
         None => source::body(&source::resolved(&context, input)?)?.to_owned(),
     };
     let template = parse(&text)?;

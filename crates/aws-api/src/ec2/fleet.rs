@@ -141,10 +141,20 @@ pub fn fill(
     if missing <= 0.0 {
         return Ok((instances, errors));
     }
-    for choice in choices(state, input, is_spot)? {
+    let choices = choices(state, input, is_spot)?;
+    let count = choices.len();
+    let is_diversified = is_spot && input["SpotOptions"].text("AllocationStrategy") == Some("diversified");
+    for (number, choice) in choices.into_iter().enumerate() {
+        // Diversified, every choice that is left has its share; otherwise the first that can gives all.
+        let share = if is_diversified {
+            missing / (count - number) as f64
+        } else {
+            missing
+        };
+        let mut given = 0.0;
         let mut ids = Vec::new();
         let refused = loop {
-            if missing <= 0.0 {
+            if given >= share {
                 break None;
             }
             let more = wanted(state, context, input, &choice, is_spot)
@@ -152,11 +162,12 @@ pub fn fill(
             match more {
                 Ok((more, kind)) => {
                     ids.extend(more.into_iter().map(|id| (id, kind.clone())));
-                    missing -= choice.weight;
+                    given += choice.weight;
                 }
                 Err(error) => break Some(error),
             }
         };
+        missing -= given;
         if let Some((_, kind)) = ids.first() {
             let listed: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
             instances.push(json!({
@@ -164,7 +175,8 @@ pub fn fill(
             }));
         }
         match refused {
-            None => break,
+            None if missing <= 0.0 => break,
+            None => {}
             Some(error) => errors.push(json!({
                 "LaunchTemplateAndOverrides": choice.shown, "Lifecycle": lifecycle, "ErrorCode": error.code,
                 "ErrorMessage": error.message,

@@ -99,11 +99,7 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
             let (member, index) = place(group, id).ok_or_else(|| not_found(id))?;
             let mut known = flat(group.body.list(member));
             let given = &wanted["SecurityGroupRule"];
-            if given.text("IpProtocol").is_none() {
-                let message =
-                    "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.";
-                return Err(super::invalid(message));
-            }
+            check_rule(given)?;
             if let Some(source) = given.text("ReferencedGroupId") {
                 document::find(state, Kind::SecurityGroup, source)?;
             }
@@ -118,6 +114,32 @@ pub async fn modify(context: Context, input: Value) -> Result<Value, ApiError> {
     let answer = changed.await?;
     context.region.secure_now().await;
     Ok(answer)
+}
+
+/// Refuses a rule that has not one source, or lacks a port.
+fn check_rule(given: &Value) -> Result<(), ApiError> {
+    let Some(protocol) = given.text("IpProtocol") else {
+        let message = "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.";
+        return Err(super::invalid(message));
+    };
+    let needs_ports = matches!(protocol, "tcp" | "udp" | "6" | "17");
+    if needs_ports && (given.number("FromPort").is_none() || given.number("ToPort").is_none()) {
+        let message = "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.";
+        return Err(super::invalid(message));
+    }
+    let sources = ["CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId"];
+    match sources.iter().filter(|member| given.text(member).is_some()).count() {
+        1 => Ok(()),
+        0 => {
+            let message =
+                "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId";
+            Err(ApiError::bad_request("MissingParameter", message))
+        }
+        _ => {
+            let message = "Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified";
+            Err(ApiError::bad_request("InvalidParameterCombination", message))
+        }
+    }
 }
 
 /// A rule as requests for a change write it, as a permission with one source.

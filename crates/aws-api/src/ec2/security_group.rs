@@ -90,6 +90,16 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 pub async fn describe(context: Context, mut input: Value) -> Result<Value, ApiError> {
     let names: Vec<Value> = input.list("GroupNames").to_vec();
     if !names.is_empty() {
+        let is_known = |state: &State, name: &str| {
+            document::of_kind(state, Kind::SecurityGroup).any(|group| group.body.text("GroupName") == Some(name))
+        };
+        let unknown = context.region.ledger.read(|state| {
+            let mut wanted = names.iter().filter_map(Value::as_str);
+            wanted.find(|name| !is_known(state, name)).map(str::to_owned)
+        });
+        if let Some(name) = unknown {
+            return Err(Kind::SecurityGroup.not_found(&name));
+        }
         let mut filters = input.list("Filters").to_vec();
         filters.push(json!({"Name": "group-name", "Values": names}));
         input["Filters"] = filters.into();

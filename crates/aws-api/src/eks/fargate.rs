@@ -22,9 +22,9 @@ fn view(profile: &FargateProfile, status: &str) -> Value {
     let selectors: Vec<Value> = profile
         .selectors
         .iter()
-        .map(|selector| match selector.labels.is_empty() {
-            true => json!({ "namespace": selector.namespace }),
-            false => json!({"namespace": selector.namespace, "labels": selector.labels}),
+        .map(|selector| match &selector.labels {
+            None => json!({ "namespace": selector.namespace }),
+            Some(labels) => json!({"namespace": selector.namespace, "labels": labels}),
         })
         .collect();
     json!({
@@ -54,13 +54,10 @@ fn selectors(input: &Value) -> Result<Vec<Selector>, Refusal> {
         .iter()
         .map(|given| Selector {
             namespace: given.required("namespace").to_owned(),
-            labels: given
-                .get("labels")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-                .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-                .collect(),
+            labels: given.get("labels").and_then(Value::as_object).map(|labels| {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                labels.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+            }),
         })
         .collect();
     rules::check_selectors(&selectors)?;

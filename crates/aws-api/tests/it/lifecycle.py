@@ -136,7 +136,6 @@ for subnet in subnets:
     ec2.delete_subnet(SubnetId=subnet)
 ec2.delete_vpc(VpcId=vpc["VpcId"])
 assert ec2.describe_vpcs()["Vpcs"] == []
-refused("UnknownOperationException", 404, eks.create_capability, capabilityName="f", clusterName="c", type="ACK", roleArn=role, deletePropagationPolicy="RETAIN")
 refused("InvalidAction", 400, ec2.describe_hosts)
 refused("InvalidAction", 400, boto3.client("iam").list_organizations_features)
 print("lifecycle: as AWS")
