@@ -217,7 +217,10 @@ fn wanted_changes(
             Action::Remove => "Remove",
         }
         .to_owned(),
-        physical: stack.resources.get(&change.name).and_then(|made| made.physical.clone()),
+        physical: stack
+            .resources
+            .get(&change.name)
+            .and_then(|made| Some(resource::reference(&made.kind, made.physical.as_deref()?))),
         name: change.name,
         kind: change.kind,
         properties: change.properties,

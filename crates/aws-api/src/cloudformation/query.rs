@@ -4,6 +4,7 @@ use aws_types::time::Time;
 use serde_json::{Value, json};
 use stack_planner::{Node, Template};
 
+use super::resource::reference;
 use super::stack::{Event, Made, Stack};
 use super::{drift, find, invalid, parse, source};
 use crate::error::ApiError;
@@ -108,7 +109,7 @@ pub async fn events(context: Context, input: Value) -> Result<Value, ApiError> {
         let one = |event: &Event| {
             json!({
                 "StackId": stack.id, "EventId": event.id, "StackName": stack.name, "LogicalResourceId": event.logical,
-                "PhysicalResourceId": event.physical, "ResourceType": event.kind, "Timestamp": Time(event.at),
+                "PhysicalResourceId": reference(&event.kind, &event.physical), "ResourceType": event.kind, "Timestamp": Time(event.at),
                 "ResourceStatus": event.status, "ResourceStatusReason": event.reason,
             })
         };
@@ -119,8 +120,8 @@ pub async fn events(context: Context, input: Value) -> Result<Value, ApiError> {
 
 fn resource(stack: &Stack, name: &str, made: &Made, time: &str) -> Value {
     json!({
-        "StackName": stack.name, "StackId": stack.id, "LogicalResourceId": name, "PhysicalResourceId": made.physical,
-        "ResourceType": made.kind, time: Time(made.at), "ResourceStatus": made.status, "ResourceStatusReason": made.reason,
+        "StackName": stack.name, "StackId": stack.id, "LogicalResourceId": name, "ResourceType": made.kind, time: Time(made.at), "ResourceStatus": made.status, "ResourceStatusReason": made.reason,
+        "PhysicalResourceId": made.physical.as_ref().map(|physical| reference(&made.kind, physical)),
         "DriftInformation": drift::resource_information(stack, name),
     })
 }
@@ -139,7 +140,8 @@ pub async fn resources(context: Context, input: Value) -> Result<Value, ApiError
                         && stack
                             .resources
                             .values()
-                            .any(|made| made.physical.as_deref() == Some(id))
+                            .filter_map(|made| Some(reference(&made.kind, made.physical.as_deref()?)))
+                            .any(|physical| physical == id)
                 })
                 .ok_or_else(|| invalid(format!("Stack for {id} does not exist")))?,
             (None, None) => return Err(invalid("Either a stack name or a physical resource id must be given")),

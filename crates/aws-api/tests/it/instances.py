@@ -142,7 +142,10 @@ assert fleet["Errors"][0]["ErrorCode"] == "InvalidSubnetID.NotFound", fleet
 nodes = instances(*got["InstanceIds"])
 assert all(i["InstanceLifecycle"] == "spot" and i["SpotInstanceRequestId"].startswith("sir-") for i in nodes)
 expected = {"karpenter.sh/nodepool": "default", "from": "template", "aws:ec2:fleet-id": fleet["FleetId"]}
-assert {t["Key"]: t["Value"] for t in nodes[0]["Tags"]} == expected, nodes[0]["Tags"]
+shown = {t["Key"]: t["Value"] for t in nodes[0]["Tags"]}
+# The launch template is told by two tags.
+assert shown.pop("aws:ec2launchtemplate:id").startswith("lt-") and shown.pop("aws:ec2launchtemplate:version") == "1", nodes[0]["Tags"]
+assert shown == expected, nodes[0]["Tags"]
 assert ec2.describe_fleets(FleetIds=[fleet["FleetId"]])["Fleets"][0]["Tags"] == [{"Key": "f", "Value": "g"}]
 
 # The nodes join when an access entry lets their role in, and go with their instances.

@@ -3,7 +3,7 @@
 moto answers at once and believes what it is told; AWS does neither. So the inputs that moto's tests make up (subnets, images,
 zones, key pairs, a launch template, trust policies, passwords, version "1") are replaced by ones that exist, those that AWS does not
 take (paths without slashes, stack names with underscores, enumerated values in another spelling, templates with identities but without
-capabilities) by ones that it takes, and what AWS does
+capabilities, blocks of IPv6 that nobody has) by ones that it takes, and what AWS does
 afterwards (clusters become ACTIVE, instances run, stacks are made) is waited for before the test goes on. Tests that stop the clock
 of their process sign by the real one, because AWS refuses requests of the past.
 
@@ -148,6 +148,8 @@ def replaced(service, operation, params, region):
         walk(params)
     if service == "ec2":
         params = zones_replaced(params, region)
+        if operation in ("CreateVpc", "CreateSubnet"):
+            params = {key: value for key, value in params.items() if key != "Ipv6CidrBlock"}
         if operation == "CreateSecurityGroup" and isinstance(params.get("VpcId"), str):
             MADE_UP.setdefault((region, params["VpcId"]), vpc_for(params["VpcId"], region))
         params = made_up_replaced(params, region)
