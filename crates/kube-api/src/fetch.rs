@@ -15,6 +15,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::trust;
+
 /// The whole exchange takes no longer.
 const LIMIT: Duration = Duration::from_secs(15);
 /// Documents are no larger.
@@ -103,7 +105,7 @@ fn config(authorities: Option<&str>) -> Result<ClientConfig, FetchError> {
             }
         }
         None => {
-            let (_, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let (_, _unusable) = roots.add_parsable_certificates(trust::system().iter().cloned());
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,7 +1,7 @@
 //! Which certificates of webhooks and aggregated API servers are taken: those that a bundle's authority signed, and, as
 //! Go's client allows, a certificate that is in the bundle itself; or any, where the cluster's owner says so.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustls::ClientConfig;
@@ -50,6 +50,12 @@ pub(crate) fn client_config(
     Ok(config)
 }
 
+/// The host's authorities. They are read once, as by Go's programs: a host has a hundred and more.
+pub(crate) fn system() -> &'static [CertificateDer<'static>] {
+    static KNOWN: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+    KNOWN.get_or_init(|| rustls_native_certs::load_native_certs().certs)
+}
+
 /// A verifier for a bundle, or for the host's authorities.
 fn verifier(ca_bundle: Option<&[u8]>, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let mut known = Vec::new();
@@ -59,7 +65,7 @@ fn verifier(ca_bundle: Option<&[u8]>, provider: Arc<CryptoProvider>) -> Result<A
                 known.push(certificate.map_err(|error| format!("unable to load root certificates: {error}"))?);
             }
         }
-        None => known = rustls_native_certs::load_native_certs().certs,
+        None => known = system().to_vec(),
     }
     certificates::known_servers(known, provider).map_err(|error| format!("unable to load root certificates: {error}"))
 }
