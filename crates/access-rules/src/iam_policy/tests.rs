@@ -300,10 +300,20 @@ fn malformed_documents_are_refused() {
     assert!(Document::trust(&statement(r#""Effect":"Allow","Action":"sts:AssumeRole""#)).is_err());
 }
 
+fn of(rest: &str) -> String {
+    statement(&format!(r#""Effect":"Allow",{rest}"#))
+}
+
+fn refused_with(cases: &[(String, &str)]) {
+    for (text, sentence) in cases {
+        let refused = Document::identity(text).expect_err(text);
+        assert_eq!(refused.to_string(), *sentence, "{text}");
+    }
+}
+
 #[test]
 fn a_policy_is_refused_for_the_first_of_its_faults() {
-    let of = |rest: &str| statement(&format!(r#""Effect":"Allow",{rest}"#));
-    for (text, sentence) in [
+    refused_with(&[
         ("no JSON".to_owned(), "Syntax errors in policy."),
         (
             of(r#""Action":"s3:A","Resource":{"a":"b"}"#),
@@ -337,6 +347,12 @@ fn a_policy_is_refused_for_the_first_of_its_faults() {
             of(r#""Action":"s:3:A","Resource":"nowhere""#),
             "Resource nowhere must be in ARN format or \"*\".",
         ),
+    ]);
+}
+
+#[test]
+fn a_policy_is_refused_for_its_resource() {
+    refused_with(&[
         (
             of(r#""Action":"s3:A","Resource":["arn:error:s3:::b","arn:error:s3::b"]"#),
             "Partition \"error\" is not valid for resource \"arn:error:s3:::b\".",
@@ -357,6 +373,12 @@ fn a_policy_is_refused_for_the_first_of_its_faults() {
             of(r#""Action":"s3:A","Resource":"arn:aws:s3:us-east-1::b""#),
             "Resource arn:aws:s3:us-east-1::b can not contain region information.",
         ),
+    ]);
+}
+
+#[test]
+fn a_policy_is_refused_for_its_action_principal_or_lack_of_resources() {
+    refused_with(&[
         (
             of(r#""Action":"a""#),
             "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
@@ -374,10 +396,7 @@ fn a_policy_is_refused_for_the_first_of_its_faults() {
             of(r#""Action":"s3:A","Resource":[]"#),
             "Policy statement must contain resources.",
         ),
-    ] {
-        let refused = Document::identity(&text).expect_err(&text);
-        assert_eq!(refused.to_string(), sentence, "{text}");
-    }
+    ]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub fn tag(group: &mut Document, rules: &[Value], egress: bool, input: &Value) {
 pub fn tagged(
     state: &State,
     id: &str,
-    edit: &dyn Fn(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
+    edit: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
 ) -> Result<Document, ApiError> {
     let mut groups = document::of_kind(state, Kind::SecurityGroup);
     let group = groups.find(|group| place(group, id).is_some());

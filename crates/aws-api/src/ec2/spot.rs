@@ -77,7 +77,7 @@ pub async fn request(context: Context, input: Value) -> Result<Value, ApiError> 
             };
             requests.push(made);
         }
-        let answer = requests.iter().map(|made| opened(made)).collect::<Vec<_>>();
+        let answer = requests.iter().map(opened).collect::<Vec<_>>();
         let mut changes = placement.changes();
         changes.extend(requests.into_iter().map(Change::put));
         Ok::<_, ApiError>((json!({ "SpotInstanceRequests": answer }), changes))
