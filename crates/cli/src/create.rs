@@ -14,7 +14,7 @@ use clock::{Random, SystemRandom};
 use cluster_lifecycle::cluster_config::parts::log_types;
 use cluster_lifecycle::cluster_config::{ClusterConfig, ManagedNodeGroup};
 
-use crate::eksctl::{self, Given, encryption, log_setup};
+use crate::eksctl::{self, Given, SshAccesses, encryption, log_setup};
 use crate::iam::role_name;
 use crate::network::Subnet;
 use crate::output;
@@ -44,6 +44,8 @@ pub async fn cluster(home: &Path, given: &Given) -> Done {
         ))
         .into());
     }
+    // A key that is not there is told before anything is made.
+    let ssh = session.ssh_accesses(&config).await?;
     let subnets = match session.given_network(&config).await? {
         Some(subnets) => subnets,
         None => session.create_network(&config).await?,
@@ -72,7 +74,7 @@ pub async fn cluster(home: &Path, given: &Given) -> Done {
     for addon in session.initial_addons(&config) {
         session.create_addon(&config, &addon, true, limit).await?;
     }
-    session.create_nodegroups(&config, &subnets, limit).await?;
+    session.create_nodegroups(&config, &subnets, &ssh, limit).await?;
     session.create_parts(&config, limit).await?;
     progress.finished(format!("EKS cluster {name:?} in {region:?} region is ready"));
     Ok(())
@@ -109,7 +111,10 @@ pub async fn nodegroup(home: &Path, given: &Given) -> Done {
     let mut config = config;
     // The version of a file is the cluster's; a group's own is said by the flag.
     config.metadata.version = version;
-    session.create_nodegroups(&config, &subnets, given.timeout()).await?;
+    let ssh = session.ssh_accesses(&config).await?;
+    session
+        .create_nodegroups(&config, &subnets, &ssh, given.timeout())
+        .await?;
     session
         .progress
         .finished(format!("node groups of cluster {:?} are ready", config.metadata.name));
@@ -272,16 +277,20 @@ impl Session {
     }
 
     /// Asks for every group, then waits for all of them: they come up side by side.
-    async fn create_nodegroups(&self, config: &ClusterConfig, subnets: &[Subnet], limit: Duration) -> Done {
+    async fn create_nodegroups(
+        &self,
+        config: &ClusterConfig,
+        subnets: &[Subnet],
+        ssh: &SshAccesses,
+        limit: Duration,
+    ) -> Done {
         let groups: Vec<&ManagedNodeGroup> = config.managed_node_groups.iter().flatten().collect();
         for group in &groups {
             self.progress
                 .info(format!("nodegroup {:?} will use {:?}", group.name, group.types()));
-            let ssh = group.ssh.clone().unwrap_or_default();
-            let remote_access = self.ssh_access(&config.metadata.name, &group.name, &ssh).await?;
             let role = self.node_role(config, group).await?;
             let request = CreateNodegroupRequest {
-                remote_access,
+                remote_access: ssh.get(&group.name).cloned(),
                 ..nodegroup_request(config, group, subnets, role)?
             };
             self.aws

@@ -23,6 +23,7 @@ use std::path::Path;
 pub use config::{cluster, existing, included, nodegroups};
 pub use given::Given;
 pub use settings::{encryption, log_setup};
+pub use ssh::SshAccesses;
 
 use crate::session::{CommandError, Done};
 use crate::{access, change, create, show};

@@ -1,10 +1,12 @@
 //! SSH keys of node groups: a key pair of EC2's, or a public key that becomes one under eksctl's name for it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use aws_types::eks::RemoteAccessConfig;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use cluster_lifecycle::cluster_config::ClusterConfig;
 use cluster_lifecycle::cluster_config::parts::NodeGroupSsh;
 use sha2::{Digest, Sha256};
 
@@ -33,12 +35,30 @@ fn expanded(path: &str) -> PathBuf {
     }
 }
 
+/// How node groups are reached by SSH, by their names.
+pub type SshAccesses = BTreeMap<String, RemoteAccessConfig>;
+
 impl Session {
+    /// The SSH access of every node group that is to have it.
+    ///
+    /// # Errors
+    /// When there is no such key, or EC2 does not take it.
+    pub async fn ssh_accesses(&self, config: &ClusterConfig) -> Made<SshAccesses> {
+        let mut accesses = SshAccesses::new();
+        for group in config.managed_node_groups.iter().flatten() {
+            let ssh = group.ssh.clone().unwrap_or_default();
+            if let Some(access) = self.ssh_access(&config.metadata.name, &group.name, &ssh).await? {
+                accesses.insert(group.name.clone(), access);
+            }
+        }
+        Ok(accesses)
+    }
+
     /// How a group's nodes are reached by SSH, if they are to be: with the name of the key pair, which is made when it must.
     ///
     /// # Errors
     /// When there is no such key, or EC2 does not take it.
-    pub async fn ssh_access(&self, cluster: &str, group: &str, ssh: &NodeGroupSsh) -> Made<Option<RemoteAccessConfig>> {
+    async fn ssh_access(&self, cluster: &str, group: &str, ssh: &NodeGroupSsh) -> Made<Option<RemoteAccessConfig>> {
         let names_key = ssh.public_key.is_some() || ssh.public_key_name.is_some() || ssh.public_key_path.is_some();
         if !ssh.allow.unwrap_or(names_key) {
             return Ok(None);

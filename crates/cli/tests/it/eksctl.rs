@@ -243,9 +243,15 @@ async fn flags_that_are_not_available_say_why() {
     let fixture = Fixture::start().await;
     for (line, message) in [
         (
-            "ondol create cluster x --ssh-access",
-            "--ssh-access is not available: nodes have no SSH server",
+            "ondol create cluster x --enable-auto-mode",
+            "--enable-auto-mode is not available: EKS Auto Mode is not available here",
         ),
+        // Before anything is made.
+        (
+            "ondol create cluster x --ssh-access --ssh-public-key no-such-key",
+            "cannot find EC2 key pair \"no-such-key\"",
+        ),
+        ("ondol get cluster x", "No cluster found for name: x."),
         (
             "ondol enable flux",
             "enable flux is not available: run `flux bootstrap`",
