@@ -1,6 +1,6 @@
 //! What the command line needs of this machine: starting and ending the region process, and the image store.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
@@ -234,7 +234,8 @@ fn ask_health(endpoint: &RegionEndpoint) -> io::Result<()> {
     }
 }
 
-fn start(home: &Home) -> Result<Child, HookError> {
+/// Starts the region process; answers it and where in the log it begins to write.
+fn start(home: &Home) -> Result<(Child, u64), HookError> {
     // What an earlier process said is not true of the next.
     match fs::remove_file(home.path().join(ENDPOINT_FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -257,8 +258,10 @@ fn start(home: &Home) -> Result<Child, HookError> {
             command.env(name, value);
         }
     }
+    // It may have ended before anybody looks again.
+    let from = log.metadata()?.len();
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    Ok(command.spawn()?)
+    Ok((command.spawn()?, from))
 }
 
 /// A region process that was killed holds its files until its last thread has gone.
@@ -275,8 +278,7 @@ fn wait_for_the_last(home: &Home) -> Result<(), HookError> {
     Ok(runtime()?.block_on(waited)?)
 }
 
-fn wait_for(home: &Home, child: Child) -> Result<RegionEndpoint, HookError> {
-    let from = File::open(home.region().join("log"))?.metadata()?.len();
+fn wait_for(home: &Home, (child, from): (Child, u64)) -> Result<RegionEndpoint, HookError> {
     let child = std::cell::RefCell::new(child);
     let waited = runtime()?.block_on(supervision::wait_until("the region's endpoint", START, async || {
         let ended = child.borrow_mut().try_wait().map_err(|error| error.to_string())?;

@@ -136,6 +136,11 @@ for subnet in subnets:
     ec2.delete_subnet(SubnetId=subnet)
 ec2.delete_vpc(VpcId=vpc["VpcId"])
 assert ec2.describe_vpcs()["Vpcs"] == []
+# EKS has every operation of its model; a path that is none's is answered by the gateway before it.
+astray = boto3.client("eks")
+astray.meta.events.register("before-call.eks.ListClusters", lambda params, **_: params.update(url=params["url"].replace("/clusters", "/nothing")))
+refused("MissingAuthenticationTokenException", 403, astray.list_clusters)
+refused("UnknownOperationException", 400, boto3.client("ssm").list_documents)
 refused("InvalidAction", 400, ec2.describe_hosts)
 refused("InvalidAction", 400, boto3.client("iam").list_organizations_features)
 print("lifecycle: as AWS")
