@@ -188,7 +188,7 @@ impl LocalHost {
         }
         let object = spec.vpc.id.to_string();
         let block: Ipv4Net = spec.vpc.cidr.parse().map_err(failed("read the block", &object))?;
-        let further = spec.vpc.further.iter().map(|text| text.parse());
+        let further = spec.vpc.further.iter().map(|text| text.parse::<Ipv4Net>());
         let further: Vec<Ipv4Net> = further
             .collect::<Result<_, _>>()
             .map_err(failed("read the blocks", &object))?;
