@@ -110,7 +110,7 @@ async fn the_logs_of_scheduler_and_controllers_tell_what_they_do() {
     let made = apis.deployments.create(&PostParams::default(), &deployment(2)).await;
     made.expect("the deployment is made");
     available(&cluster, 2).await;
-    let too_large = "spec: {template: {spec: {containers: [{name: web, resources: {requests: {cpu: '64'}}}]}}}";
+    let too_large = "spec: {template: {spec: {containers: [{name: web, image: 'nginx:latest', resources: {requests: {cpu: '64'}}}]}}}";
     apis.patch(too_large).await;
     let wanted = [
         r#""Started controller" controller="deployment-controller""#,
