@@ -16,6 +16,7 @@ use aws_types::{AccountId, RegionName};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
 use clock::{SystemClock, SystemRandom};
 use fake_host::FakeHost;
 use http::StatusCode;
@@ -32,6 +33,10 @@ struct Running {
 }
 
 /// The regions that have been asked for since the last reset.
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Regions = Arc<AsyncMutex<BTreeMap<String, Running>>>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -40,6 +45,7 @@ async fn main() {
     let router = Router::new().fallback(answer).with_state(regions);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("http://{}", listener.local_addr().unwrap());
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
     axum::serve(listener, router).await.unwrap();
 }
 

@@ -76,7 +76,7 @@ pub async fn measure(options: &Options, debug: bool, supervisor: &Supervisor) ->
 async fn running(region: &Region, options: &Options, supervisor: &Supervisor) -> Result<(), TaskError> {
     let (endpoint, keys) = region.aws()?;
     let processes = region.processes()?;
-    let own = processes.iter().find(|(_, role)| role == "region");
+    let own = processes.iter().find(|(_, role)| role == "region-server");
     let pid = own.map_or(0, |(pid, _)| *pid);
     let aws = Aws::connect(&endpoint, keys, supervisor).await?;
     let mut subject = Subject { aws, pid };

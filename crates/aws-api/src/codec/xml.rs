@@ -108,9 +108,9 @@ impl Writer {
 
     /// An element with what is inside.
     pub fn element(&mut self, name: &str, inner: impl FnOnce(&mut Self)) {
-        self.text.push_str(&format!("<{name}>"));
+        self.text.extend(["<", name, ">"]);
         inner(self);
-        self.text.push_str(&format!("</{name}>"));
+        self.text.extend(["</", name, ">"]);
     }
 
     /// An element with nothing but text inside.
