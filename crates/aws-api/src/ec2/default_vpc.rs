@@ -5,11 +5,12 @@ use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 
 use super::document::{Document, Kind};
+use super::subnet::default_subnet;
 use super::{dry_run, route, security_group};
 use crate::error::ApiError;
 use crate::ledger::{Change, State};
 use crate::members::Members;
-use crate::network::{Subnet, Vpc};
+use crate::network::Vpc;
 use crate::operations::Context;
 
 /// The block of every default VPC.
@@ -37,17 +38,8 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     };
     let mut changes = Vec::new();
     for ((zone, _), cidr) in zones.into_iter().zip(cidr.subnets(20).map_err(ApiError::internal)?) {
-        changes.push(Change::put(Subnet {
-            id: SubnetId::new(region.id("subnet-")).map_err(ApiError::internal)?,
-            vpc: id.clone(),
-            cidr,
-            zone,
-            tags: Default::default(),
-            map_public_ip: Some(true),
-            resource_names: false,
-            is_default: true,
-            next_address: None,
-        }));
+        let subnet = SubnetId::new(region.id("subnet-")).map_err(ApiError::internal)?;
+        changes.push(Change::put(default_subnet(subnet, id.clone(), cidr, zone)));
     }
     let gateway = json!({
         "OwnerId": context.caller.account, "Attachments": [{"VpcId": id, "State": "available"}],

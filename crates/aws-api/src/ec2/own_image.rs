@@ -112,7 +112,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             "UsageOperation": "RunInstances", "BootMode": "uefi-preferred", "SourceImageId": instance.image,
             BASE: published.map(|image| image.id.as_str()),
         });
-        let mut made = new(&context, state, &input, body)?;
+        let made = new(&context, state, &input, body)?;
         dry_run(input.flag("DryRun"))?;
         let description = format!("Created by CreateImage({id}) for {}", made.id);
         let (mut mappings, mut changes) = (Vec::new(), Vec::new());
@@ -129,12 +129,17 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
             }}));
             changes.push(Change::put(taken));
         }
-        made.body["BlockDeviceMappings"] = mappings.into();
-        let answer = json!({ "ImageId": made.id });
-        changes.push(Change::put(made));
-        Ok::<_, ApiError>((answer, changes))
+        Ok::<_, ApiError>(with_mappings(made, mappings, changes))
     };
     context.region.ledger.change(decide).await
+}
+
+/// The answer that names a new image, and all that is written down with it.
+fn with_mappings(mut made: Document, mappings: Vec<Value>, mut changes: Vec<Change>) -> (Value, Vec<Change>) {
+    made.body["BlockDeviceMappings"] = mappings.into();
+    let answer = json!({ "ImageId": made.id });
+    changes.push(Change::put(made));
+    (answer, changes)
 }
 
 /// `RegisterImage`: from snapshots.
@@ -214,10 +219,7 @@ pub async fn copy(context: Context, input: Value) -> Result<Value, ApiError> {
             mapping["Ebs"]["SnapshotId"] = taken.id.as_str().into();
             changes.push(Change::put(taken));
         }
-        made.body["BlockDeviceMappings"] = mappings.into();
-        let answer = json!({ "ImageId": made.id });
-        changes.push(Change::put(made));
-        Ok::<_, ApiError>((answer, changes))
+        Ok::<_, ApiError>(with_mappings(made, mappings, changes))
     };
     context.region.ledger.change(decide).await
 }

@@ -1,6 +1,6 @@
 //! Subnets.
 
-use aws_types::{SubnetId, ZoneName, region};
+use aws_types::{SubnetId, VpcId, ZoneName, region};
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value, json};
 
@@ -28,11 +28,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
     })?;
     let vpc_id = input.required("VpcId");
     let region = &context.region;
-    let zone = zone(
-        &context,
-        input.text("AvailabilityZone"),
-        input.text("AvailabilityZoneId"),
-    )?;
+    let zone = zone(&context, &input)?;
     dry_run(input.flag("DryRun"))?;
     let id = SubnetId::new(region.id("subnet-")).map_err(ApiError::internal)?;
     let given = input.list("TagSpecifications").iter();
@@ -70,11 +66,7 @@ pub async fn create(context: Context, input: Value) -> Result<Value, ApiError> {
 
 /// `CreateDefaultSubnet`: in a zone in which the default VPC has none.
 pub async fn create_default(context: Context, input: Value) -> Result<Value, ApiError> {
-    let zone = zone(
-        &context,
-        input.text("AvailabilityZone"),
-        input.text("AvailabilityZoneId"),
-    )?;
+    let zone = zone(&context, &input)?;
     dry_run(input.flag("DryRun"))?;
     let id = SubnetId::new(context.region.id("subnet-")).map_err(ApiError::internal)?;
     let decide = |state: &State| {
@@ -99,25 +91,31 @@ pub async fn create_default(context: Context, input: Value) -> Result<Value, Api
             let message = format!("There is no room for another subnet in {}", owning.id);
             ApiError::bad_request("InsufficientFreeAddressesInSubnet", message)
         })?;
-        let subnet = Subnet {
-            id,
-            vpc: owning.id.clone(),
-            cidr,
-            zone,
-            tags: Default::default(),
-            map_public_ip: Some(true),
-            resource_names: false,
-            is_default: true,
-            next_address: None,
-        };
+        let subnet = default_subnet(id, owning.id.clone(), cidr, zone);
         Ok((view(state, &subnet, &context), vec![Change::put(subnet)]))
     };
     let made = context.region.ledger.change(decide).await?;
     Ok(json!({ "Subnet": made }))
 }
 
+/// A subnet of a default VPC, as AWS makes them.
+pub(super) fn default_subnet(id: SubnetId, vpc: VpcId, cidr: Ipv4Net, zone: ZoneName) -> Subnet {
+    Subnet {
+        id,
+        vpc,
+        cidr,
+        zone,
+        tags: Default::default(),
+        map_public_ip: Some(true),
+        resource_names: false,
+        is_default: true,
+        next_address: None,
+    }
+}
+
 /// The named zone, or the region's first.
-fn zone(context: &Context, name: Option<&str>, id: Option<&str>) -> Result<ZoneName, ApiError> {
+fn zone(context: &Context, input: &Value) -> Result<ZoneName, ApiError> {
+    let (name, id) = (input.text("AvailabilityZone"), input.text("AvailabilityZoneId"));
     let own = &context.region.name;
     let zones = region::find(own).map(region::Region::zones).unwrap_or_default();
     let fits = |(zone, zone_id): &&(ZoneName, String)| {
