@@ -1,11 +1,13 @@
 //! CloudFormation: stacks of resources, made, changed and removed by the same operations that clients call.
 
 pub mod change_set;
+pub mod deletion;
 pub mod drift;
 mod engine;
 mod live;
 pub mod query;
 mod resource;
+pub mod rollback;
 mod source;
 pub mod stack;
 mod stack_policy;
@@ -20,7 +22,7 @@ use crate::ledger::State;
 use crate::region::Region;
 use stack::Stack;
 
-pub use engine::resume;
+pub use engine::{AtWork, resume};
 
 fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::bad_request("ValidationError", message)

@@ -58,6 +58,8 @@ pub struct Region {
     pub(crate) tls_endpoint: String,
     supervisor: Supervisor,
     drivers: Mutex<BTreeMap<ClusterName, Arc<Notify>>>,
+    /// Stacks that have a task.
+    pub(crate) stacks_at_work: cloudformation::AtWork,
     fleet: Arc<Notify>,
     /// Held while networks are told of security groups.
     pub(crate) securing: tokio::sync::Mutex<()>,
@@ -83,6 +85,7 @@ impl Region {
             tls_endpoint: partition.tls_endpoint.clone(),
             supervisor: partition.supervisor.clone(),
             drivers: Mutex::new(BTreeMap::new()),
+            stacks_at_work: cloudformation::AtWork::default(),
             fleet: Arc::default(),
             securing: tokio::sync::Mutex::default(),
             messages: Notify::new(),

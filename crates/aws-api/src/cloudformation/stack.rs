@@ -1,6 +1,6 @@
 //! Stacks as the region remembers them, and the operations that make, change and remove them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -76,6 +76,15 @@ pub struct Stack {
     /// The id of the outermost of those.
     #[serde(default)]
     pub root: Option<String>,
+    /// Resources that a continued rollback leaves as they are.
+    #[serde(default)]
+    pub skipped: BTreeSet<String>,
+    /// Resources that a deletion leaves alone.
+    #[serde(default)]
+    pub retained: BTreeSet<String>,
+    /// Whether a deletion leaves whatever it cannot delete.
+    #[serde(default)]
+    pub forced: bool,
 }
 
 /// The stacks that a nested one is in, by their ids.
@@ -275,6 +284,9 @@ pub fn new(context: &Context, input: &Value, status: &str) -> Result<Stack, ApiE
         drift: None,
         parent: None,
         root: None,
+        skipped: BTreeSet::new(),
+        retained: BTreeSet::new(),
+        forced: false,
     })
 }
 
@@ -359,7 +371,7 @@ pub fn begin_update(stack: &mut Stack, input: &Value, who: Update, now: Timestam
     Ok(())
 }
 
-async fn edit<T>(
+pub(super) async fn edit<T>(
     context: &Context,
     name: &str,
     change: impl FnOnce(&State, &mut Stack) -> Result<T, ApiError>,
@@ -399,56 +411,6 @@ pub async fn change(context: &Context, input: Value, who: Update) -> Result<Stri
     .await?;
     engine::drive(&context.region, &id);
     Ok(id)
-}
-
-/// `DeleteStack`: one that is not there is gone already.
-pub async fn delete(context: Context, input: Value) -> Result<Value, ApiError> {
-    let name = input.required("StackName");
-    let now = context.region.clock.now();
-    let known = context
-        .region
-        .ledger
-        .read(|state| find(state, name).map(Stack::is_gone).unwrap_or(true));
-    if known {
-        return Ok(nothing());
-    }
-    let (id, ()) = edit(&context, name, |state, stack| {
-        if stack.termination_protection {
-            let message = format!(
-                "Stack [{}] cannot be deleted while TerminationProtection is enabled",
-                stack.name
-            );
-            return Err(invalid(message));
-        }
-        let exports: Vec<&String> = stack
-            .outputs
-            .iter()
-            .filter_map(|(_, _, _, export)| export.as_ref())
-            .collect();
-        let importers = state
-            .stacks
-            .values()
-            .filter(|other| !other.is_gone() && other.id != stack.id);
-        let importer = importers.into_iter().find_map(|other| {
-            let used = exports
-                .iter()
-                .find(|export| super::query::imports(other, state).contains(export))?;
-            Some((other.name.clone(), (*used).clone()))
-        });
-        if let Some((importer, export)) = importer {
-            return Err(invalid(format!(
-                "Export {export} cannot be deleted as it is in use by {importer}"
-            )));
-        }
-        if stack.status != "DELETE_IN_PROGRESS" {
-            stack.caller = context.caller.clone();
-            stack.set("DELETE_IN_PROGRESS", Some("User Initiated".to_owned()), now);
-        }
-        Ok(())
-    })
-    .await?;
-    engine::drive(&context.region, &id);
-    Ok(nothing())
 }
 
 /// `UpdateTerminationProtection`.

@@ -7,7 +7,17 @@ use crate::cloudformation;
 pub const ROWS: &[Row] = &[
     row!("cloudformation", "CreateStack", cloudformation::stack::create),
     row!("cloudformation", "UpdateStack", cloudformation::stack::update),
-    row!("cloudformation", "DeleteStack", cloudformation::stack::delete),
+    row!("cloudformation", "DeleteStack", cloudformation::deletion::delete),
+    row!(
+        "cloudformation",
+        "CancelUpdateStack",
+        cloudformation::rollback::cancel_update
+    ),
+    row!(
+        "cloudformation",
+        "ContinueUpdateRollback",
+        cloudformation::rollback::continue_rollback
+    ),
     row!(
         "cloudformation",
         "UpdateTerminationProtection",

@@ -8,6 +8,15 @@ async fn stacks_make_clusters_and_take_them_down_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stacks_that_are_interrupted_go_back_and_leave_nothing() {
+    let fixture = Fixture::start().await;
+    fixture.host().world().control_plane_hangs = true;
+    fixture.python("interrupted.py").await;
+    fixture.host().world().control_plane_hangs = false;
+    fixture.python("interrupted_after.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stacks_make_what_karpenter_and_self_managed_nodes_need() {
     Fixture::start().await.python("templates.py").await;
 }

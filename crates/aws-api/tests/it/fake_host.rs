@@ -92,9 +92,12 @@ fn error(kind: HostErrorKind, step: &'static str, object: impl ToString) -> Host
 impl ClusterHost for FakeHost {
     fn create_control_plane(&self, spec: ControlPlaneSpec) -> BoxFuture<'_, Result<ControlPlane, HostError>> {
         async move {
-            if self.world().control_plane_hangs {
-                futures::future::pending::<()>().await;
-            }
+            let makes = async || {
+                let hangs = self.world().control_plane_hangs;
+                if hangs { Err("it hangs") } else { Ok(()) }
+            };
+            let made = supervision::wait_until("control planes are made", Duration::from_secs(600), makes);
+            made.await.map_err(|_late| error(HostErrorKind::Transient, "start API server", &spec.cluster.name))?;
             let mut world = self.world();
             if let Some(kind) = world.control_plane_error {
                 return Err(error(kind, "start API server", &spec.cluster.name));

@@ -15,6 +15,8 @@ use crate::error::ApiError;
 /// How often the removal of a resource that something still uses is tried again, and how long.
 const RETRY: Duration = Duration::from_secs(1);
 const MOST_RETRIES: u32 = 120;
+/// The same where whatever stays is left behind: what needs it may be among that.
+const FORCED_RETRIES: u32 = 3;
 
 impl Engine {
     /// Removes what was replaced or is no longer in the template. What cannot be removed is left, as CloudFormation does.
@@ -76,7 +78,7 @@ impl Engine {
             }
         }
         let now = self.now();
-        self.edit(|stack| {
+        self.conclude(&stack.status, |stack| {
             if failures.is_empty() {
                 stack.set(done, None, now);
                 stack.deleted_at = stack.is_gone().then_some(now);
@@ -109,7 +111,8 @@ impl Engine {
             .resource(name)
             .and_then(|resource| resource.deletion_policy.as_deref());
         let now = self.now();
-        if policy == Some("Retain") && stack.status == "DELETE_IN_PROGRESS" {
+        let stays = policy == Some("Retain") || stack.retained.contains(name);
+        if stays && stack.status == "DELETE_IN_PROGRESS" {
             return self
                 .edit(|stack| stack.set_resource(name, "DELETE_SKIPPED", None, now))
                 .await
@@ -122,10 +125,11 @@ impl Engine {
             && let Err(reason) = self.remove(stack, name, &made.kind, physical, &made.properties).await
         {
             let (now, shown) = (self.now(), reason.clone());
-            self.edit(|stack| stack.set_resource(name, "DELETE_FAILED", Some(shown), now))
+            let status = if stack.forced { "DELETE_SKIPPED" } else { "DELETE_FAILED" };
+            self.edit(|stack| stack.set_resource(name, status, Some(shown), now))
                 .await
                 .map_err(said)?;
-            return Err(reason);
+            return if stack.forced { Ok(()) } else { Err(reason) };
         }
         let now = self.now();
         self.edit(|stack| stack.set_resource(name, "DELETE_COMPLETE", None, now))
@@ -154,6 +158,7 @@ impl Engine {
             update_policy: &serde_json::Value::Null,
             tags: &stack.tags,
         };
+        let most = if stack.forced { FORCED_RETRIES } else { MOST_RETRIES };
         let mut tries = 0;
         while let Err(error) = resource::delete(&wanted, physical).await {
             let passing = matches!(
@@ -161,7 +166,7 @@ impl Engine {
                 "DependencyViolation" | "ResourceInUseException" | "DeleteConflict" | "InvalidIPAddress.InUse"
             );
             tries += 1;
-            if !passing || tries > MOST_RETRIES {
+            if !passing || tries > most {
                 return Err(format!("{} ({})", error.message, error.code));
             }
             supervision::sleep(RETRY).await;

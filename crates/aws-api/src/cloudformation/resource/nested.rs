@@ -93,11 +93,11 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str) -> Result<Updated, ApiE
 /// Begins to remove one.
 ///
 /// # Errors
-/// While something is going on in it: that ends first.
+/// While it is being updated: that ends first.
 pub async fn delete(wanted: &Wanted<'_>, physical: &str) -> Result<(), ApiError> {
     let look = |state: &State| {
         let stack = state.stacks.get(physical).filter(|stack| !stack.is_gone());
-        stack.map(|stack| stack.is_busy() && stack.status != "DELETE_IN_PROGRESS")
+        stack.map(|stack| stack.is_busy() && stack.status.starts_with("UPDATE_"))
     };
     match wanted.context.region.ledger.read(look) {
         None => Ok(()),

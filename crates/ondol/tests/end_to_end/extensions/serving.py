@@ -6,6 +6,8 @@ import ssl
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body leave together: sent one by one, the body would wait until the other side acknowledges the head.
+    wbufsize = -1
 
     def answer(self, document, status=200):
         body = json.dumps(document).encode()
