@@ -113,7 +113,12 @@ fn test_programs() -> Result<Vec<TestProgram>, TaskError> {
 }
 
 fn free_address() -> Result<String, TaskError> {
+    Ok(format!("http://127.0.0.1:{}", free_port()?))
+}
+
+/// A port of this machine that nobody listens on.
+pub fn free_port() -> Result<u16, TaskError> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = free.map_err(|error| TaskError::Unexpected(format!("find a free port: {error}")))?;
-    Ok(format!("http://{address}"))
+    Ok(address.port())
 }

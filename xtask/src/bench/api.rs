@@ -2,9 +2,11 @@
 
 mod floor;
 mod load;
+mod reference;
 mod server;
 mod watchers;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,21 +16,11 @@ use serde_json::{Value, json};
 use supervision::Supervisor;
 
 use self::load::{Load, Measured};
+use self::reference::Reference;
 use self::server::ApiServer;
 use super::figures::{Durations, Table, grouped, mebibytes, milliseconds};
 use super::processes::Memory;
 use crate::command::TaskError;
-
-/// Upstream's API server with etcd on two cores: what this is measured against.
-mod upstream {
-    pub const CREATE: f64 = 1_950.0;
-    pub const CREATE_PODS: f64 = 1_020.0;
-    pub const GET: f64 = 3_600.0;
-    pub const LIST_MILLISECONDS: f64 = 433.0;
-    pub const EVENTS: f64 = 37_000.0;
-    pub const IDLE_MEBIBYTES: f64 = 370.0;
-    pub const MEBIBYTES_AFTER: f64 = 1_434.0;
-}
 
 /// Before memory is looked at.
 const REST: Duration = Duration::from_secs(2);
@@ -51,16 +43,30 @@ pub struct Options {
     /// The API server's store is an etcd.
     #[arg(long)]
     etcd: bool,
+    /// A program of upstream's kube-apiserver: with Debian's etcd it gets the same load in the same run, and is what ours
+    /// is compared with. Without it these are figures that were once measured on another machine with two cores.
+    #[arg(long)]
+    upstream: Option<PathBuf>,
 }
 
 /// Runs the whole load and prints every figure.
 pub async fn measure(options: &Options, debug: bool, supervisor: &Supervisor) -> Result<(), TaskError> {
     let server = ApiServer::start(debug, options.etcd, supervisor).await?;
     let outcome = under_load(options, &server).await;
-    let floors = floor::measure(options.concurrency, supervisor).await;
     server.end()?;
     let figures = outcome?;
-    figures.print(&floors?);
+    let reference = match &options.upstream {
+        None => Reference::elsewhere(),
+        Some(program) => {
+            let server = ApiServer::start_upstream(program, supervisor).await?;
+            let outcome = under_load(options, &server).await;
+            server.end()?;
+            Reference::of(&outcome?)
+        }
+    };
+    let floors = floor::measure(options.concurrency, supervisor).await;
+    figures.print(&reference);
+    floors?.print();
     Ok(())
 }
 
@@ -185,7 +191,7 @@ fn pod(number: usize) -> Bytes {
 }
 
 impl Figures {
-    fn print(&self, floors: &floor::Floors) {
+    fn print(&self, reference: &Reference) {
         let mut table = Table::new([
             "under load",
             "measured",
@@ -195,20 +201,22 @@ impl Figures {
             "upstream",
             "times better",
         ]);
-        self.add_requests(&mut table);
-        self.add_lists(&mut table);
-        self.add_watchers(&mut table);
-        self.add_memory(&mut table);
-        table.print("the API server on its own, load from the same machine");
-        floors.print();
+        self.add_requests(&mut table, reference);
+        self.add_lists(&mut table, reference);
+        self.add_watchers(&mut table, reference);
+        self.add_memory(&mut table, reference);
+        table.print(&format!(
+            "the API server on its own, load from the same machine; upstream's figures: {}",
+            reference.origin
+        ));
     }
 
-    fn add_requests(&self, table: &mut Table) {
+    fn add_requests(&self, table: &mut Table, reference: &Reference) {
         let rows = [
-            ("create objects of 1 KiB", &self.create, Some(upstream::CREATE)),
-            ("update them", &self.update, None),
-            ("get one", &self.get, Some(upstream::GET)),
-            ("create pods", &self.create_pods, Some(upstream::CREATE_PODS)),
+            ("create objects of 1 KiB", &self.create, reference.create),
+            ("update them", &self.update, reference.update),
+            ("get one", &self.get, reference.get),
+            ("create pods", &self.create_pods, reference.create_pods),
         ];
         for (name, measured, upstream) in rows {
             let rate = measured.per_second();
@@ -224,10 +232,10 @@ impl Figures {
         }
     }
 
-    fn add_lists(&self, table: &mut Table) {
+    fn add_lists(&self, table: &mut Table, reference: &Reference) {
         let rows = [
-            ("list all pods", &self.list, Some(upstream::LIST_MILLISECONDS)),
-            ("list one in a hundred by label", &self.select, None),
+            ("list all pods", &self.list, reference.list),
+            ("list one in a hundred by label", &self.select, reference.select),
         ];
         for (name, listed, upstream) in rows {
             let median = listed.durations.median();
@@ -237,16 +245,16 @@ impl Figures {
                 milliseconds(median),
                 milliseconds(listed.durations.percentile(99)),
                 String::new(),
-                shown(upstream.map(|upstream| format!("{upstream:.0} ms"))),
-                times(upstream.map(|upstream| upstream / (median.as_secs_f64() * 1000.0))),
+                shown(upstream.map(milliseconds)),
+                times(upstream.map(|upstream| upstream.as_secs_f64() / median.as_secs_f64())),
             ]);
         }
     }
 
-    fn add_watchers(&self, table: &mut Table) {
+    fn add_watchers(&self, table: &mut Table, reference: &Reference) {
         for (seen, upstream) in [
-            (&self.few_watchers, Some(upstream::EVENTS)),
-            (&self.many_watchers, None),
+            (&self.few_watchers, reference.few_watchers),
+            (&self.many_watchers, reference.many_watchers),
         ] {
             let rate = seen.per_second();
             table.row([
@@ -261,10 +269,10 @@ impl Figures {
         }
     }
 
-    fn add_memory(&self, table: &mut Table) {
+    fn add_memory(&self, table: &mut Table, reference: &Reference) {
         for (name, memory, upstream) in [
-            ("memory at rest (RSS)", self.idle, upstream::IDLE_MEBIBYTES),
-            ("memory after the load (RSS)", self.after, upstream::MEBIBYTES_AFTER),
+            ("memory at rest (RSS)", self.idle, reference.idle),
+            ("memory after the load (RSS)", self.after, reference.after),
         ] {
             table.row([
                 name.to_owned(),
@@ -272,8 +280,8 @@ impl Figures {
                 String::new(),
                 String::new(),
                 String::new(),
-                format!("{upstream:.0} MiB"),
-                times(Some(upstream * 1_048_576.0 / memory.resident as f64)),
+                mebibytes(upstream),
+                times(Some(upstream as f64 / memory.resident as f64)),
             ]);
         }
     }

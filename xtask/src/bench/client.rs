@@ -15,9 +15,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use serde_json::Value;
 use supervision::Supervisor;
 use tokio::net::TcpStream;
@@ -65,16 +66,7 @@ impl Server {
         let endpoint = cluster["server"].as_str().unwrap_or_default();
         let address = endpoint.trim_start_matches("https://").trim_end_matches('/').parse();
         let decoded = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&decoded(&cluster["certificate-authority-data"])) {
-            let certificate = certificate.map_err(text).map_err(failed("kubeconfig"))?;
-            roots.add(certificate).map_err(text).map_err(failed("kubeconfig"))?;
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(text)
-            .map_err(failed("TLS"))?
-            .with_root_certificates(roots);
+        let builder = trusting(&decoded(&cluster["certificate-authority-data"]))?;
         let (mut tls, authorization) = if user["client-key-data"].is_string() {
             let chain: Result<Vec<_>, _> =
                 CertificateDer::pem_slice_iter(&decoded(&user["client-certificate-data"])).collect();
@@ -91,6 +83,20 @@ impl Server {
             address: address.map_err(text).map_err(failed(endpoint))?,
             tls: Arc::new(tls),
             authorization,
+            supervisor: supervisor.clone(),
+        })
+    }
+
+    /// A server on this machine whose file of certificates ends with its CA, to which a token says who we are.
+    pub fn with_token(port: u16, certificates: &Path, token: &str, supervisor: &Supervisor) -> Result<Self, TaskError> {
+        let pem = std::fs::read(certificates).map_err(at(certificates))?;
+        let mut tls = trusting(&pem)?.with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+        Ok(Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            tls: Arc::new(tls),
+            authorization: Some(bearer.map_err(text).map_err(failed("token"))?),
             supervisor: supervisor.clone(),
         })
     }
@@ -126,6 +132,21 @@ impl Server {
             authorization: self.authorization.clone(),
         })
     }
+}
+
+/// What trusts the certificates of a PEM file.
+fn trusting(pem: &[u8]) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TaskError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(text).map_err(failed("certificates"))?;
+        roots.add(certificate).map_err(text).map_err(failed("certificates"))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder
+        .map_err(text)
+        .map_err(failed("TLS"))?
+        .with_root_certificates(roots))
 }
 
 /// The header with the token that a kubeconfig's command prints.

@@ -1,18 +1,25 @@
 //! An API server with its store, in a process and a directory of its own.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use http::Method;
 use supervision::Supervisor;
 
 use crate::bench::client::Server;
 use crate::bench::fresh_directory;
 use crate::bench::processes::{Memory, processor_time};
 use crate::command::{TaskError, at, cargo, run, target};
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, free_port};
+
+/// How long upstream's server may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// By which upstream's server knows the load.
+const TOKEN: &str = "bench";
 
 /// A running API server.
 pub struct ApiServer {
@@ -83,6 +90,67 @@ impl ApiServer {
             supervisor: supervisor.clone(),
             _etcd: etcd,
         })
+    }
+
+    /// Starts upstream's program on an etcd of its own, and waits until it is ready.
+    pub async fn start_upstream(program: &Path, supervisor: &Supervisor) -> Result<Self, TaskError> {
+        let directory = fresh_directory("bench-upstream")?;
+        let etcd = Etcd::start(&directory.join("etcd"))?;
+        let file = |name: &str| directory.join(name);
+        let write = |name: &str, text: String| std::fs::write(file(name), text).map_err(at(&file(name)));
+        let key = rcgen::KeyPair::generate().map_err(|error| TaskError::Unexpected(error.to_string()))?;
+        write("service-accounts.key", key.serialize_pem())?;
+        write("tokens.csv", format!("{TOKEN},bench,bench,system:masters\n"))?;
+        let port = free_port()?;
+        let child = Command::new(program)
+            .args(["--etcd-servers", &etcd.url.replacen("etcd", "http", 1)])
+            .args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()])
+            .args([
+                "--service-cluster-ip-range",
+                "10.100.0.0/16",
+                "--authorization-mode",
+                "RBAC",
+            ])
+            .args(["--service-account-issuer", "https://kubernetes.default.svc"])
+            .arg("--cert-dir")
+            .arg(file("certificates"))
+            .arg("--token-auth-file")
+            .arg(file("tokens.csv"))
+            .arg("--service-account-key-file")
+            .arg(file("service-accounts.key"))
+            .arg("--service-account-signing-key-file")
+            .arg(file("service-accounts.key"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|source| TaskError::Start {
+                program: program.display().to_string(),
+                source,
+            })?;
+        let pid = child.id();
+        let process = Mutex::new(child);
+        let certificate = file("certificates/apiserver.crt");
+        let ready = supervision::wait_until("upstream's API server is ready", PATIENCE, || async {
+            let target = Server::with_token(port, &certificate, TOKEN, supervisor)?;
+            let mut one = target.connect().await?;
+            one.exchange(Method::GET, "/readyz", bytes::Bytes::new()).await?;
+            Ok::<_, TaskError>(target)
+        });
+        match ready.await {
+            Ok(target) => Ok(Self {
+                process,
+                pid,
+                directory,
+                target,
+                supervisor: supervisor.clone(),
+                _etcd: Some(etcd),
+            }),
+            Err(late) => {
+                end(&process)?;
+                Err(TaskError::Unexpected(late.to_string()))
+            }
+        }
     }
 
     /// What it takes now.
