@@ -144,8 +144,14 @@ async fn a_member_is_compacted_and_defragmented_while_it_is_in_use() {
             ))
             .await;
     }
-    let before = s.store.size().await.unwrap();
-    assert!(before > MEBIBYTES << 20, "{before}");
+    // etcd writes what it has acknowledged into this file a tenth of a second later; until then only its log has it.
+    let written = supervision::wait_until("a file with all of it", LIMIT, || async {
+        let size = s.store.size().await.map_err(|error| error.to_string())?;
+        Some(size)
+            .filter(|size| *size > MEBIBYTES << 20)
+            .ok_or_else(|| format!("{size} bytes"))
+    });
+    let before = written.await.unwrap();
     let work = Work::default();
     let store = Arc::clone(&s.store);
     let compacting = async {
