@@ -97,7 +97,8 @@ impl ClusterHost for FakeHost {
                 if hangs { Err("it hangs") } else { Ok(()) }
             };
             let made = supervision::wait_until("control planes are made", Duration::from_secs(600), makes);
-            made.await.map_err(|_late| error(HostErrorKind::Transient, "start API server", &spec.cluster.name))?;
+            made.await
+                .map_err(|_late| error(HostErrorKind::Transient, "start API server", &spec.cluster.name))?;
             let mut world = self.world();
             if let Some(kind) = world.control_plane_error {
                 return Err(error(kind, "start API server", &spec.cluster.name));

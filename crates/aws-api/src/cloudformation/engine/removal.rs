@@ -125,7 +125,11 @@ impl Engine {
             && let Err(reason) = self.remove(stack, name, &made.kind, physical, &made.properties).await
         {
             let (now, shown) = (self.now(), reason.clone());
-            let status = if stack.forced { "DELETE_SKIPPED" } else { "DELETE_FAILED" };
+            let status = if stack.forced {
+                "DELETE_SKIPPED"
+            } else {
+                "DELETE_FAILED"
+            };
             self.edit(|stack| stack.set_resource(name, status, Some(shown), now))
                 .await
                 .map_err(said)?;
