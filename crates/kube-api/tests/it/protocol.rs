@@ -1,10 +1,14 @@
 //! Paths, methods, bodies, forms and streams.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::body::Body;
 use futures::TryStreamExt;
 use http::{Request, StatusCode};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
+use registry::{EncryptionConfiguration, KeyService, KeyServiceError, Wrapped};
 use serde_json::Value;
 
 use crate::world::{World, get};
@@ -368,5 +372,74 @@ async fn health_says_each_check_and_what_cannot_be_left_out() {
     );
     let (_, ready) = text("/readyz?verbose").await;
     assert!(ready.contains("[+]shutdown ok\nreadyz check passed\n"), "{ready}");
+    world.stop().await;
+}
+
+/// A key service of which a test says whether it is well.
+#[derive(Default)]
+struct Wavering {
+    ill: AtomicBool,
+}
+
+impl KeyService for Wavering {
+    fn key_id(&self) -> String {
+        "one".to_owned()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Result<Wrapped, KeyServiceError> {
+        let cipher = plain.to_vec();
+        Ok(Wrapped {
+            cipher,
+            key_id: self.key_id(),
+            ..Wrapped::default()
+        })
+    }
+
+    fn decrypt(&self, wrapped: &Wrapped) -> Result<Vec<u8>, KeyServiceError> {
+        Ok(wrapped.cipher.clone())
+    }
+
+    fn ready(&self) -> Result<(), KeyServiceError> {
+        Ok(())
+    }
+
+    fn check_health(&self) -> Result<(), KeyServiceError> {
+        if self.ill.load(Ordering::SeqCst) {
+            return Err(KeyServiceError("the service is ill".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn key_services_are_a_part_of_health_where_they_are() {
+    let world = World::start().await;
+    let text = async |path: &str| {
+        let (code, _, body) = world.send(get(path)).await;
+        (code.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(text("/healthz/kms-providers").await.0, 404);
+    let service = Arc::new(Wavering::default());
+    let nothing = EncryptionConfiguration::default();
+    world
+        .encryption
+        .set(&nothing.with_key_service("wavering", service.clone()));
+    assert_eq!(text("/healthz/kms-providers").await, (200, "ok".to_owned()));
+    let (code, said) = text("/readyz?verbose").await;
+    assert!(
+        code == 200 && said.contains("[+]etcd ok\n[+]kms-providers ok\n"),
+        "{said}"
+    );
+    service.ill.store(true, Ordering::SeqCst);
+    for kind in ["healthz", "livez", "readyz"] {
+        let (code, said) = text(&format!("/{kind}")).await;
+        assert!(
+            code == 500 && said.contains("[-]kms-providers failed: reason withheld\n"),
+            "{kind}: {code} {said}"
+        );
+        let excluded = text(&format!("/{kind}?exclude=kms-providers")).await;
+        assert_eq!(excluded, (200, "ok".to_owned()));
+    }
+    assert_eq!(text("/livez/kms-providers").await.0, 500);
     world.stop().await;
 }

@@ -31,6 +31,8 @@ pub struct World {
     pub address: SocketAddr,
     pub supervisor: Supervisor,
     pub store: Arc<dyn store::Store>,
+    /// How stored objects are encrypted; a test may change it while the server runs.
+    pub encryption: Arc<registry::Encryption>,
     directory: Arc<tempfile::TempDir>,
 }
 
@@ -130,6 +132,7 @@ impl World {
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let encryption = Arc::<registry::Encryption>::default();
         let registry = Registry::open(registry::Options {
             store: store.clone(),
             clock: clock.clone(),
@@ -139,7 +142,7 @@ impl World {
             node_ports: (30000, 32767),
             api_endpoints: (vec![address.ip()], address.port()),
             token_issuer: tokens.clone(),
-            encryption: Arc::default(),
+            encryption: encryption.clone(),
         })
         .await
         .unwrap();
@@ -169,6 +172,7 @@ impl World {
             address,
             supervisor,
             store,
+            encryption,
             directory,
         }
     }
