@@ -113,6 +113,19 @@ assert outputs("net")["Second"].startswith("subnet-")
 cfn.update_stack(StackName="net", UsePreviousTemplate=True, Parameters=[{"ParameterKey": "Many", "ParameterValue": "no"}])
 cfn.get_waiter("stack_update_complete").wait(StackName="net", WaiterConfig=FAST)
 assert [r["LogicalResourceId"] for r in cfn.describe_stack_resources(StackName="net")["StackResources"]] == ["A", "Group", "Vpc"]
+# A changed launch template gets a version; which one is the default is not CloudFormation's business.
+launch = """
+Resources:
+  T: {Type: 'AWS::EC2::LaunchTemplate', Properties: {LaunchTemplateData: {InstanceType: SIZE}}}
+Outputs: {Latest: {Value: !GetAtt T.LatestVersionNumber}, Default: {Value: !GetAtt T.DefaultVersionNumber}}
+"""
+cfn.create_stack(StackName="launch", TemplateBody=launch.replace("SIZE", "t3.small"))
+cfn.get_waiter("stack_create_complete").wait(StackName="launch", WaiterConfig=FAST)
+assert outputs("launch") == {"Latest": "1", "Default": "1"}
+cfn.update_stack(StackName="launch", TemplateBody=launch.replace("SIZE", "t3.large"))
+cfn.get_waiter("stack_update_complete").wait(StackName="launch", WaiterConfig=FAST)
+assert outputs("launch") == {"Latest": "2", "Default": "1"}, outputs("launch")
+
 broken = "Resources: {V: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.9.0.0/16}}, S: {Type: 'AWS::EC2::Subnet', Properties: {VpcId: !Ref V, CidrBlock: 10.8.0.0/24}}}"
 cfn.create_stack(StackName="broken", TemplateBody=broken)
 for _ in range(120):

@@ -335,25 +335,13 @@ pub async fn update(wanted: &Wanted<'_>, physical: &str, before: &Value) -> Resu
             .await?;
         }
         "AWS::EC2::LaunchTemplate" => {
+            // The default version stays what it is, as at CloudFormation.
             let data = typed(wanted.properties["LaunchTemplateData"].clone());
-            let answer = wanted
-                .call(
-                    "ec2",
-                    "CreateLaunchTemplateVersion",
-                    json!({"LaunchTemplateId": physical, "LaunchTemplateData": data}),
-                )
-                .await?;
-            let number = answer["LaunchTemplateVersion"]
-                .number("VersionNumber")
-                .unwrap_or(1)
-                .to_string();
-            wanted
-                .call(
-                    "ec2",
-                    "ModifyLaunchTemplate",
-                    json!({"LaunchTemplateId": physical, "DefaultVersion": number}),
-                )
-                .await?;
+            let mut version = json!({"LaunchTemplateId": physical, "LaunchTemplateData": data});
+            if let Some(description) = wanted.properties.text("VersionDescription") {
+                version["VersionDescription"] = description.into();
+            }
+            wanted.call("ec2", "CreateLaunchTemplateVersion", version).await?;
         }
         _ => {}
     }
