@@ -3,6 +3,7 @@
 //! The streams themselves are not understood here: an upgraded connection is copied byte by byte to the node's agent.
 
 mod locate;
+mod pages;
 pub(crate) mod proxy;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use futures::future::BoxFuture;
-use http::header::LOCATION;
+use http::header::{HOST, LOCATION};
+use http::uri::Authority;
 use http::{Request, StatusCode, Uri};
 use kube_types::api::core::v1::{Node, Pod};
 use registry::{StatusError, Subject};
@@ -22,6 +24,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
+use self::pages::Way;
 use crate::api::{Call, KubeApi, ServeError};
 use crate::pki::ClusterPki;
 use crate::resources::header;
@@ -201,7 +204,31 @@ async fn proxied(api: &KubeApi, request: Request<Body>, call: &Call) -> Result<A
             ));
         }
     };
-    forward(api, request, destination).await
+    through(api, request, destination, &info.path, &info.rest).await
+}
+
+/// A page by a proxy: what it says about its own host becomes what leads through here.
+async fn through(
+    api: &KubeApi,
+    mut request: Request<Body>,
+    to: Destination,
+    path: &str,
+    rest: &str,
+) -> Result<Answer, StatusError> {
+    let target = match &to {
+        Destination::Agent { address, .. } | Destination::Port { address, .. } => *address,
+    };
+    let asked = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let asked = asked.or_else(|| request.uri().authority().map(Authority::as_str));
+    let way = Way {
+        prefix: path.strip_suffix(rest).unwrap_or(path).trim_end_matches('/').to_owned(),
+        target: target.to_string(),
+        asked: asked.unwrap_or_default().to_owned(),
+    };
+    let forwarded = header(&way.path(rest));
+    request.headers_mut().insert(pages::FORWARDED_URI, forwarded);
+    let answer = forward(api, request, to).await?;
+    way.answer(answer).await
 }
 
 async fn forward(api: &KubeApi, request: Request<Body>, to: Destination) -> Result<Answer, StatusError> {

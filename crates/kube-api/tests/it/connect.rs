@@ -294,3 +294,59 @@ async fn pods_and_services_that_speak_tls_are_proxied_to_when_asked_so() {
     assert!(code == 400 && refused.contains("invalid service request"), "{refused}");
     world.stop().await;
 }
+
+/// A server of pages in plain text: each path has its answer.
+async fn page_server(world: &World) -> SocketAddr {
+    let answer = |path: &str, asked: &str| match path {
+        "/page" => format!(
+            "200 OK\r\ncontent-type: text/html; charset=utf-8\r\naccess-control-allow-origin: *\r\n\r\n\
+             <a href=\"/rewriteme\">test</a> {}",
+            asked.lines().find(|line| line.starts_with("x-forwarded-uri")).unwrap()
+        ),
+        "/moved" => "302 Found\r\nlocation: /page?a=b\r\n\r\n".to_owned(),
+        _ => "200 OK\r\ncontent-type: text/plain\r\n\r\n<a href=\"/rewriteme\">".to_owned(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    world.supervisor.spawn_until_cancelled("pages", async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = String::new();
+            while !asked.ends_with("\r\n\r\n") {
+                let byte = stream.read_u8().await.unwrap();
+                asked.push(char::from(byte));
+            }
+            let path = asked.split(' ').nth(1).unwrap();
+            let text = answer(path, &asked).replacen("\r\n", "\r\nconnection: close\r\n", 1);
+            stream.write_all(format!("HTTP/1.1 {text}").as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn links_and_redirects_of_proxied_pages_lead_through_the_proxy() {
+    let world = World::start().await;
+    let server = page_server(&world).await;
+    let (agent, port) = (agent(&world).await, server.port());
+    pod_on_node(&world, agent).await;
+    let status = json!({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}});
+    let pod = "/api/v1/namespaces/default/pods/p";
+    let (code, body) = world.json("PATCH", &format!("{pod}/status"), &status.to_string()).await;
+    assert_eq!(code, StatusCode::OK, "{body}");
+    let proxy = format!("/api/v1/namespaces/default/pods/p:{port}/proxy");
+    let ask = async |path: &str| {
+        let (code, headers, body) = world.send(get(&format!("{proxy}{path}"))).await;
+        (code.as_u16(), headers, String::from_utf8_lossy(&body).into_owned())
+    };
+    let (code, headers, page) = ask("/page").await;
+    let wanted = format!("<a href=\"{proxy}/rewriteme\">test</a> x-forwarded-uri: {proxy}/page");
+    assert_eq!((code, page), (200, wanted));
+    assert!(!headers.contains_key("access-control-allow-origin"));
+    let (code, headers, _) = ask("/moved").await;
+    assert_eq!(
+        (code, headers["location"].to_str().unwrap()),
+        (302, &*format!("{proxy}/page?a=b"))
+    );
+    assert_eq!(ask("/text").await.2, "<a href=\"/rewriteme\">");
+    world.stop().await;
+}
