@@ -79,8 +79,9 @@ struct Figures {
     create_pods: Measured,
     list: Listed,
     select: Listed,
-    few_watchers: watchers::Seen,
-    many_watchers: watchers::Seen,
+    /// None where the server ended watches that did not keep up.
+    few_watchers: Option<watchers::Seen>,
+    many_watchers: Option<watchers::Seen>,
     after: Memory,
 }
 
@@ -127,8 +128,8 @@ async fn under_load(options: &Options, server: &ApiServer) -> Result<Figures, Ta
         .await?;
     let list = lists(&mut one, &pods, 9).await?;
     let select = lists(&mut one, &format!("{pods}?labelSelector=group%3Dg7"), 50).await?;
-    let few_watchers = watchers::measure(server, &load, 200, options.events).await?;
-    let many_watchers = watchers::measure(server, &load, 1000, options.events).await?;
+    let few_watchers = kept_up(watchers::measure(server, &load, 200, options.events).await)?;
+    let many_watchers = kept_up(watchers::measure(server, &load, 1000, options.events).await)?;
     supervision::sleep(REST).await;
     Ok(Figures {
         idle,
@@ -142,6 +143,18 @@ async fn under_load(options: &Options, server: &ApiServer) -> Result<Figures, Ta
         many_watchers,
         after: server.memory()?,
     })
+}
+
+/// Upstream's server ends watches whose events wait for too long; then there is no figure.
+fn kept_up(seen: Result<watchers::Seen, TaskError>) -> Result<Option<watchers::Seen>, TaskError> {
+    match seen {
+        Ok(seen) => Ok(Some(seen)),
+        Err(TaskError::Unexpected(problem)) if problem == super::client::WATCH_ENDED => {
+            println!("note: watches were ended by the server before they had seen everything");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn lists(one: &mut super::client::Connection, path: &str, times: usize) -> Result<Listed, TaskError> {
@@ -256,6 +269,7 @@ impl Figures {
             (&self.few_watchers, reference.few_watchers),
             (&self.many_watchers, reference.many_watchers),
         ] {
+            let Some(seen) = seen else { continue };
             let rate = seen.per_second();
             table.row([
                 format!("{} watchers", seen.watchers),

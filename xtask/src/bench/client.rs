@@ -29,6 +29,9 @@ use crate::command::{TaskError, at, output};
 /// Bytes that the server may send before the client has read them; lists are large.
 const WINDOW: u32 = 16 << 20;
 
+/// What is said of a watch that the server ends.
+pub const WATCH_ENDED: &str = "a watch ended";
+
 /// An API server and who we are to it.
 #[derive(Clone)]
 pub struct Server {
@@ -279,7 +282,7 @@ impl Lines {
     async fn chunk(&mut self) -> Result<Bytes, TaskError> {
         loop {
             let frame = self.body.frame().await;
-            let frame = frame.ok_or_else(|| TaskError::Unexpected("a watch ended".into()))?;
+            let frame = frame.ok_or_else(|| TaskError::Unexpected(WATCH_ENDED.into()))?;
             if let Ok(data) = frame.map_err(text).map_err(failed("watch"))?.into_data() {
                 return Ok(data);
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Figures;
+use super::watchers::Seen;
 
 /// Upstream's API server with etcd under the same load.
 pub struct Reference {
@@ -58,8 +59,8 @@ impl Reference {
             create_pods: Some(figures.create_pods.per_second()),
             list: Some(figures.list.durations.median()),
             select: Some(figures.select.durations.median()),
-            few_watchers: Some(figures.few_watchers.per_second()),
-            many_watchers: Some(figures.many_watchers.per_second()),
+            few_watchers: figures.few_watchers.as_ref().map(Seen::per_second),
+            many_watchers: figures.many_watchers.as_ref().map(Seen::per_second),
             idle: figures.idle.resident,
             after: figures.after.resident,
         }

@@ -100,6 +100,7 @@ impl ApiServer {
         let write = |name: &str, text: String| std::fs::write(file(name), text).map_err(at(&file(name)));
         let key = rcgen::KeyPair::generate().map_err(|error| TaskError::Unexpected(error.to_string()))?;
         write("service-accounts.key", key.serialize_pem())?;
+        write("service-accounts.pub", key.public_key_pem())?;
         write("tokens.csv", format!("{TOKEN},bench,bench,system:masters\n"))?;
         let port = free_port()?;
         let child = Command::new(program)
@@ -117,7 +118,7 @@ impl ApiServer {
             .arg("--token-auth-file")
             .arg(file("tokens.csv"))
             .arg("--service-account-key-file")
-            .arg(file("service-accounts.key"))
+            .arg(file("service-accounts.pub"))
             .arg("--service-account-signing-key-file")
             .arg(file("service-accounts.key"))
             .stdin(Stdio::null())
