@@ -125,6 +125,8 @@ assert outputs("launch") == {"Latest": "1", "Default": "1"}
 cfn.update_stack(StackName="launch", TemplateBody=launch.replace("SIZE", "t3.large"))
 cfn.get_waiter("stack_update_complete").wait(StackName="launch", WaiterConfig=FAST)
 assert outputs("launch") == {"Latest": "2", "Default": "1"}, outputs("launch")
+cfn.delete_stack(StackName="launch")
+cfn.get_waiter("stack_delete_complete").wait(StackName="launch", WaiterConfig=FAST)
 
 broken = "Resources: {V: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.9.0.0/16}}, S: {Type: 'AWS::EC2::Subnet', Properties: {VpcId: !Ref V, CidrBlock: 10.8.0.0/24}}}"
 cfn.create_stack(StackName="broken", TemplateBody=broken)
