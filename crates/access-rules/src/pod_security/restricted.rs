@@ -1,69 +1,75 @@
-//! The level restricted.
+//! The checks of the level restricted.
+//!
+//! Source: `k8s.io/pod-security-admission/policy/check_*.go`.
 
-use k8s_openapi::api::core::v1::{SeccompProfile, Volume};
+use std::collections::BTreeSet;
 
-use super::{Found, Pod, named, plural, quoted};
+use k8s_openapi::api::core::v1::Volume;
 
-/// In the order of the rules' names.
-pub(super) fn check(pod: &Pod<'_>, found: &mut Found) {
-    if !pod.is_windows() {
-        escalation(pod, found);
-        capabilities(pod, found);
-    }
-    volumes(pod, found);
-    if pod.spec.host_users != Some(false) {
-        non_root(pod, found);
-        user(pod, found);
-    }
-    if !pod.is_windows() {
-        seccomp(pod, found);
-    }
-}
+use super::baseline;
+use super::checks::Finding;
+use super::pod::{Pod, Setters, containers, plural, quoted};
 
-fn escalation(pod: &Pod<'_>, found: &mut Found) {
+pub(super) fn escalation(pod: &Pod<'_>) -> Option<Finding> {
     let names = pod.containers_with(|one| one.security.and_then(|s| s.allow_privilege_escalation) != Some(false));
-    if !names.is_empty() {
-        let detail = format!(
+    (!names.is_empty()).then(|| Finding {
+        reason: "allowPrivilegeEscalation != false",
+        detail: format!(
             "{} must set securityContext.allowPrivilegeEscalation=false",
-            named(&names)
-        );
-        found.push(("allowPrivilegeEscalation != false", detail));
-    }
+            containers(&names)
+        ),
+    })
 }
 
-fn capabilities(pod: &Pod<'_>, found: &mut Found) {
+/// Windows pods cannot say it.
+pub(super) fn escalation_unless_windows(pod: &Pod<'_>) -> Option<Finding> {
+    if pod.is_windows() {
+        return None;
+    }
+    escalation(pod)
+}
+
+pub(super) fn capabilities(pod: &Pod<'_>) -> Option<Finding> {
     let keeps = pod.containers_with(|one| {
-        let drop = one.capabilities().and_then(|c| c.drop.as_deref()).unwrap_or_default();
-        !drop.iter().any(|name| name == "ALL")
+        let dropped = one.capabilities().and_then(|c| c.drop.as_deref()).unwrap_or_default();
+        !dropped.iter().any(|name| name == "ALL")
     });
-    let extra = |one: &super::Container<'_>| -> Vec<String> {
-        let add = one.capabilities().and_then(|c| c.add.clone()).unwrap_or_default();
-        add.into_iter().filter(|name| name != "NET_BIND_SERVICE").collect()
-    };
-    let adds = pod.containers_with(|one| !extra(one).is_empty());
-    let mut added: Vec<String> = pod.containers.iter().flat_map(extra).collect();
-    added.sort();
     let mut details = Vec::new();
     if !keeps.is_empty() {
         details.push(format!(
             "{} must set securityContext.capabilities.drop=[\"ALL\"]",
-            named(&keeps)
+            containers(&keeps)
         ));
     }
-    if !adds.is_empty() {
-        details.push(format!(
-            "{} must not include {} in securityContext.capabilities.add",
-            named(&adds),
-            quoted(&added)
-        ));
+    details.extend(baseline::added_capabilities(pod, &["NET_BIND_SERVICE"]));
+    (!details.is_empty()).then(|| Finding {
+        reason: "unrestricted capabilities",
+        detail: details.join("; "),
+    })
+}
+
+/// Windows pods have none.
+pub(super) fn capabilities_unless_windows(pod: &Pod<'_>) -> Option<Finding> {
+    if pod.is_windows() {
+        return None;
     }
-    if !details.is_empty() {
-        found.push(("unrestricted capabilities", details.join("; ")));
-    }
+    capabilities(pod)
 }
 
 /// The type of a volume that is not allowed.
 fn forbidden_type(volume: &Volume) -> Option<&'static str> {
+    let allowed = volume.config_map.is_some()
+        || volume.csi.is_some()
+        || volume.downward_api.is_some()
+        || volume.empty_dir.is_some()
+        || volume.ephemeral.is_some()
+        || volume.image.is_some()
+        || volume.persistent_volume_claim.is_some()
+        || volume.projected.is_some()
+        || volume.secret.is_some();
+    if allowed {
+        return None;
+    }
     let types = [
         ("hostPath", volume.host_path.is_some()),
         ("gcePersistentDisk", volume.gce_persistent_disk.is_some()),
@@ -82,109 +88,97 @@ fn forbidden_type(volume: &Volume) -> Option<&'static str> {
         ("vsphereVolume", volume.vsphere_volume.is_some()),
         ("quobyte", volume.quobyte.is_some()),
         ("azureDisk", volume.azure_disk.is_some()),
+        ("photonPersistentDisk", volume.photon_persistent_disk.is_some()),
         ("portworxVolume", volume.portworx_volume.is_some()),
         ("scaleIO", volume.scale_io.is_some()),
         ("storageos", volume.storageos.is_some()),
     ];
-    types.into_iter().find(|(_, is)| *is).map(|(name, _)| name)
+    let found = types.into_iter().find(|(_, is)| *is);
+    Some(found.map_or("unknown", |(name, _)| name))
 }
 
-fn volumes(pod: &Pod<'_>, found: &mut Found) {
+pub(super) fn volumes(pod: &Pod<'_>) -> Option<Finding> {
     let all = pod.spec.volumes.iter().flatten();
-    let (names, mut types): (Vec<&str>, Vec<&str>) = all
-        .filter_map(|volume| Some((volume.name.as_str(), forbidden_type(volume)?)))
-        .unzip();
-    types.sort_unstable();
-    types.dedup();
-    if names.is_empty() {
-        return;
-    }
-    let detail = format!(
-        "{} {} {} restricted volume {} {}",
-        plural(names.len(), "volume", "volumes"),
-        quoted(&names),
-        plural(names.len(), "uses", "use"),
-        plural(types.len(), "type", "types"),
-        quoted(&types)
-    );
-    found.push(("restricted volume types", detail));
+    let wrong = all.filter_map(|volume| Some((volume.name.as_str(), forbidden_type(volume)?)));
+    let (names, types): (Vec<&str>, BTreeSet<&str>) = wrong.unzip();
+    (!names.is_empty()).then(|| Finding {
+        reason: "restricted volume types",
+        detail: format!(
+            "{} {} {} {} {}",
+            plural(names.len(), "volume", "volumes"),
+            quoted(&names),
+            plural(names.len(), "uses", "use"),
+            plural(types.len(), "restricted volume type", "restricted volume types"),
+            quoted(&types)
+        ),
+    })
 }
 
-fn non_root(pod: &Pod<'_>, found: &mut Found) {
-    let of_pod = pod.spec.security_context.as_ref().and_then(|s| s.run_as_non_root);
-    let of = |one: &super::Container<'_>| one.security.and_then(|s| s.run_as_non_root);
-    let explicit = pod.containers_with(|one| of(one) == Some(false));
-    let implicit = pod.containers_with(|one| of(one).is_none() && of_pod.is_none());
-    let mut details = Vec::new();
-    if !explicit.is_empty() {
-        details.push(format!(
-            "{} must not set securityContext.runAsNonRoot=false",
-            named(&explicit)
-        ));
-    }
-    let all_say_so = pod.containers.iter().all(|one| of(one) == Some(true));
-    if of_pod == Some(false) && !all_say_so {
-        details.insert(0, "pod must not set securityContext.runAsNonRoot=false".to_owned());
-    }
-    if details.is_empty() && !implicit.is_empty() {
-        details.push(format!(
-            "pod or {} must set securityContext.runAsNonRoot=true",
-            named(&implicit)
-        ));
-    }
-    if !details.is_empty() {
-        found.push(("runAsNonRoot != true", details.join(", ")));
-    }
+pub(super) fn non_root(pod: &Pod<'_>) -> Option<Finding> {
+    let of_pod = pod.security().and_then(|s| s.run_as_non_root);
+    let wrong = |given: Option<bool>| (given == Some(false)).then_some([]);
+    let setters = Setters::find(pod, |s| wrong(s.run_as_non_root), |s| wrong(s.run_as_non_root));
+    let silent = pod.containers_with(|one| one.security.and_then(|s| s.run_as_non_root).is_none());
+    let detail = match setters.joined() {
+        Some(named) => format!("{named} must not set securityContext.runAsNonRoot=false"),
+        None if of_pod != Some(true) && !silent.is_empty() => {
+            format!(
+                "pod or {} must set securityContext.runAsNonRoot=true",
+                containers(&silent)
+            )
+        }
+        None => return None,
+    };
+    Some(Finding {
+        reason: "runAsNonRoot != true",
+        detail,
+    })
 }
 
-fn user(pod: &Pod<'_>, found: &mut Found) {
-    let of_pod = pod.spec.security_context.as_ref().and_then(|s| s.run_as_user);
-    let names = pod.containers_with(|one| one.security.and_then(|s| s.run_as_user) == Some(0));
-    let mut setters = Vec::new();
-    if of_pod == Some(0) {
-        setters.push("pod".to_owned());
+/// Root of a pod with users of its own is nobody on the node.
+pub(super) fn non_root_of_the_nodes_users(pod: &Pod<'_>) -> Option<Finding> {
+    if pod.has_users_of_its_own() {
+        return None;
     }
-    if !names.is_empty() {
-        setters.push(named(&names));
-    }
-    if !setters.is_empty() {
-        found.push((
-            "runAsUser=0",
-            format!("{} must not set runAsUser=0", setters.join(" and ")),
-        ));
-    }
+    non_root(pod)
 }
 
-fn seccomp(pod: &Pod<'_>, found: &mut Found) {
-    let allowed = |profile: &SeccompProfile| matches!(profile.type_.as_str(), "RuntimeDefault" | "Localhost");
-    let of_pod = pod
-        .spec
-        .security_context
-        .as_ref()
-        .and_then(|s| s.seccomp_profile.as_ref());
-    let of = |one: &super::Container<'_>| one.security.and_then(|s| s.seccomp_profile.as_ref()).map(allowed);
-    let explicit = pod.containers_with(|one| of(one) == Some(false));
-    let implicit = pod.containers_with(|one| of(one).is_none() && !of_pod.is_some_and(allowed));
-    let mut details = Vec::new();
-    if of_pod.is_some_and(|profile| !allowed(profile)) {
-        details.push(format!(
-            "pod must not set securityContext.seccompProfile.type to {:?}",
-            of_pod.map(|profile| profile.type_.as_str()).unwrap_or_default()
-        ));
+pub(super) fn user(pod: &Pod<'_>) -> Option<Finding> {
+    let wrong = |given: Option<i64>| (given == Some(0)).then_some([]);
+    let setters = Setters::find(pod, |s| wrong(s.run_as_user), |s| wrong(s.run_as_user));
+    setters.joined().map(|named| Finding {
+        reason: "runAsUser=0",
+        detail: format!("{named} must not set runAsUser=0"),
+    })
+}
+
+pub(super) fn user_of_the_node(pod: &Pod<'_>) -> Option<Finding> {
+    if pod.has_users_of_its_own() {
+        return None;
     }
-    if !explicit.is_empty() {
-        details.push(format!(
-            "{} must not set securityContext.seccompProfile.type to \"Unconfined\"",
-            named(&explicit)
-        ));
+    user(pod)
+}
+
+pub(super) fn seccomp(pod: &Pod<'_>) -> Option<Finding> {
+    let wrong = baseline::seccomp(pod);
+    if wrong.is_some() {
+        return wrong;
     }
-    if details.is_empty() && !implicit.is_empty() {
-        details.push(format!(
+    let of_pod = pod.security().and_then(|s| s.seccomp_profile.as_ref());
+    let silent = pod.containers_with(|one| one.security.and_then(|s| s.seccomp_profile.as_ref()).is_none());
+    (of_pod.is_none() && !silent.is_empty()).then(|| Finding {
+        reason: "seccompProfile",
+        detail: format!(
             "pod or {} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
-            named(&implicit)
-        ));
+            containers(&silent)
+        ),
+    })
+}
+
+/// Windows pods have none.
+pub(super) fn seccomp_unless_windows(pod: &Pod<'_>) -> Option<Finding> {
+    if pod.is_windows() {
+        return None;
     }
-    if !details.is_empty() {
-        found.push(("seccompProfile", details.join(", ")));
-    }
+    seccomp(pod)
 }

@@ -21,6 +21,7 @@ mod lists;
 mod minimal;
 mod node_restriction;
 mod plugins;
+mod pod_security;
 mod pods;
 mod policies;
 mod reviews;
