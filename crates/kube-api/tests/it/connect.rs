@@ -238,6 +238,15 @@ async fn an_unreachable_agent_is_named() {
     world.stop().await;
 }
 
+/// A pod whose address is this machine's.
+async fn pod_on_this_machine(world: &World, agent: SocketAddr) {
+    pod_on_node(world, agent).await;
+    let status = json!({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}});
+    let path = "/api/v1/namespaces/default/pods/p/status";
+    let (code, body) = world.json("PATCH", path, &status.to_string()).await;
+    assert_eq!(code, StatusCode::OK, "{body}");
+}
+
 /// A server whose certificate names somebody else, which no client checks here.
 async fn https_server(world: &World) -> SocketAddr {
     let pair = world.pki.issue_server("elsewhere", &ServerNames::default()).unwrap();
@@ -257,11 +266,7 @@ async fn pods_and_services_that_speak_tls_are_proxied_to_when_asked_so() {
     let world = World::start().await;
     let server = https_server(&world).await;
     let (agent, port) = (agent(&world).await, server.port());
-    pod_on_node(&world, agent).await;
-    let status = json!({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}});
-    let pod = "/api/v1/namespaces/default/pods/p";
-    let (code, body) = world.json("PATCH", &format!("{pod}/status"), &status.to_string()).await;
-    assert_eq!(code, StatusCode::OK, "{body}");
+    pod_on_this_machine(&world, agent).await;
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
         "spec": {"ports": [{"name": "secure", "port": 443, "targetPort": port}]}});
     let services = "/api/v1/namespaces/default/services";
@@ -328,11 +333,7 @@ async fn links_and_redirects_of_proxied_pages_lead_through_the_proxy() {
     let world = World::start().await;
     let server = page_server(&world).await;
     let (agent, port) = (agent(&world).await, server.port());
-    pod_on_node(&world, agent).await;
-    let status = json!({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}});
-    let pod = "/api/v1/namespaces/default/pods/p";
-    let (code, body) = world.json("PATCH", &format!("{pod}/status"), &status.to_string()).await;
-    assert_eq!(code, StatusCode::OK, "{body}");
+    pod_on_this_machine(&world, agent).await;
     let proxy = format!("/api/v1/namespaces/default/pods/p:{port}/proxy");
     let ask = async |path: &str| {
         let (code, headers, body) = world.send(get(&format!("{proxy}{path}"))).await;
