@@ -177,6 +177,9 @@ impl Siege {
         self.phase("creating");
         let file = format!("{EXAMPLES}/cluster.yaml");
         let child = self.start(&["create", "cluster", "-f", &file]);
+        // Whom no region has heard yet is told that there is none.
+        let heard = |said: &str| said.contains("warm");
+        until("the cluster is asked for", || self.ondol.run(["get", "cluster"]), heard).await;
         self.strikes(kills, Duration::from_millis(1500)).await;
         self.finished("create cluster", child);
         let client = self.ondol.client("warm");
