@@ -8,15 +8,6 @@ use registry::{Context, RequestBody, StatusError, User, WriteOptions};
 
 use crate::world::{World, target};
 
-async fn world_with_account() -> World {
-    let world = World::new().await;
-    world
-        .create("v1/serviceaccounts/default", json!({"metadata": {"name": "default"}}))
-        .await
-        .ok();
-    world
-}
-
 fn pod(name: &str, resources: Value) -> Value {
     json!({"metadata": {"name": name},
         "spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]}})
@@ -28,7 +19,7 @@ async fn make(world: &World, pod: Value) -> Result<Value, StatusError> {
 
 #[tokio::test]
 async fn containers_get_the_namespace_defaults_and_keep_its_limits() {
-    let world = world_with_account().await;
+    let world = World::with_account().await;
     let range = json!({"metadata": {"name": "r"}, "spec": {"limits": [
         {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"},
             "min": {"cpu": "50m"}},
@@ -94,7 +85,7 @@ async fn quota(world: &World, hard: Value, spec: Value) {
 
 #[tokio::test]
 async fn a_quota_is_shared_exactly_by_many_writers() {
-    let world = Arc::new(world_with_account().await);
+    let world = Arc::new(World::with_account().await);
     quota(&world, json!({"configmaps": "5", "count/configmaps": "10"}), json!({})).await;
     let writers = (0..12).map(|number| {
         let world = world.clone();
@@ -123,7 +114,7 @@ async fn a_quota_is_shared_exactly_by_many_writers() {
 
 #[tokio::test]
 async fn a_quota_on_compute_wants_every_container_to_say_what_it_needs() {
-    let world = world_with_account().await;
+    let world = World::with_account().await;
     quota(
         &world,
         json!({"requests.cpu": "1", "pods": "2"}),
@@ -152,7 +143,7 @@ async fn a_quota_on_compute_wants_every_container_to_say_what_it_needs() {
 
 #[tokio::test]
 async fn pods_keep_to_the_standard_of_their_namespace() {
-    let world = world_with_account().await;
+    let world = World::with_account().await;
     let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline",
         "pod-security.kubernetes.io/warn": "restricted", "pod-security.kubernetes.io/warn-version": "v1.36"}}});
     world
@@ -195,7 +186,7 @@ async fn pods_keep_to_the_standard_of_their_namespace() {
 
 #[tokio::test]
 async fn a_node_changes_itself_and_its_pods_only() {
-    let world = world_with_account().await;
+    let world = World::with_account().await;
     for name in ["n1", "n2"] {
         world
             .create("v1/nodes", json!({"metadata": {"name": name}}))
@@ -272,7 +263,7 @@ impl registry::FargateProfiles for OneProfile {
 
 #[tokio::test]
 async fn pods_that_a_fargate_profile_selects_are_left_to_fargate() {
-    let world = world_with_account().await;
+    let world = World::with_account().await;
     world.registry.set_fargate_profiles(std::sync::Arc::new(OneProfile));
     let mut web = pod("web", json!({}));
     web["metadata"]["labels"] = json!({"app": "web"});

@@ -7,15 +7,6 @@ use crate::world::{World, target};
 
 const LABELS: &str = "pod-security.kubernetes.io";
 
-async fn world() -> World {
-    let world = World::new().await;
-    world
-        .create("v1/serviceaccounts/default", json!({"metadata": {"name": "default"}}))
-        .await
-        .ok();
-    world
-}
-
 /// A context that keeps what is noted.
 fn context(world: &World) -> Context {
     Context {
@@ -74,7 +65,7 @@ fn pod(name: &str, spec: Value) -> Value {
 
 #[tokio::test]
 async fn a_namespace_with_wrong_labels_is_refused_each_by_its_name() {
-    let world = world().await;
+    let world = World::with_account().await;
     let mut namespace = labels(&[("enforce", "strict"), ("warn-version", "1.20"), ("audit", "baseline")]);
     namespace["metadata"]["name"] = json!("team");
     let refused = create(&world, &world.context(), "v1/namespaces", &namespace)
@@ -105,7 +96,7 @@ async fn a_namespace_with_wrong_labels_is_refused_each_by_its_name() {
 
 #[tokio::test]
 async fn wrong_labels_that_are_there_stand_until_they_change() {
-    let world = world().await;
+    let world = World::with_account().await;
     let (name, context) = ("v1/namespaces/-/default", context(&world));
     let refused = patch(&world, &context, name, labels(&[("enforce", "strict")])).await;
     assert_eq!(refused.unwrap_err().code(), 422);
@@ -146,7 +137,7 @@ async fn wrong_labels_that_are_there_stand_until_they_change() {
 
 #[tokio::test]
 async fn pods_that_are_there_are_told_of_when_their_namespace_asks_for_more() {
-    let world = world().await;
+    let world = World::with_account().await;
     let owned = |name: &str, spec: Value| {
         let mut pod = pod(name, spec);
         pod["metadata"]["ownerReferences"] =
@@ -200,7 +191,7 @@ async fn pods_that_are_there_are_told_of_when_their_namespace_asks_for_more() {
 
 #[tokio::test]
 async fn whoever_is_refused_pods_is_warned_of_what_makes_them() {
-    let world = world().await;
+    let world = World::with_account().await;
     label(&world, &[("enforce", "baseline"), ("enforce-version", "v1.30")]).await;
     let template = json!({"metadata": {"labels": {"a": "b"},
             "annotations": {"container.apparmor.security.beta.kubernetes.io/c": "unconfined"}},
@@ -251,7 +242,7 @@ async fn whoever_is_refused_pods_is_warned_of_what_makes_them() {
 
 #[tokio::test]
 async fn a_refusal_is_noted_and_comes_without_warnings() {
-    let world = world().await;
+    let world = World::with_account().await;
     let asked = context(&world);
     create(
         &world,
@@ -289,7 +280,7 @@ async fn a_refusal_is_noted_and_comes_without_warnings() {
 
 #[tokio::test]
 async fn a_pod_that_changes_is_looked_at_when_its_containers_do() {
-    let world = world().await;
+    let world = World::with_account().await;
     create(
         &world,
         &world.context(),

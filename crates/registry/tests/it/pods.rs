@@ -5,15 +5,6 @@ use registry::{RequestBody, WriteOptions};
 
 use crate::world::{World, target};
 
-async fn world() -> World {
-    let world = World::new().await;
-    world
-        .create("v1/serviceaccounts/default", json!({"metadata": {"name": "default"}}))
-        .await
-        .unwrap();
-    world
-}
-
 fn pod(name: &str) -> Value {
     json!({"metadata": {"name": name, "labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}})
 }
@@ -29,7 +20,7 @@ async fn post(world: &World, path: &str, object: Value) -> Result<u16, registry:
 
 #[tokio::test]
 async fn a_short_pod_becomes_a_whole_one() {
-    let world = world().await;
+    let world = World::with_account().await;
     let mut made = world.create("v1/pods/default", pod("p")).await.unwrap();
     let owners = made["metadata"]
         .as_object_mut()
@@ -60,7 +51,7 @@ async fn a_pod_needs_its_service_account() {
 
 #[tokio::test]
 async fn binding_happens_once() {
-    let world = world().await;
+    let world = World::with_account().await;
     world.create("v1/pods/default", pod("p")).await.unwrap();
     let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "node"}});
     assert_eq!(
@@ -88,7 +79,7 @@ async fn binding_happens_once() {
 
 #[tokio::test]
 async fn a_bound_pod_goes_gracefully() {
-    let world = world().await;
+    let world = World::with_account().await;
     let mut bound = pod("p");
     bound["spec"]["nodeName"] = "node".into();
     world.create("v1/pods/default", bound).await.unwrap();
@@ -116,7 +107,7 @@ async fn a_bound_pod_goes_gracefully() {
 
 #[tokio::test]
 async fn status_and_spec_are_written_apart() {
-    let world = world().await;
+    let world = World::with_account().await;
     let made = world.create("v1/pods/default", pod("p")).await.unwrap();
     let mut both = made.clone();
     both["status"] = json!({"phase": "Running"});
@@ -137,7 +128,7 @@ async fn status_and_spec_are_written_apart() {
 
 #[tokio::test]
 async fn eviction_asks_the_budget() {
-    let world = world().await;
+    let world = World::with_account().await;
     world.create("v1/pods/default", pod("p")).await.unwrap();
     world
         .patch("v1/pods/default/p/status", json!({"status": {"phase": "Running"}}))
@@ -176,7 +167,7 @@ async fn eviction_asks_the_budget() {
 
 #[tokio::test]
 async fn tokens_are_bound_to_what_they_are_for() {
-    let world = world().await;
+    let world = World::with_account().await;
     world.create("v1/pods/default", pod("p")).await.unwrap();
     let request =
         json!({"spec": {"audiences": ["a"], "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "p"}}});

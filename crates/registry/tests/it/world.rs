@@ -86,6 +86,14 @@ impl World {
         Self::on(directory, Arc::default()).await
     }
 
+    /// One whose default namespace has the account that pods need.
+    pub async fn with_account() -> Self {
+        let world = Self::new().await;
+        let account = kube_types::dynamic::json!({"metadata": {"name": "default"}});
+        world.create("v1/serviceaccounts/default", account).await.unwrap();
+        world
+    }
+
     async fn on(directory: tempfile::TempDir, encryption: Arc<Encryption>) -> Self {
         let supervisor = Supervisor::new("test");
         let clock = Arc::new(ManualClock::default());
